@@ -1,1 +1,4 @@
-//! Placeholder until the first commit of this crate.
+//! The Kafka wire protocol without I/O: frames, messages and record batches.
+
+pub mod batch;
+pub mod primitives;

@@ -1,0 +1,3 @@
+//! The smallest pieces of the protocol.
+
+pub mod varint;
