@@ -1,1 +1,25 @@
-//! Placeholder until the first commit of this crate.
+//! Test kit: real broker processes, real clients and raw sockets, for tests of the whole product.
+//!
+//! What holds here, for every helper:
+//! - nothing waits without a deadline, and nothing sleeps instead of waiting for a condition;
+//! - a process started here is killed when its handle is dropped, also when the test panics;
+//! - a helper that cannot do its work panics with what it saw: a missing tool is a failed test,
+//!   never a skipped one.
+
+mod binary;
+mod broker;
+mod journal;
+mod kcat;
+mod process;
+mod tempdir;
+mod wait;
+mod wire;
+
+pub use binary::{binary, workspace_root};
+pub use broker::{BrokerBuilder, BrokerProcess};
+pub use journal::{Entry, JournalReader, JournalWriter};
+pub use kcat::kcat;
+pub use process::{Finished, run, run_with_input};
+pub use tempdir::TestDir;
+pub use wait::{Deadline, Stopwatch, TimedOut, eventually};
+pub use wire::{FRAME_BYTES_MAX, Wire};

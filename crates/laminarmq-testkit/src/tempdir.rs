@@ -1,0 +1,75 @@
+//! Directories for tests: removed at the end, kept (and named) when the test fails.
+
+use std::path::{Path, PathBuf};
+
+/// Where test directories are made; the system's temporary directory when not set. Point it at the
+/// file system that is to be tested: a sync means little on one that lives in memory.
+const PARENT_VARIABLE: &str = "LAMINARMQ_TEST_DIR";
+
+/// A directory of its own for one test.
+#[derive(Debug)]
+pub struct TestDir {
+    dir: Option<tempfile::TempDir>,
+}
+
+impl TestDir {
+    /// Makes a fresh directory whose name starts with `name`.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let parent =
+            std::env::var_os(PARENT_VARIABLE).map_or_else(std::env::temp_dir, PathBuf::from);
+        let dir = tempfile::Builder::new()
+            .prefix(&format!("laminarmq-{name}-"))
+            .tempdir_in(&parent)
+            .unwrap_or_else(|error| {
+                panic!(
+                    "cannot make a test directory in {}: {error}",
+                    parent.display()
+                )
+            });
+        Self { dir: Some(dir) }
+    }
+
+    /// The directory itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.dir
+            .as_ref()
+            .expect("the directory is taken only in drop")
+            .path()
+    }
+
+    /// A path inside the directory; nothing is made there.
+    #[must_use]
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+}
+
+impl Drop for TestDir {
+    fn drop(&mut self) {
+        if let Some(dir) = self.dir.take()
+            && std::thread::panicking()
+        {
+            eprintln!("kept for a look: {}", dir.keep().display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_there_while_held_and_gone_afterwards() {
+        let dir = TestDir::new("tempdir");
+        let path = dir.path().to_owned();
+        std::fs::write(dir.join("file"), b"content").expect("the directory takes files");
+        assert!(path.join("file").exists());
+        drop(dir);
+        assert!(!path.exists());
+    }
+}
