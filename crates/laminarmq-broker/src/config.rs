@@ -1,0 +1,244 @@
+//! What a broker is told when it starts. Settings are data: nothing in here opens or reads anything.
+
+use crate::limits::{self, Limits};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// When an acknowledged batch is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum FlushMode {
+    /// Before it is acknowledged to a producer that asked for `acks=all`.
+    #[default]
+    Sync,
+    /// When the operating system writes it; a power cut may take what was acknowledged.
+    Os,
+}
+
+impl FlushMode {
+    /// The value as a topic's setting `flush` spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FlushMode::Sync => "sync",
+            FlushMode::Os => "os",
+        }
+    }
+}
+
+impl FromStr for FlushMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "sync" => Ok(FlushMode::Sync),
+            "os" => Ok(FlushMode::Os),
+            other => Err(format!("flush is \"sync\" or \"os\", not {other:?}")),
+        }
+    }
+}
+
+impl fmt::Display for FlushMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A host name or address and a port, written `host:port` (`[::1]:9092` for IPv6).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+impl FromStr for HostPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not HOST:PORT");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let port = port.parse().map_err(|_| wrong())?;
+        let host = match host.strip_prefix('[') {
+            Some(inner) => inner.strip_suffix(']').ok_or_else(wrong)?,
+            None if host.contains(':') => return Err(wrong()),
+            None => host,
+        };
+        if host.is_empty() {
+            return Err(wrong());
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// All settings of one broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokerConfig {
+    /// Where Kafka clients connect. Port 0 takes a free one; see [`crate::Running::kafka_addr`].
+    pub listen: HostPort,
+    /// What clients are told to connect to. `None`: the address that each of them dialled.
+    pub advertise: Option<HostPort>,
+    /// The data directory; made when it is not there.
+    pub data_dir: PathBuf,
+    /// A client that asks for a topic which is not there gets it made.
+    pub auto_create_topics: bool,
+    /// Partitions of a topic whose creator did not say. 1 to [`limits::TOPIC_PARTITIONS_MAX`].
+    pub default_partitions: u32,
+    /// `flush` of a topic whose creator did not say.
+    pub default_flush: FlushMode,
+    /// Shard threads; 0 means one per core. At most [`limits::SHARDS_MAX`].
+    pub shards: usize,
+    /// Flush threads, 1 to [`limits::FLUSH_THREADS_MAX`].
+    pub flush_threads: usize,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self {
+            listen: HostPort {
+                host: "127.0.0.1".to_owned(),
+                port: 9092,
+            },
+            advertise: None,
+            data_dir: PathBuf::from("./laminarmq-data"),
+            auto_create_topics: true,
+            default_partitions: 1,
+            default_flush: FlushMode::Sync,
+            shards: 0,
+            flush_threads: limits::FLUSH_THREADS_DEFAULT,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A setting that is outside of its range.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} is {value}, but must be between {min} and {max}")]
+pub struct ConfigError {
+    /// Name of the setting.
+    pub setting: &'static str,
+    /// What it was set to.
+    pub value: u64,
+    /// Smallest value allowed.
+    pub min: u64,
+    /// Largest value allowed.
+    pub max: u64,
+}
+
+impl BrokerConfig {
+    /// Checks every range; the one place that does.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let check = |setting, value: u64, min: u64, max: u64| {
+            if (min..=max).contains(&value) {
+                Ok(())
+            } else {
+                Err(ConfigError {
+                    setting,
+                    value,
+                    min,
+                    max,
+                })
+            }
+        };
+        let l = &self.limits;
+        check(
+            "default_partitions",
+            self.default_partitions.into(),
+            1,
+            limits::TOPIC_PARTITIONS_MAX.into(),
+        )?;
+        check("shards", self.shards as u64, 0, limits::SHARDS_MAX as u64)?;
+        check(
+            "flush_threads",
+            self.flush_threads as u64,
+            1,
+            limits::FLUSH_THREADS_MAX as u64,
+        )?;
+        check("limits.connections", l.connections as u64, 1, 1 << 20)?;
+        check(
+            "limits.requests_in_flight",
+            l.requests_in_flight as u64,
+            1,
+            1 << 16,
+        )?;
+        check(
+            "limits.frame_bytes",
+            l.frame_bytes.into(),
+            1 << 10,
+            limits::FRAME_BYTES_MAX.into(),
+        )?;
+        check(
+            "limits.bytes_in_flight",
+            l.bytes_in_flight.into(),
+            l.frame_bytes.into(),
+            1 << 31,
+        )?;
+        check(
+            "limits.fetch_bytes_in_flight",
+            l.fetch_bytes_in_flight.into(),
+            limits::BATCH_BYTES_MAX.into(),
+            1 << 31,
+        )?;
+        check(
+            "limits.partitions",
+            l.partitions as u64,
+            1,
+            limits::PARTITIONS_MAX as u64,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_port_are_read_and_written() {
+        for text in [
+            "localhost:9092",
+            "10.0.0.1:1",
+            "[::1]:9092",
+            "a.example:65535",
+        ] {
+            assert_eq!(text.parse::<HostPort>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            ":9092",
+            "localhost",
+            "localhost:",
+            "localhost:70000",
+            "::1:9092",
+            "[::1:9092",
+        ] {
+            assert!(text.parse::<HostPort>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn defaults_are_in_range_and_wrong_values_are_named() {
+        let mut config = BrokerConfig::default();
+        assert_eq!(config.validate(), Ok(()));
+        config.default_partitions = 0;
+        let error = config.validate().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "default_partitions is 0, but must be between 1 and 4096"
+        );
+    }
+}

@@ -1,0 +1,86 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DataDirError {
+    /// Another process has the directory open.
+    #[error(
+        "the data directory {} is in use by another process ({}); stop it, or choose another \
+         directory with --data-dir",
+        path.display(), holder(.pid)
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// Process id that its `LOCK` file names.
+        pid: Option<u32>,
+    },
+    /// It was written by a newer program.
+    #[error(
+        "{} has format version {found}, but this program knows versions up to {known}; start the \
+         newer program that wrote it",
+        path.display()
+    )]
+    NewerFormat {
+        /// The file that says so.
+        path: PathBuf,
+        /// Version found.
+        found: u32,
+        /// Newest version that this program can read.
+        known: u32,
+    },
+    /// `meta.json` is missing while partitions are there.
+    #[error(
+        "{} is missing, but the directory already holds {found:?}; this is not an empty directory and \
+         not a complete data directory: restore the file, or choose another directory",
+        path.display()
+    )]
+    MetaMissing {
+        /// The file that is missing.
+        path: PathBuf,
+        /// The first thing found.
+        found: String,
+    },
+    /// The folder of the cluster metadata is missing.
+    #[error("{} is missing: without it nobody knows which topics there are; restore it", path.display())]
+    MetadataMissing {
+        /// The folder that is missing.
+        path: PathBuf,
+    },
+    /// A file cannot be understood.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        what: &'static str,
+        /// With which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl DataDirError {
+    pub(crate) fn io(what: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            what,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+fn holder(pid: &Option<u32>) -> String {
+    pid.map_or_else(
+        || "which has not written its number".to_owned(),
+        |pid| format!("pid {pid}"),
+    )
+}

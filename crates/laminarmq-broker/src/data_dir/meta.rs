@@ -1,0 +1,94 @@
+//! `meta.json`: which cluster and node the directory belongs to, and the version of its format.
+
+use super::error::DataDirError;
+use super::files;
+use crate::env::Env;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+pub(super) const FILE: &str = "meta.json";
+
+/// Version of the data directory's format. 0 may still change; nothing older is read.
+pub(super) const VERSION: u32 = 0;
+
+/// The node id of a broker that was never told another one.
+const FIRST_NODE_ID: i32 = 1;
+
+/// What `meta.json` holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Meta {
+    version: u32,
+    /// Random name of the cluster, 22 characters.
+    pub(crate) cluster_id: String,
+    /// This node in it.
+    pub(crate) node_id: i32,
+}
+
+/// Read before anything else of the file is believed.
+#[derive(Deserialize)]
+struct VersionOnly {
+    version: u32,
+}
+
+impl Meta {
+    pub(super) fn new(env: &Env) -> Self {
+        Self {
+            version: VERSION,
+            cluster_id: cluster_id(env.next_bytes16()),
+            node_id: FIRST_NODE_ID,
+        }
+    }
+
+    pub(super) fn read(root: &Path) -> Result<Option<Self>, DataDirError> {
+        let path = root.join(FILE);
+        let Some(content) = files::read_whole(&path)? else {
+            return Ok(None);
+        };
+        let damaged = |error: serde_json::Error| DataDirError::Damaged {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        let VersionOnly { version } = serde_json::from_slice(&content).map_err(damaged)?;
+        if version > VERSION {
+            return Err(DataDirError::NewerFormat {
+                path,
+                found: version,
+                known: VERSION,
+            });
+        }
+        serde_json::from_slice(&content).map(Some).map_err(damaged)
+    }
+
+    pub(super) fn write(&self, root: &Path) -> Result<(), DataDirError> {
+        let mut text = serde_json::to_string_pretty(self).expect("plain fields always serialise");
+        text.push('\n');
+        files::write_whole(root, FILE, text.as_bytes())
+    }
+}
+
+/// The 22 characters of URL-safe base64 that stand for 16 bytes, the usual form of a cluster id.
+fn cluster_id(bytes: [u8; 16]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut rest = u128::from_be_bytes(bytes);
+    // 22 digits hold 132 bits: the last one carries two bits, and four that are zero.
+    let mut digits = [0; 22];
+    digits[21] = DIGITS[((rest & 0b11) << 4) as usize];
+    rest >>= 2;
+    for digit in digits[..21].iter_mut().rev() {
+        *digit = DIGITS[(rest & 0x3f) as usize];
+        rest >>= 6;
+    }
+    digits.map(char::from).iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cluster_ids_are_base64_without_padding() {
+        assert_eq!(cluster_id([0; 16]), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!(cluster_id([0xff; 16]), "_____________________w");
+        assert_eq!(cluster_id(*b"laminarmq broker"), "bGFtaW5hcm1xIGJyb2tlcg");
+    }
+}

@@ -1,0 +1,214 @@
+//! The data directory: who may use it, what it says about itself, and the folders of its partitions.
+//!
+//! - One process holds `LOCK` for as long as it uses the directory.
+//! - `meta.json` is written last when a directory is made, so where it is there, everything else of the
+//!   empty broker is there too; a directory that has `meta.json` and no metadata log is damaged.
+//! - A folder under `topics/` that ends in `-<number>` is a partition. It appears under that name only
+//!   complete, with its `partition.meta`, and disappears from under it in one step.
+//! - Each directory entry is synced before anything that depends on it is acknowledged.
+//!
+//! The files are described in `docs/formats/data-directory.md`.
+
+mod error;
+mod files;
+mod lock;
+mod meta;
+mod partition;
+
+pub use error::DataDirError;
+pub(crate) use meta::Meta;
+pub(crate) use partition::{PartitionMeta, PartitionName};
+
+use crate::env::Env;
+use lock::DirLock;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Topic under whose name the metadata group keeps its folder.
+pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// An open, locked data directory.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    root: PathBuf,
+    meta: Meta,
+    /// Held for its drop: the lock ends with this value.
+    _lock: DirLock,
+}
+
+impl DataDir {
+    /// Opens the directory at `root`, making it when it is not there.
+    pub(crate) fn open(root: &Path, env: &Env) -> Result<Self, DataDirError> {
+        files::create_dir_all(root)?;
+        let lock = DirLock::take(root)?;
+        files::create_dir_all(&root.join("topics"))?;
+        let meta = match Meta::read(root)? {
+            Some(meta) => meta,
+            None => Self::initialise(root, env)?,
+        };
+        let dir = Self {
+            root: root.to_owned(),
+            meta,
+            _lock: lock,
+        };
+        if !dir.partition_path(&PartitionName::metadata()).is_dir() {
+            return Err(DataDirError::MetadataMissing {
+                path: dir.partition_path(&PartitionName::metadata()),
+            });
+        }
+        dir.sweep()?;
+        Ok(dir)
+    }
+
+    fn initialise(root: &Path, env: &Env) -> Result<Meta, DataDirError> {
+        let topics = root.join("topics");
+        let name = PartitionName::metadata();
+        for entry in files::list(&topics)? {
+            // A first start that was cut short leaves the empty metadata folder; anything else belongs
+            // to a broker that had a meta.json.
+            if entry != name.to_string() && !entry.ends_with(partition::UNFINISHED) {
+                return Err(DataDirError::MetaMissing {
+                    path: root.join(meta::FILE),
+                    found: entry,
+                });
+            }
+        }
+        partition::create(&topics, &name, &PartitionMeta::metadata())?;
+        let meta = Meta::new(env);
+        meta.write(root)?;
+        tracing::info!(path = %root.display(), cluster_id = %meta.cluster_id, "made a new data directory");
+        Ok(meta)
+    }
+
+    /// Removes what an interrupted creation or deletion left behind.
+    fn sweep(&self) -> Result<(), DataDirError> {
+        for entry in files::list(&self.topics())? {
+            if entry.ends_with(partition::DELETED) || entry.ends_with(partition::UNFINISHED) {
+                tracing::info!(folder = entry, "removing what an earlier run left");
+                files::remove_dir_all(&self.topics().join(entry))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn topics(&self) -> PathBuf {
+        self.root.join("topics")
+    }
+
+    /// The file of the raft-state journal.
+    pub(crate) fn raft_state(&self) -> PathBuf {
+        self.root.join("raft-state")
+    }
+
+    /// Where the files of partition `name` are.
+    pub(crate) fn partition_path(&self, name: &PartitionName) -> PathBuf {
+        self.topics().join(name.to_string())
+    }
+
+    /// The folder of partition `name`, made when it is not there. A folder of that name that belongs to
+    /// another partition (an earlier topic of the same name) is set aside first.
+    pub(crate) fn open_partition(
+        &self,
+        name: &PartitionName,
+        want: &PartitionMeta,
+    ) -> Result<OpenedFolder, DataDirError> {
+        let path = self.partition_path(name);
+        match fs::metadata(&path) {
+            Ok(_) => match PartitionMeta::read(&path)? {
+                Some(found) if found == *want => {
+                    return Ok(OpenedFolder {
+                        path,
+                        created: false,
+                    });
+                }
+                found => {
+                    let group = found.map_or(want.group_id, |meta| meta.group_id);
+                    self.set_aside(&name.to_string(), group)?;
+                }
+            },
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(DataDirError::io("look at", &path, error)),
+        }
+        partition::create(&self.topics(), name, want)?;
+        Ok(OpenedFolder {
+            path,
+            created: true,
+        })
+    }
+
+    /// Takes the folder of partition `name` out of use and removes its files. When this returns, the
+    /// name is free, also after a crash.
+    pub(crate) fn remove_partition(
+        &self,
+        name: &PartitionName,
+        group: u64,
+    ) -> Result<(), DataDirError> {
+        let topics = self.topics();
+        let aside = topics.join(format!("{group}{}", partition::DELETED));
+        match fs::rename(topics.join(name.to_string()), &aside) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => {
+                return Err(DataDirError::io(
+                    "rename",
+                    &self.partition_path(name),
+                    error,
+                ));
+            }
+        }
+        files::sync_dir(&topics)?;
+        files::remove_dir_all(&aside)
+    }
+
+    /// Sets every partition folder aside that is not in `known`: nothing here deletes data that the
+    /// metadata group did not ask to be deleted.
+    pub(crate) fn set_strays_aside(
+        &self,
+        known: &std::collections::BTreeSet<String>,
+    ) -> Result<(), DataDirError> {
+        for entry in files::list(&self.topics())? {
+            if PartitionName::parse(&entry).is_some() && !known.contains(&entry) {
+                let group =
+                    PartitionMeta::read(&self.topics().join(&entry))?.map_or(0, |m| m.group_id);
+                self.set_aside(&entry, group)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn set_aside(&self, entry: &str, group: u64) -> Result<(), DataDirError> {
+        let topics = self.topics();
+        let aside = (0u32..)
+            .map(|n| topics.join(format!("{group}.{n}{}", partition::STRAY)))
+            .find(|path| !path.exists())
+            .expect("there are fewer than 2^32 folders");
+        tracing::warn!(
+            folder = entry,
+            to = %aside.display(),
+            "this folder belongs to no partition that the metadata knows; it is set aside, not deleted"
+        );
+        let from = topics.join(entry);
+        fs::rename(&from, &aside).map_err(|error| DataDirError::io("rename", &from, error))?;
+        files::sync_dir(&topics)
+    }
+}
+
+/// A partition's folder, ready for its log.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OpenedFolder {
+    pub(crate) path: PathBuf,
+    /// It was not there before.
+    pub(crate) created: bool,
+}
+
+#[cfg(test)]
+mod tests;
