@@ -1,0 +1,3 @@
+//! Golden bytes, round trips and the arithmetic of the CRC.
+
+use super::*;
