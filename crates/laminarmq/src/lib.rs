@@ -1,1 +1,53 @@
-//! Placeholder until the first commit of this crate.
+//! An embeddable segmented log: records go in at the end, get dense 64-bit indices, and come out by index,
+//! by key or by time.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path();
+//! use laminarmq::{Append, Log, poll_ready};
+//!
+//! let mut log = Log::open(dir)?;
+//! let index = poll_ready(log.append(Append { value: &[b"hello"], ..Append::default() }))?;
+//! poll_ready(log.sync())?; // from here on it survives a power cut
+//! assert_eq!(poll_ready(log.read(index))?.value, "hello");
+//! poll_ready(log.close())?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Invariants
+//!
+//! ```text
+//! start_index <= durable_index <= end_index                 (both ends exclusive)
+//! segments[i].end_index == segments[i + 1].base_index
+//! a store file is never changed below its end, except by truncation
+//! an index file is derived from its store and never trusted above it
+//! ```
+//!
+//! # What is durable when
+//!
+//! [`Log::append`] hands the bytes to the operating system: killing the process loses nothing, a power cut
+//! may take them. They are durable once [`Log::sync`] returned, or once a [`SyncTicket`] that was taken
+//! after the append ran and was handed to [`Log::complete`]. A ticket runs on any thread, so one writer
+//! appends on while another thread waits for the disk. A failed sync stops the log for good.
+
+mod env;
+mod error;
+mod format;
+pub mod limits;
+mod log;
+mod record;
+mod segment;
+
+pub use env::{
+    CrashPoint, FileEnv, LocalFile, LocalSync, LogEnv, LogFile, MemEnv, MemFile, MemReader,
+    MemSync, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow, poll_ready,
+};
+pub use error::{
+    AppendError, Damage, OpenError, OptionsError, OutOfBounds, Poisoned, ReadError, SyncError,
+    TruncateError,
+};
+pub use format::FormatError;
+pub use log::{Log, LogOptions, ReadPlan, SyncDone, SyncTicket};
+pub use record::{Append, EntryInfo, Record, Recovery, SegmentInfo};

@@ -1,0 +1,166 @@
+//! Where a log keeps its bytes and takes the time from.
+//!
+//! Two traits, the second on top of the first:
+//!
+//! - [`SegmentEnv`] is all that the engine needs: per segment a store file and an index file, which grow at
+//!   the end, are read by position, cut, and synced. It is small enough to be built over somebody
+//!   else's asynchronous storage.
+//! - [`LogEnv`] adds handles that work beside the log's owner: readers and syncs on other threads.
+//!
+//! Contract of every implementation, checked by the conformance tests:
+//!
+//! - What `append` returned `Ok` for is visible to `read_at` at once, through every handle.
+//! - `append` that fails may leave some of its bytes behind; the caller cuts them.
+//! - Nothing is promised to survive a power cut before the matching sync has returned `Ok`: neither
+//!   bytes, nor a new length, nor the name of a new file, nor that a removed name stays gone.
+//! - Futures of [`FileEnv`] and [`MemEnv`] are ready at the first poll, see [`poll_ready`].
+
+mod file;
+mod mem;
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+pub use file::{FileEnv, LocalFile, LocalSync};
+pub use mem::{CrashPoint, MemEnv, MemFile, MemReader, MemSync};
+
+/// Which file of a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// Records: the data.
+    Store,
+    /// Positions of the records: can be rebuilt from the store.
+    Index,
+}
+
+/// The two files of a segment.
+#[derive(Debug)]
+pub struct SegmentFiles<F> {
+    /// Records.
+    pub store: F,
+    /// Their positions.
+    pub index: F,
+}
+
+impl<F> SegmentFiles<F> {
+    /// The named one of the two.
+    pub fn part(&self, part: Part) -> &F {
+        match part {
+            Part::Store => &self.store,
+            Part::Index => &self.index,
+        }
+    }
+
+    /// The named one of the two, to change it.
+    pub fn part_mut(&mut self, part: Part) -> &mut F {
+        match part {
+            Part::Store => &mut self.store,
+            Part::Index => &mut self.index,
+        }
+    }
+}
+
+/// A file that grows at its end and can be cut.
+#[expect(
+    async_fn_in_trait,
+    reason = "Send follows from the concrete type; the engine spawns nothing"
+)]
+pub trait LogFile {
+    /// Length in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether nothing has been written.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes all pieces at the end, in one call where the storage can. After an error the length is
+    /// between the old one and the aimed one; [`LogFile::truncate`] restores it.
+    async fn append(&mut self, pieces: &mut [IoSlice<'_>]) -> io::Result<()>;
+
+    /// Exactly `length` bytes from `position`; `UnexpectedEof` where the file is shorter.
+    async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes>;
+
+    /// Cuts to `length`, which is at most [`LogFile::len`].
+    async fn truncate(&mut self, length: u64) -> io::Result<()>;
+}
+
+/// Segments and a clock: what the engine needs.
+#[expect(
+    async_fn_in_trait,
+    reason = "Send follows from the concrete type; the engine spawns nothing"
+)]
+pub trait SegmentEnv {
+    /// A store or an index.
+    type File: LogFile;
+
+    /// Base indices of all stored segments (those with a store), ascending.
+    async fn list(&mut self) -> io::Result<Vec<u64>>;
+
+    /// Opens a segment's files and creates, empty, what is missing.
+    async fn open(&mut self, base_index: u64) -> io::Result<SegmentFiles<Self::File>>;
+
+    /// Removes a segment's files: the store first, since only a store makes a segment.
+    async fn remove(&mut self, base_index: u64, files: SegmentFiles<Self::File>) -> io::Result<()>;
+
+    /// Returns once the content and length of that file are on the media.
+    async fn sync(
+        &mut self,
+        base_index: u64,
+        files: &mut SegmentFiles<Self::File>,
+        part: Part,
+    ) -> io::Result<()>;
+
+    /// Returns once all names that were added and removed so far are on the media.
+    async fn sync_names(&mut self) -> io::Result<()>;
+
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> i64;
+}
+
+/// An environment whose files can be read and synced beside the log's owner, on any thread.
+pub trait LogEnv: SegmentEnv {
+    /// Reads a file beside its writer.
+    type Reader: ReadAt + Clone + Send + Sync + 'static;
+    /// Syncs a file or the directory beside its writer.
+    type Sync: SyncNow + Send + 'static;
+
+    /// A handle that reads `file`.
+    fn reader(&self, file: &Self::File) -> Self::Reader;
+
+    /// A handle that syncs `file`.
+    fn sync_handle(&self, file: &Self::File) -> Self::Sync;
+
+    /// A handle that syncs the names of files.
+    fn names_sync_handle(&self) -> Self::Sync;
+}
+
+/// Reads by position, blocking.
+pub trait ReadAt {
+    /// Exactly `length` bytes from `position`; `UnexpectedEof` where the file is shorter.
+    fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes>;
+}
+
+/// One sync, blocking.
+pub trait SyncNow {
+    /// Returns once everything written before the handle was made is on the media.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// Takes the result of a future that never waits, as those of a log on [`FileEnv`] or [`MemEnv`].
+///
+/// # Panics
+///
+/// When the future is not ready at the first poll: the storage is one that waits, and calling it like
+/// this is a bug.
+pub fn poll_ready<F: Future>(future: F) -> F::Output {
+    let future = pin!(future);
+    match future.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("a future that must be ready at the first poll was pending"),
+    }
+}

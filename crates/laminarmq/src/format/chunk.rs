@@ -1,0 +1,186 @@
+//! Header of a chunk: what stands before the bytes of a record in a store.
+//!
+//! ```text
+//!  0     4       6      7       8         12        16        24         32      40     48     52    56
+//!  | crc | flags | kind | eflag | length  | behind  | index   | checksum | key   | time | term | link |
+//! ```
+//!
+//! - `crc` CRC-32C of the other 52 bytes, started from the segment's seed, so that a chunk which was copied
+//!   from the file of another segment is not taken for one of this.
+//! - `flags` bit 0: first chunk of its record, bit 1: last one. A contiguous append is one chunk with both.
+//! - `kind`, `eflag`, `key`, `time`, `term` belong to the caller.
+//! - `length` of the payload that follows, `checksum` of it: CRC-32C in the low half.
+//! - `behind` how many records before this one were not yet durable when it was written. A chunk so
+//!   proves that everything below `index - behind` had been synced: a gap there is damage, not a torn
+//!   end. (A length needs no more than 32 bits, as longer records are several chunks; that made room.)
+//! - `link` the `crc` of the chunk before, of the file header for the first one. Stale bytes from before
+//!   a truncation do not link to what was written after it.
+
+use super::{field, i64_at, u16_at, u32_at, u64_at};
+
+/// Length of the header in bytes.
+pub(crate) const CHUNK_HEADER_LENGTH: usize = 56;
+
+/// First chunk of a record.
+pub(crate) const FIRST: u16 = 1;
+/// Last chunk of a record.
+pub(crate) const LAST: u16 = 2;
+const KNOWN_FLAGS: u16 = FIRST | LAST;
+
+const AT_FLAGS: usize = 4;
+const AT_KIND: usize = AT_FLAGS + 2;
+const AT_ENTRY_FLAGS: usize = AT_KIND + 1;
+const AT_LENGTH: usize = AT_ENTRY_FLAGS + 1;
+const AT_BEHIND: usize = AT_LENGTH + 4;
+const AT_INDEX: usize = AT_BEHIND + 4;
+const AT_CHECKSUM: usize = AT_INDEX + 8;
+const AT_KEY: usize = AT_CHECKSUM + 8;
+const AT_TIMESTAMP: usize = AT_KEY + 8;
+const AT_TERM: usize = AT_TIMESTAMP + 8;
+const AT_LINK: usize = AT_TERM + 4;
+const _: () = assert!(AT_LINK + 4 == CHUNK_HEADER_LENGTH);
+
+/// Where the header checksums of one segment start from.
+pub(crate) fn seed(base_index: u64) -> u32 {
+    crc32c::crc32c_append(
+        crc32c::crc32c(b"laminarmq chunk"),
+        &base_index.to_le_bytes(),
+    )
+}
+
+/// A decoded chunk header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ChunkHeader {
+    pub(crate) flags: u16,
+    pub(crate) kind: u8,
+    pub(crate) entry_flags: u8,
+    pub(crate) length: u32,
+    pub(crate) behind: u32,
+    pub(crate) index: u64,
+    pub(crate) checksum: u64,
+    pub(crate) key: u64,
+    pub(crate) timestamp: i64,
+    pub(crate) term: u32,
+    pub(crate) link: u32,
+}
+
+impl ChunkHeader {
+    /// The bytes, and the checksum in them that the next chunk links to.
+    pub(crate) fn encode(&self, seed: u32) -> ([u8; CHUNK_HEADER_LENGTH], u32) {
+        let mut out = [0; CHUNK_HEADER_LENGTH];
+        out[AT_FLAGS..AT_KIND].copy_from_slice(&self.flags.to_le_bytes());
+        out[AT_KIND] = self.kind;
+        out[AT_ENTRY_FLAGS] = self.entry_flags;
+        out[AT_LENGTH..AT_BEHIND].copy_from_slice(&self.length.to_le_bytes());
+        out[AT_BEHIND..AT_INDEX].copy_from_slice(&self.behind.to_le_bytes());
+        out[AT_INDEX..AT_CHECKSUM].copy_from_slice(&self.index.to_le_bytes());
+        out[AT_CHECKSUM..AT_KEY].copy_from_slice(&self.checksum.to_le_bytes());
+        out[AT_KEY..AT_TIMESTAMP].copy_from_slice(&self.key.to_le_bytes());
+        out[AT_TIMESTAMP..AT_TERM].copy_from_slice(&self.timestamp.to_le_bytes());
+        out[AT_TERM..AT_LINK].copy_from_slice(&self.term.to_le_bytes());
+        out[AT_LINK..].copy_from_slice(&self.link.to_le_bytes());
+        let crc = crc32c::crc32c_append(seed, &out[AT_FLAGS..]);
+        out[..AT_FLAGS].copy_from_slice(&crc.to_le_bytes());
+        (out, crc)
+    }
+
+    /// Reads a header and its checksum; `None` where these are not the bytes of one.
+    pub(crate) fn decode(bytes: &[u8], seed: u32) -> Option<(Self, u32)> {
+        let bytes = bytes.get(..CHUNK_HEADER_LENGTH)?;
+        let crc = u32_at(bytes, 0);
+        let flags = u16_at(bytes, AT_FLAGS);
+        // Cheap, and spares a checksum at nearly every place of a search for headers.
+        if flags & !KNOWN_FLAGS != 0 || crc != crc32c::crc32c_append(seed, &bytes[AT_FLAGS..]) {
+            return None;
+        }
+        let [kind, entry_flags] = field(bytes, AT_KIND);
+        let header = Self {
+            flags,
+            kind,
+            entry_flags,
+            length: u32_at(bytes, AT_LENGTH),
+            behind: u32_at(bytes, AT_BEHIND),
+            index: u64_at(bytes, AT_INDEX),
+            checksum: u64_at(bytes, AT_CHECKSUM),
+            key: u64_at(bytes, AT_KEY),
+            timestamp: i64_at(bytes, AT_TIMESTAMP),
+            term: u32_at(bytes, AT_TERM),
+            link: u32_at(bytes, AT_LINK),
+        };
+        Some((header, crc))
+    }
+
+    /// Everything below this index was durable when the chunk was written.
+    pub(crate) fn durable_index(&self) -> u64 {
+        self.index.saturating_sub(u64::from(self.behind))
+    }
+
+    /// Whether the chunk is a whole record.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.flags == FIRST | LAST
+    }
+
+    /// Header and payload together.
+    pub(crate) fn stored_length(&self) -> u64 {
+        CHUNK_HEADER_LENGTH as u64 + u64::from(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: ChunkHeader = ChunkHeader {
+        flags: FIRST | LAST,
+        kind: 0x11,
+        entry_flags: 0x22,
+        length: 0x0102_0304,
+        behind: 0x0506_0708,
+        index: 0x1112_1314_1516_1718,
+        checksum: 0x2122_2324,
+        key: 0x3132_3334_3536_3738,
+        timestamp: -2,
+        term: 0x4142_4344,
+        link: 0x5152_5354,
+    };
+
+    #[test]
+    fn round_trip() {
+        let (bytes, crc) = HEADER.encode(seed(7));
+        assert_eq!(ChunkHeader::decode(&bytes, seed(7)), Some((HEADER, crc)));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let (bytes, _) = HEADER.encode(seed(7));
+        for bit in 0..CHUNK_HEADER_LENGTH * 8 {
+            let mut wrong = bytes;
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(ChunkHeader::decode(&wrong, seed(7)), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn another_segment_s_chunk_and_short_or_empty_bytes_are_not_headers() {
+        let (bytes, _) = HEADER.encode(seed(7));
+        assert_eq!(ChunkHeader::decode(&bytes, seed(8)), None);
+        assert_eq!(ChunkHeader::decode(&bytes[..55], seed(7)), None);
+        assert_eq!(ChunkHeader::decode(&[0; 56], seed(7)), None);
+    }
+
+    #[test]
+    fn a_chunk_proves_what_was_durable_before_it() {
+        let header = ChunkHeader {
+            index: 10,
+            behind: 3,
+            ..HEADER
+        };
+        assert_eq!(header.durable_index(), 7);
+        let header = ChunkHeader {
+            index: 10,
+            behind: 30,
+            ..HEADER
+        };
+        assert_eq!(header.durable_index(), 0);
+    }
+}

@@ -1,0 +1,39 @@
+//! Limits of the library in one place, related to each other by assertions that the compiler checks.
+
+use crate::format::{CHUNK_HEADER_LENGTH, INDEX_ENTRY_LENGTH};
+
+/// Largest value of one record, in bytes, that any [`LogOptions`](crate::LogOptions) may allow.
+///
+/// A contiguous append is one chunk, and a chunk's length is 32 bits wide.
+pub const RECORD_BYTES_CEILING: u64 = u32::MAX as u64;
+
+/// Default of [`LogOptions::record_bytes_max`](crate::LogOptions::record_bytes_max): 64 MiB.
+pub const RECORD_BYTES_DEFAULT: u64 = 64 << 20;
+
+/// Default of [`LogOptions::segment_bytes`](crate::LogOptions::segment_bytes): 1 GiB.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 1 << 30;
+
+/// Smallest segment size that [`LogOptions`](crate::LogOptions) accepts, in bytes.
+pub const SEGMENT_BYTES_MIN: u64 = 128;
+
+/// Index entries that wait in memory before they are written to the index file in one call, in bytes.
+pub(crate) const INDEX_BLOCK_BYTES: usize = 64 << 10;
+
+/// Bytes that a scan of a store reads at once.
+pub(crate) const SCAN_WINDOW_BYTES: usize = 1 << 20;
+
+/// Pieces of a value below this length are copied next to their chunk header, so that a batch of small
+/// records is one contiguous write; longer ones are handed to the file where they stand.
+pub(crate) const COPY_BYTES_MAX: usize = 2 << 10;
+
+/// Scratch memory that an append keeps for the next one, in bytes.
+pub(crate) const SCRATCH_KEEP_BYTES: usize = 1 << 20;
+
+/// Entries that a search in an index file reads at once when it has come this close.
+pub(crate) const SEARCH_BLOCK_ENTRIES: u64 = 64;
+
+const _: () = assert!(RECORD_BYTES_DEFAULT <= RECORD_BYTES_CEILING);
+const _: () = assert!(SEGMENT_BYTES_MIN > crate::format::FILE_HEADER_LENGTH as u64);
+// A window holds any chunk header, wherever in it the header starts.
+const _: () = assert!(SCAN_WINDOW_BYTES > 2 * CHUNK_HEADER_LENGTH);
+const _: () = assert!(INDEX_BLOCK_BYTES >= INDEX_ENTRY_LENGTH);
