@@ -1,6 +1,7 @@
 //! Why a batch is refused, and what the sender is told.
 
 use super::compression::Compression;
+use crate::ErrorCode;
 
 /// Why bytes are not a batch that this crate accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -172,15 +173,17 @@ impl BatchError {
     ///
     /// Producers retry 2 (damaged on its way), split the batch on 10 and give up on the others.
     #[must_use]
-    pub fn error_code(&self) -> i16 {
+    pub fn error_code(&self) -> ErrorCode {
         match self {
             Self::TooShort { .. } | Self::Length(_) | Self::Truncated { .. } | Self::Crc { .. } => {
-                CORRUPT_MESSAGE
+                ErrorCode::CORRUPT_MESSAGE
             }
-            Self::TooLarge { .. } | Self::DecompressedTooLarge { .. } => MESSAGE_TOO_LARGE,
-            Self::AppendTimeFromProducer | Self::Timestamp { .. } => INVALID_TIMESTAMP,
-            Self::Magic(_) | Self::Transactional => UNSUPPORTED_FOR_MESSAGE_FORMAT,
-            Self::UnknownCodec(_) => UNSUPPORTED_COMPRESSION_TYPE,
+            Self::TooLarge { .. } | Self::DecompressedTooLarge { .. } => {
+                ErrorCode::MESSAGE_TOO_LARGE
+            }
+            Self::AppendTimeFromProducer | Self::Timestamp { .. } => ErrorCode::INVALID_TIMESTAMP,
+            Self::Magic(_) | Self::Transactional => ErrorCode::UNSUPPORTED_FOR_MESSAGE_FORMAT,
+            Self::UnknownCodec(_) => ErrorCode::UNSUPPORTED_COMPRESSION_TYPE,
             Self::MoreThanOneBatch { .. }
             | Self::Attributes(_)
             | Self::ControlBatch
@@ -189,14 +192,7 @@ impl BatchError {
             | Self::Record { .. }
             | Self::OffsetDelta { .. }
             | Self::BytesAfterRecords
-            | Self::Compressed { .. } => INVALID_RECORD,
+            | Self::Compressed { .. } => ErrorCode::INVALID_RECORD,
         }
     }
 }
-
-const CORRUPT_MESSAGE: i16 = 2;
-const MESSAGE_TOO_LARGE: i16 = 10;
-const INVALID_TIMESTAMP: i16 = 32;
-const UNSUPPORTED_FOR_MESSAGE_FORMAT: i16 = 43;
-const UNSUPPORTED_COMPRESSION_TYPE: i16 = 76;
-const INVALID_RECORD: i16 = 87;
