@@ -4,4 +4,7 @@
 //! with the broker, except the codec that both must agree on with every other client.
 
 pub mod corpus;
+pub mod history;
+pub mod hostile;
+pub mod load;
 pub mod trace;

@@ -8,6 +8,7 @@
 
 mod binary;
 mod broker;
+mod client;
 mod journal;
 mod kcat;
 mod process;
@@ -17,6 +18,7 @@ mod wire;
 
 pub use binary::{binary, workspace_root};
 pub use broker::{BrokerBuilder, BrokerProcess};
+pub use client::{Client, StoredBatch};
 pub use journal::{Entry, JournalReader, JournalWriter};
 pub use kcat::kcat;
 pub use process::{Finished, run, run_with_input};

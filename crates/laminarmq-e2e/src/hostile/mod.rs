@@ -1,0 +1,10 @@
+//! Bytes that a broker must survive: requests of every kind that it serves, and mutations of them.
+//!
+//! A case is a frame and what the sender may conclude from the answer. Cases follow from a seed alone.
+
+mod case;
+mod mutate;
+mod valid;
+
+pub use case::{Case, Class, cases};
+pub use valid::{CLIENT_ID, valid_requests};
