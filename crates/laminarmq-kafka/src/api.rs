@@ -107,6 +107,36 @@ macro_rules! apis {
             }
         }
 
+        /// Makes up a request of this API and version; `None` for one that this codec does not have.
+        #[cfg(feature = "test-util")]
+        #[must_use]
+        pub fn any_request(
+            api: ApiKey,
+            version: i16,
+            source: &mut crate::generate::Source<'_>,
+        ) -> Option<AnyRequest> {
+            codec_versions(api).filter(|versions| versions.contains(version))?;
+            match api {
+                $( ApiKey::$api => Some(AnyRequest::$api(crate::generate::message(source, version))), )+
+                _ => None,
+            }
+        }
+
+        /// Makes up a response of this API and version; `None` for one that this codec does not have.
+        #[cfg(feature = "test-util")]
+        #[must_use]
+        pub fn any_response(
+            api: ApiKey,
+            version: i16,
+            source: &mut crate::generate::Source<'_>,
+        ) -> Option<AnyResponse> {
+            codec_versions(api).filter(|versions| versions.contains(version))?;
+            match api {
+                $( ApiKey::$api => Some(AnyResponse::$api(crate::generate::message(source, version))), )+
+                _ => None,
+            }
+        }
+
         $(
             impl Message for $request {
                 const API: ApiKey = ApiKey::$api;

@@ -16,6 +16,8 @@ pub mod api_key;
 pub mod batch;
 pub mod error_code;
 pub mod frame;
+#[cfg(feature = "test-util")]
+pub mod generate;
 pub mod header;
 pub mod messages;
 pub mod primitives;

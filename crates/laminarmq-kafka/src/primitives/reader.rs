@@ -16,6 +16,9 @@ use super::varint::{self, VarintError};
 /// partitions takes 3 bytes), so the length of the frame alone is a weak bound.
 pub const ELEMENT_BYTES_MAX: usize = 32 << 20;
 
+/// Most bytes of one text. It follows from the 16-bit length, and holds for compact lengths too.
+pub const TEXT_BYTES_MAX: u64 = i16::MAX as u64;
+
 /// Why bytes are not the message that they should be, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{part}.{field} at byte {offset}: {reason}")]
@@ -58,6 +61,9 @@ pub enum DecodeReason {
     /// A length below -1.
     #[error("negative length {0}")]
     NegativeLength(i64),
+    /// Text that is longer than the protocol allows.
+    #[error("text of {0} bytes, the limit is {max}", max = TEXT_BYTES_MAX)]
+    TextTooLong(u64),
     /// Null where the version allows none.
     #[error("null is not allowed here")]
     Null,
@@ -219,10 +225,17 @@ impl Reader {
 
     /// A string's length: 16 bits, or a variable-length number one above it. `None` is null.
     pub(crate) fn string_len(&mut self, compact: bool) -> Result<Option<u64>, DecodeError> {
-        if compact {
-            return self.compact_len();
-        }
         let start = self.position;
+        if compact {
+            let len = self.compact_len()?;
+            return match len {
+                Some(n) if n > TEXT_BYTES_MAX => {
+                    self.position = start;
+                    Err(self.error(DecodeReason::TextTooLong(n)))
+                }
+                len => Ok(len),
+            };
+        }
         let raw = self.i16()?;
         self.signed_len(start, i64::from(raw))
     }

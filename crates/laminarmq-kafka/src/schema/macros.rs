@@ -56,6 +56,25 @@ macro_rules! schema {
             }
         }
 
+        #[cfg(feature = "test-util")]
+        impl $crate::generate::Generate for $name {
+            fn generate(
+                source: &mut $crate::generate::Source<'_>,
+                layout: $crate::schema::Layout,
+            ) -> Self {
+                let mut value = Self::default();
+                $(
+                    if ($present).contains(&layout.version) {
+                        let layout = layout.nullable(
+                            $crate::schema::schema!(@contains layout.version, $($nullable)?),
+                        );
+                        value.$field = $crate::generate::Generate::generate(source, layout);
+                    }
+                )*
+                value
+            }
+        }
+
         impl $crate::schema::Wire for $name {
             fn min_len(layout: $crate::schema::Layout) -> usize {
                 let mut len = usize::from(layout.flexible);

@@ -110,7 +110,7 @@ pub trait Message: Wire + Default + Debug + Clone + PartialEq {
     }
 }
 
-fn layout<M: Message>(version: i16) -> Layout {
+pub(crate) fn layout<M: Message>(version: i16) -> Layout {
     Layout {
         version,
         flexible: version >= M::FLEXIBLE_FROM,
