@@ -102,30 +102,26 @@ impl BatchBuilder {
     /// What [`Self::estimated_size`] would be with one more record.
     #[must_use]
     pub fn estimated_size_with(&self, record: &NewRecord<'_>) -> usize {
-        let deltas = (
-            record.timestamp.wrapping_sub(self.base_timestamp),
+        let body = body_size(
+            record,
+            self.timestamp_delta(record).unwrap_or(0),
             self.count,
         );
-        let body = body_size(record, deltas);
-        let prefix = varint::len_u64((body as u64) << 1);
-        self.buffer
-            .len()
-            .saturating_add(prefix)
-            .saturating_add(body)
+        self.buffer.len() + length_size(body) + body
+    }
+
+    /// Relative to the first record, which may be this one.
+    fn timestamp_delta(&self, record: &NewRecord<'_>) -> Option<i64> {
+        if self.is_empty() {
+            return Some(0);
+        }
+        record.timestamp.checked_sub(self.base_timestamp)
     }
 
     /// Appends a record. Its offset is the next one of the batch.
     pub fn push(&mut self, record: &NewRecord<'_>) -> Result<(), PushError> {
-        if self.is_empty() {
-            self.base_timestamp = record.timestamp;
-            self.max_timestamp = record.timestamp;
-        }
-        let timestamp_delta = record
-            .timestamp
-            .checked_sub(self.base_timestamp)
-            .ok_or(PushError::Timestamp)?;
-        let deltas = (timestamp_delta, self.count);
-        let body = body_size(record, deltas);
+        let timestamp_delta = self.timestamp_delta(record).ok_or(PushError::Timestamp)?;
+        let body = body_size(record, timestamp_delta, self.count);
         let room = RECORDS_BYTES_MAX - (self.buffer.len() - HEAD_BYTES).min(RECORDS_BYTES_MAX);
         if body + varint::U32_BYTES_MAX > room {
             return Err(PushError::TooLarge);
@@ -144,8 +140,12 @@ impl BatchBuilder {
             put_nullable(out, Some(key.as_bytes()));
             put_nullable(out, *value);
         }
-        self.count += 1;
+        if self.count == 0 {
+            self.base_timestamp = record.timestamp;
+            self.max_timestamp = record.timestamp;
+        }
         self.max_timestamp = self.max_timestamp.max(record.timestamp);
+        self.count += 1;
         Ok(())
     }
 
@@ -200,7 +200,7 @@ impl BatchBuilder {
 }
 
 /// Bytes of a record behind its length.
-fn body_size(record: &NewRecord<'_>, (timestamp_delta, offset_delta): (i64, i32)) -> usize {
+fn body_size(record: &NewRecord<'_>, timestamp_delta: i64, offset_delta: i32) -> usize {
     let headers: usize = record
         .headers
         .iter()

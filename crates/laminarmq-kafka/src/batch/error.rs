@@ -162,8 +162,8 @@ pub enum CompressedFault {
     /// Something follows the end of the compressed stream.
     #[error("bytes follow the end of the stream")]
     BytesAfterEnd,
-    /// A valid stream that uses what other clients cannot read (lz4: linked blocks, dictionaries; zstd:
-    /// a window above the limit, dictionaries).
+    /// A stream that uses what other clients cannot read, or a version that is newer than what is known:
+    /// lz4 with linked blocks or a dictionary, snappy in a newer framing.
     #[error("the stream uses a feature that is not supported")]
     Unsupported,
 }

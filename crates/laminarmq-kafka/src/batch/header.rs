@@ -280,6 +280,19 @@ pub fn set_base_offset_and_epoch(head: &mut Head, base_offset: i64, leader_epoch
 ///
 /// For bytes that were validated when they came in: from the own disk, from the leader, from a broker.
 pub fn verify(batch: &[u8]) -> Result<BatchHeader, BatchError> {
+    let header = frame(batch)?;
+    let computed = crc_of(batch);
+    if computed != header.crc {
+        return Err(BatchError::Crc {
+            stored: header.crc,
+            computed,
+        });
+    }
+    Ok(header)
+}
+
+/// The head of exactly one batch, whose CRC is not looked at.
+pub(super) fn frame(batch: &[u8]) -> Result<BatchHeader, BatchError> {
     let header = BatchHeader::parse(batch)?;
     if header.size > batch.len() {
         return Err(BatchError::Truncated {
@@ -291,13 +304,6 @@ pub fn verify(batch: &[u8]) -> Result<BatchHeader, BatchError> {
         return Err(BatchError::MoreThanOneBatch {
             declared: header.size,
             actual: batch.len(),
-        });
-    }
-    let computed = crc_of(batch);
-    if computed != header.crc {
-        return Err(BatchError::Crc {
-            stored: header.crc,
-            computed,
         });
     }
     Ok(header)

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::compression::{Compression, decompress};
 use super::error::BatchError;
-use super::header::{BatchHeader, HEAD_BYTES, peek_size, verify};
+use super::header::{BatchHeader, HEAD_BYTES, frame, peek_size, verify};
 use super::input::{Input, SliceInput};
 use super::record::{self, Fields};
 use super::validate::BatchLimits;
@@ -53,13 +53,7 @@ impl Header {
 /// `batch` is exactly one batch; its CRC is not looked at (see [`verify`]). Compressed records are
 /// decompressed here, up to the limit.
 pub fn records(batch: &Bytes, limits: &BatchLimits) -> Result<Records, BatchError> {
-    let header = BatchHeader::parse(batch)?;
-    if header.size != batch.len() {
-        return Err(BatchError::Truncated {
-            declared: header.size,
-            actual: batch.len(),
-        });
-    }
+    let header = frame(batch)?;
     let (data, at) = match header.attributes.codec()? {
         Compression::None => (batch.clone(), HEAD_BYTES),
         codec => {

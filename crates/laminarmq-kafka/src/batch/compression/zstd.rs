@@ -60,7 +60,7 @@ impl<'a> Decoder<'a> {
         let mut inner = read::Decoder::with_buffer(input).map_err(|_| Stop::DAMAGED)?;
         inner
             .window_log_max(WINDOW_LOG_MAX)
-            .map_err(|_| Stop::UNSUPPORTED)?;
+            .map_err(|_| Stop::DAMAGED)?;
         Ok(Self {
             inner: inner.single_frame(),
         })
