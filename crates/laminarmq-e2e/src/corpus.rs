@@ -111,7 +111,8 @@ impl Corpus {
         }
     }
 
-    fn take_lines(&mut self, text: &[u8]) {
+    /// Takes the lines of one text.
+    pub fn take_lines(&mut self, text: &[u8]) {
         for line in text
             .split(|&byte| byte == b'\n')
             .filter(|line| line.len() <= LINE_BYTES_MAX)

@@ -38,6 +38,23 @@ pub fn binary() -> &'static Path {
     })
 }
 
+/// The `laminarmq` command, to which the caller adds arguments. Settings of the environment do not reach it.
+#[must_use]
+pub fn laminarmq() -> Command {
+    let mut command = Command::new(binary());
+    forget_settings(&mut command);
+    command
+}
+
+/// Takes the variables from the command's environment that `laminarmq` would read settings from.
+pub(crate) fn forget_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"LAMINARMQ_") {
+            command.env_remove(name);
+        }
+    }
+}
+
 fn build() -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let done = Command::new(cargo)

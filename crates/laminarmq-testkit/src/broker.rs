@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::binary::forget_settings;
 use crate::{Deadline, binary, run};
 
 /// What `serve` prints on its standard output once clients can connect; the address follows.
@@ -92,6 +93,11 @@ impl BrokerBuilder {
             .arg("--data-dir")
             .arg(&self.data_dir)
             .args(&self.arguments);
+        forget_settings(&mut command);
+        // A settings file that lies where the test runs must not reach it either.
+        if let Some(parent) = self.data_dir.parent().filter(|parent| parent.is_dir()) {
+            command.current_dir(parent);
+        }
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -16,7 +16,7 @@ mod tempdir;
 mod wait;
 mod wire;
 
-pub use binary::{binary, workspace_root};
+pub use binary::{binary, laminarmq, workspace_root};
 pub use broker::{BrokerBuilder, BrokerProcess};
 pub use client::{Client, StoredBatch};
 pub use journal::{Entry, JournalReader, JournalWriter};

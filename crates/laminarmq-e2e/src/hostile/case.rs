@@ -6,21 +6,18 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::mutate::{find_batch, mutate, mutate_batch};
-use super::{CLIENT_ID, valid_requests};
+use super::valid_requests;
 
 /// Bytes of the length in front of a frame.
 const LENGTH: usize = 4;
 /// Where a frame's correlation id is.
 const CORRELATION: std::ops::Range<usize> = 8..12;
-/// Where a frame's body begins at the earliest: behind the client id.
-const BODY: usize = CORRELATION.end + 2 + CLIENT_ID.len();
-
 /// What was done to a valid request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// Nothing: it must be answered, and the answer must be well-formed.
     Valid,
-    /// Its body was changed: an answer that comes must be to this API and version, and well-formed.
+    /// Bytes behind its correlation id were changed: an answer that comes must be to this API and version, and well-formed.
     Body,
     /// Its batch was changed and given a correct CRC; otherwise as `Body`.
     Batch,
@@ -98,7 +95,7 @@ fn mutation(valid: &[Bytes], rng: &mut impl Rng) -> (Class, Vec<u8>) {
             Class::Batch
         }
         _ => {
-            mutate(&mut bytes, BODY, other, rng);
+            mutate(&mut bytes, CORRELATION.end, other, rng);
             Class::Body
         }
     };

@@ -4,7 +4,9 @@
 
 mod case;
 mod mutate;
+mod probe;
 mod valid;
 
 pub use case::{Case, Class, cases};
-pub use valid::{CLIENT_ID, valid_requests};
+pub use probe::{Outcome, Prober, Tallies, Tally};
+pub use valid::valid_requests;

@@ -17,7 +17,7 @@ use laminarmq_kafka::messages::{
 use laminarmq_kafka::{AnyRequest, ApiKey, RequestHeader, Writer};
 
 /// The client id in every request.
-pub const CLIENT_ID: &str = "hostile";
+const CLIENT_ID: &str = "hostile";
 
 /// A topic that is never there.
 const ABSENT: &str = "absent";
