@@ -12,7 +12,7 @@
 //! - `length` of the payload that follows, `checksum` of it: CRC-32C in the low half.
 //! - `behind` how many records before this one were not yet durable when it was written. A chunk so
 //!   proves that everything below `index - behind` had been synced: a gap there is damage, not a torn
-//!   end. (A length needs no more than 32 bits, as longer records are several chunks; that made room.)
+//!   end. All ones: too many to say. (A length needs no more than 32 bits, as longer records are several chunks; that made room.)
 //! - `link` the `crc` of the chunk before, of the file header for the first one. Stale bytes from before
 //!   a truncation do not link to what was written after it.
 
@@ -26,6 +26,8 @@ pub(crate) const FIRST: u16 = 1;
 /// Last chunk of a record.
 pub(crate) const LAST: u16 = 2;
 const KNOWN_FLAGS: u16 = FIRST | LAST;
+/// In `behind`: more records than fit.
+const UNKNOWN: u32 = u32::MAX;
 
 const AT_FLAGS: usize = 4;
 const AT_KIND: usize = AT_FLAGS + 2;
@@ -110,9 +112,18 @@ impl ChunkHeader {
         Some((header, crc))
     }
 
+    /// What [`ChunkHeader::behind`] has to be for a log with that durable index.
+    pub(crate) fn behind(index: u64, durable: u64) -> u32 {
+        u32::try_from(index - durable).unwrap_or(UNKNOWN)
+    }
+
     /// Everything below this index was durable when the chunk was written.
     pub(crate) fn durable_index(&self) -> u64 {
-        self.index.saturating_sub(u64::from(self.behind))
+        if self.behind == UNKNOWN {
+            0
+        } else {
+            self.index.saturating_sub(u64::from(self.behind))
+        }
     }
 
     /// Whether the chunk is a whole record.

@@ -1,172 +1,189 @@
-//! The engine.
+//! The engine: segments in a row, the last one written.
+//!
+//! Invariants:
+//!
+//! ```text
+//! segments is never empty; segments[i].end() == segments[i + 1].base()
+//! start_index <= durable <= end_index
+//! everything below `durable` is on the media; it goes down only by truncation, which is then durable itself
+//! changes counts what was done to stores and names; what happened up to `synced` is on the media
+//! at most one segment, the last, has a name that is not on the media yet
+//! ```
+//!
+//! After any failure that leaves doubt about what is stored, the log is poisoned: it still reads, but
+//! refuses every change and every sync for good.
 
+mod append;
+mod open;
 mod options;
+mod plan;
+mod read;
+mod roll;
+mod sync;
+mod truncate;
 
-use std::marker::PhantomData;
-use std::ops::Range;
-use std::path::Path;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use crate::env::{FileEnv, LogEnv, SegmentEnv};
-use crate::error::{AppendError, OpenError, Poisoned, ReadError, SyncError, TruncateError};
-use crate::record::{Append, EntryInfo, Record, Recovery, SegmentInfo};
+use crate::env::{FileEnv, SegmentEnv};
+use crate::error::Poisoned;
+use crate::record::{Recovery, SegmentInfo};
+use crate::segment::{Scratch, Segment};
 
 pub use options::LogOptions;
+pub use plan::ReadPlan;
+pub use sync::{SyncDone, SyncTicket};
 
 /// A segmented log.
-#[derive(Debug)]
+///
+/// All calls come from one owner; what has to happen beside it leaves as a [`ReadPlan`] or a [`SyncTicket`].
+/// With [`FileEnv`] and [`MemEnv`](crate::MemEnv) every future is ready at the first poll, so that
+/// [`poll_ready`](crate::poll_ready) is enough where there is no runtime.
+///
+/// ```
+/// use laminarmq::{Append, Log, LogOptions, MemEnv, poll_ready};
+///
+/// let mut log = poll_ready(Log::open_with(MemEnv::new(), LogOptions::default()))?;
+/// let batch = [b"a", b"b", b"c"].map(|value| [&value[..]]);
+/// let batch = batch.each_ref().map(|value| Append { value, ..Append::default() });
+/// assert_eq!(poll_ready(log.append_many(&batch))?, 0..3);
+///
+/// // Durable without holding up the writer: the ticket may run on another thread.
+/// let ticket = log.sync_ticket().expect("something was appended");
+/// let done = ticket.run();
+/// assert_eq!(log.complete(done)?, 3);
+///
+/// let records = poll_ready(log.read_range(1..3, 1 << 20))?;
+/// assert_eq!(records[1].value, "c");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Log<E: SegmentEnv = FileEnv> {
-    env: PhantomData<E>,
+    env: E,
+    options: LogOptions,
+    recovery: Recovery,
+    segments: VecDeque<Segment<E::File>>,
+    durable: u64,
+    /// Number of the last change.
+    changes: u64,
+    /// Number of the last change that is on the media.
+    synced: u64,
+    /// Numbers of the last changes of these kinds.
+    names_changed_at: u64,
+    truncated_at: u64,
+    /// Whether segments may wait for their footer.
+    unsealed: bool,
+    /// The durable index when that was last looked at.
+    sealed_for: u64,
+    /// Shared with plans: goes up before bytes that they refer to are cut.
+    truncations: Arc<AtomicU64>,
+    poisoned: Option<Poisoned>,
+    scratch: Scratch,
 }
 
-/// A planned read.
-#[derive(Debug)]
-pub struct ReadPlan<E: LogEnv> {
-    env: PhantomData<E::Reader>,
-}
-
-/// A sync to run.
-#[derive(Debug)]
-pub struct SyncTicket<E: LogEnv> {
-    env: PhantomData<E::Sync>,
-}
-
-/// A sync that ran.
-#[derive(Debug)]
-pub struct SyncDone {}
-
-impl Log<FileEnv> {
-    /// Opens or creates the log in a directory with default options.
-    pub fn open(_dir: impl AsRef<Path>) -> Result<Self, OpenError> {
-        unimplemented!()
+impl<E: SegmentEnv> fmt::Debug for Log<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("start_index", &self.start_index())
+            .field("durable_index", &self.durable)
+            .field("end_index", &self.end_index())
+            .field("segments", &self.segments.len())
+            .field("poisoned", &self.poisoned)
+            .finish_non_exhaustive()
     }
 }
 
 impl<E: SegmentEnv> Log<E> {
-    /// Opens.
-    pub async fn open_with(_env: E, _options: LogOptions) -> Result<Self, OpenError> {
-        unimplemented!()
-    }
-    /// What opening repaired.
+    /// What opening the log had to repair.
+    #[must_use]
     pub fn recovery(&self) -> &Recovery {
-        unimplemented!()
+        &self.recovery
     }
-    /// First.
+
+    /// Index of the first record that is stored.
+    #[must_use]
     pub fn start_index(&self) -> u64 {
-        unimplemented!()
+        self.segments[0].base()
     }
-    /// One past the last.
+
+    /// One past the last record: the index that the next append gets.
+    #[must_use]
     pub fn end_index(&self) -> u64 {
-        unimplemented!()
+        self.write_segment().end()
     }
-    /// Exclusive.
+
+    /// Everything below this index survives a power cut.
+    #[must_use]
     pub fn durable_index(&self) -> u64 {
-        unimplemented!()
+        self.durable
     }
-    /// Store bytes of the write segment.
+
+    /// Length of the write segment's store in bytes, headers included.
+    #[must_use]
     pub fn write_segment_bytes(&self) -> u64 {
-        unimplemented!()
+        self.write_segment().store_length
     }
-    /// All, ascending.
-    pub fn segments(&self) -> impl Iterator<Item = SegmentInfo> {
-        std::iter::empty()
-    }
-    /// One record.
-    pub async fn append(&mut self, _record: Append<'_>) -> Result<u64, AppendError> {
-        unimplemented!()
-    }
-    /// Many records.
-    pub async fn append_many(
-        &mut self,
-        _records: &[Append<'_>],
-    ) -> Result<Range<u64>, AppendError> {
-        unimplemented!()
-    }
-    /// New write segment; nothing when the write segment is empty.
-    pub async fn roll(&mut self) -> Result<(), AppendError> {
-        unimplemented!()
-    }
-    /// Drops every record `>= from`.
-    pub async fn truncate_suffix(&mut self, _from: u64) -> Result<(), TruncateError> {
-        unimplemented!()
-    }
-    /// From the index.
-    pub async fn entry(&self, _index: u64) -> Result<EntryInfo, ReadError> {
-        unimplemented!()
-    }
-    /// Last record with key <= `key`.
-    pub async fn last_with_key_at_most(&self, _key: u64) -> Result<Option<EntryInfo>, ReadError> {
-        unimplemented!()
-    }
-    /// Last record of that kind with key <= `key`.
-    pub async fn last_of_kind_with_key_at_most(
-        &self,
-        _kind: u8,
-        _key: u64,
-    ) -> Result<Option<EntryInfo>, ReadError> {
-        unimplemented!()
-    }
-    /// First record whose running maximum reaches `timestamp`.
-    pub async fn first_at_or_after_time(
-        &self,
-        _timestamp: i64,
-    ) -> Result<Option<EntryInfo>, ReadError> {
-        unimplemented!()
-    }
-    /// One record.
-    pub async fn read(&self, _index: u64) -> Result<Record, ReadError> {
-        unimplemented!()
-    }
-    /// `range.end` past the end is cut to it; `max_bytes` counts values; at least one record.
-    pub async fn read_range(
-        &self,
-        _range: Range<u64>,
-        _max_bytes: u64,
-    ) -> Result<Vec<Record>, ReadError> {
-        unimplemented!()
-    }
-    /// Durable when it returns.
-    pub async fn sync(&mut self) -> Result<(), SyncError> {
-        unimplemented!()
-    }
-    /// Durable, and opening again needs no scan.
-    pub async fn close(self) -> Result<(), SyncError> {
-        unimplemented!()
-    }
-}
 
-impl<E: LogEnv> Log<E> {
-    /// No data I/O.
-    pub async fn plan(
-        &self,
-        _range: Range<u64>,
-        _max_bytes: u64,
-    ) -> Result<ReadPlan<E>, ReadError> {
-        unimplemented!()
+    /// All segments in order of their indices, the write segment last.
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = SegmentInfo> {
+        let last = self.segments.len() - 1;
+        self.segments
+            .iter()
+            .enumerate()
+            .map(move |(number, segment)| segment.info(number == last))
     }
-    /// `None`: nothing undurable.
-    pub fn sync_ticket(&mut self) -> Option<SyncTicket<E>> {
-        unimplemented!()
-    }
-    /// The durable index after.
-    pub fn complete(&mut self, _done: SyncDone) -> Result<u64, Poisoned> {
-        unimplemented!()
-    }
-}
 
-impl<E: LogEnv> ReadPlan<E> {
-    /// Blocking.
-    pub fn read(self) -> Result<Vec<Record>, ReadError> {
-        unimplemented!()
+    /// The settings that the log was opened with.
+    #[must_use]
+    pub fn options(&self) -> &LogOptions {
+        &self.options
     }
-}
 
-impl<E: LogEnv> SyncTicket<E> {
-    /// Exclusive.
-    pub fn up_to(&self) -> u64 {
-        unimplemented!()
+    /// The failure that stopped the log, if one did.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<Poisoned> {
+        self.poisoned
     }
-    /// Blocking.
-    pub fn run(self) -> SyncDone {
-        unimplemented!()
+
+    /// The environment that the log was opened with.
+    #[must_use]
+    pub fn env(&self) -> &E {
+        &self.env
+    }
+
+    fn write_segment(&self) -> &Segment<E::File> {
+        self.segments
+            .back()
+            .expect("a log has at least one segment")
+    }
+
+    fn write_segment_mut(&mut self) -> &mut Segment<E::File> {
+        self.segments
+            .back_mut()
+            .expect("a log has at least one segment")
+    }
+
+    fn check_poisoned(&self) -> Result<(), Poisoned> {
+        self.poisoned.map_or(Ok(()), Err)
+    }
+
+    /// Stops the log for good.
+    fn poison(&mut self, during: &'static str, kind: io::ErrorKind) -> Poisoned {
+        let poisoned = *self.poisoned.get_or_insert(Poisoned { during, kind });
+        tracing::error!(
+            end_index = self.end_index(),
+            durable_index = self.durable,
+            "{poisoned}"
+        );
+        poisoned
+    }
+
+    /// Counts a change to the write segment's store.
+    fn changed(&mut self) {
+        self.changes += 1;
+        let changes = self.changes;
+        self.write_segment_mut().changed_at = changes;
     }
 }

@@ -1,0 +1,133 @@
+//! Appending: checked whole, then written, one write per segment that is touched.
+
+use std::io;
+use std::ops::Range;
+
+use super::Log;
+use crate::env::SegmentEnv;
+use crate::error::AppendError;
+use crate::format::CHUNK_HEADER_LENGTH;
+use crate::record::Append;
+use crate::segment::Run;
+
+impl<E: SegmentEnv> Log<E> {
+    /// Appends one record and returns its index. The bytes are then with the operating system.
+    ///
+    /// # Errors
+    ///
+    /// The log is as it was before, unless the error is [`AppendError::Poisoned`].
+    pub async fn append(&mut self, record: Append<'_>) -> Result<u64, AppendError> {
+        let range = self.append_many(std::slice::from_ref(&record)).await?;
+        Ok(range.start)
+    }
+
+    /// Appends records next to each other and returns their indices. All of them or none; one write unless
+    /// the batch fills a segment.
+    ///
+    /// # Errors
+    ///
+    /// The log is as it was before, unless the error is [`AppendError::Poisoned`].
+    pub async fn append_many(&mut self, records: &[Append<'_>]) -> Result<Range<u64>, AppendError> {
+        self.check_poisoned()?;
+        let start = self.end_index();
+        self.check_records(records)?;
+        self.seal_durable().await;
+        let first_segment = self.segments.len() - 1;
+        let mut left = records;
+        while !left.is_empty() {
+            match self.append_some(left).await {
+                Ok(count) => left = &left[count..],
+                Err(AppendError::Poisoned(poisoned)) => return Err(poisoned.into()),
+                Err(error) => {
+                    if self.segments.len() - 1 > first_segment || self.end_index() > start {
+                        self.take_back(first_segment, start).await?;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(start..self.end_index())
+    }
+
+    /// Appends the first records, as many as go into one segment, and says how many.
+    async fn append_some(&mut self, records: &[Append<'_>]) -> Result<usize, AppendError> {
+        let mut count = records.len();
+        if self.options.auto_roll {
+            let limit = self.options.segment_bytes;
+            if self.write_segment_bytes() >= limit {
+                self.roll().await?;
+            }
+            let mut length = self.write_segment_bytes();
+            // The first record goes in whatever its length: the segment was not full.
+            let fits = records.iter().take_while(|record| {
+                let fits = length < limit;
+                length += CHUNK_HEADER_LENGTH as u64 + record.value_len();
+                fits
+            });
+            count = fits.count().max(1);
+        }
+        let durable = self.durable;
+        let segment = self
+            .segments
+            .back_mut()
+            .expect("a log has at least one segment");
+        match segment
+            .append_run(&records[..count], durable, &mut self.scratch)
+            .await
+        {
+            Ok(()) => {
+                segment.flush_index_block().await;
+                self.changed();
+                Ok(count)
+            }
+            Err(Run::Undone(source)) => Err(AppendError::Io {
+                segment: segment.base(),
+                source,
+            }),
+            Err(Run::Stuck(error)) => {
+                Err(self.poison("taking back an append", error.kind()).into())
+            }
+        }
+    }
+
+    /// Undoes the part of a batch that went in before the rest failed.
+    async fn take_back(&mut self, segment: usize, start: u64) -> Result<(), AppendError> {
+        if let Err(error) = self.cut(segment, start).await {
+            tracing::error!(%error, "a batch that failed half-way could not be taken back");
+            return Err(self
+                .poison("taking back a batch", io::ErrorKind::Other)
+                .into());
+        }
+        Ok(())
+    }
+
+    /// Everything that can be wrong about records themselves.
+    fn check_records(&self, records: &[Append<'_>]) -> Result<(), AppendError> {
+        let end = self.end_index();
+        if end.checked_add(records.len() as u64).is_none() {
+            return Err(AppendError::Full { end });
+        }
+        let max = self.options.record_bytes_max;
+        let mut last = self.last_key();
+        for record in records {
+            let bytes = record.value_len();
+            if bytes > max {
+                return Err(AppendError::TooLarge { bytes, max });
+            }
+            if record.key < last {
+                return Err(AppendError::KeyWentBack {
+                    last,
+                    given: record.key,
+                });
+            }
+            last = record.key;
+        }
+        Ok(())
+    }
+
+    /// Key of the last record; 0 without records.
+    fn last_key(&self) -> u64 {
+        let with_records = self.segments.iter().rev().find(|segment| segment.count > 0);
+        with_records.map_or(0, |segment| segment.summary.last_key)
+    }
+}

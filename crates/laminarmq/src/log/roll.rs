@@ -1,0 +1,131 @@
+//! Rolling: a new write segment behind the old one, which gets its footer once it is durable.
+
+use std::io::{self, IoSlice};
+
+use super::Log;
+use crate::env::{LogFile, SegmentEnv};
+use crate::error::AppendError;
+use crate::format::FileHeader;
+use crate::segment::Segment;
+
+impl<E: SegmentEnv> Log<E> {
+    /// Starts a new write segment at the log's end. Does nothing where the write segment is empty.
+    ///
+    /// Does not wait for the disk, unless there was no sync since the roll before: then the name of that
+    /// roll's segment is synced first, so that a crash can only ever take the last one.
+    ///
+    /// # Errors
+    ///
+    /// The log is as it was before, unless the error is [`AppendError::Poisoned`].
+    pub async fn roll(&mut self) -> Result<(), AppendError> {
+        self.check_poisoned()?;
+        if self.write_segment().count == 0 {
+            return Ok(());
+        }
+        if self.names_changed_at > self.synced {
+            if let Err(error) = self.env.sync_names().await {
+                return Err(self.poison("syncing the directory", error.kind()).into());
+            }
+            self.names_changed_at = 0;
+        }
+        let old = self.write_segment_mut();
+        let (previous_base, base_index) = (old.base(), old.end());
+        old.flush_index().await.map_err(|source| AppendError::Io {
+            segment: previous_base,
+            source,
+        })?;
+        let header = FileHeader {
+            base_index,
+            created_ms: self.env.now_ms(),
+            durable_index: self.durable,
+            previous_base,
+        };
+        let mut segment = match create(&mut self.env, header).await {
+            Ok(segment) => segment,
+            Err(Failed::Undone(source)) => {
+                return Err(AppendError::Io {
+                    segment: base_index,
+                    source,
+                });
+            }
+            Err(Failed::Stuck(error)) => {
+                return Err(self
+                    .poison("removing a segment that could not be created", error.kind())
+                    .into());
+            }
+        };
+        let mut entries = self.write_segment_mut().entries.take().unwrap_or_default();
+        entries.clear();
+        segment.entries = Some(entries);
+        self.segments.push_back(segment);
+        self.changed();
+        self.names_changed_at = self.changes;
+        self.unsealed = true;
+        self.sealed_for = previous_base; // the old segment may be durable already
+        Ok(())
+    }
+
+    /// Gives their footers to segments that are complete and durable. A footer only spares the next open a
+    /// scan, so a failure is no reason to stop.
+    pub(super) async fn seal_durable(&mut self) {
+        if !self.unsealed || self.sealed_for == self.durable {
+            return;
+        }
+        let durable = self.durable;
+        self.sealed_for = durable;
+        let sealed = self.segments.len() - 1;
+        let mut waiting = false;
+        for segment in self.segments.iter_mut().take(sealed).rev() {
+            if segment.has_footer {
+                break;
+            }
+            if segment.end() > durable {
+                waiting = true;
+            } else if let Err(error) = segment.write_footer(false).await {
+                tracing::warn!(segment = segment.base(), %error, "no footer; the next open scans this segment");
+            }
+        }
+        self.unsealed = waiting;
+    }
+}
+
+/// A segment that could not be created.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// Nothing of it is left.
+    Undone(io::Error),
+    /// Something is.
+    Stuck(io::Error),
+}
+
+/// Creates an empty segment. Its entries are to be kept in memory.
+pub(super) async fn create<E: SegmentEnv>(
+    env: &mut E,
+    header: FileHeader,
+) -> Result<Segment<E::File>, Failed> {
+    let base = header.base_index;
+    let files = env.open(base).await.map_err(Failed::Undone)?;
+    let mut segment = Segment::new(files, header);
+    match write_headers(&mut segment).await {
+        Ok(()) => {
+            segment.entries = Some(Vec::new());
+            Ok(segment)
+        }
+        Err(error) => match env.remove(base, segment.files).await {
+            Ok(()) => Err(Failed::Undone(error)),
+            Err(_) => Err(Failed::Stuck(error)),
+        },
+    }
+}
+
+/// Writes the headers of both files over whatever was there.
+pub(super) async fn write_headers<F: LogFile>(segment: &mut Segment<F>) -> io::Result<()> {
+    let (bytes, _) = segment.header.encode();
+    segment.files.store.truncate(0).await?;
+    segment
+        .files
+        .store
+        .append(&mut [IoSlice::new(&bytes)])
+        .await?;
+    segment.reset_index().await
+}

@@ -1,0 +1,138 @@
+//! Cutting the end.
+//!
+//! The order makes every crash in between harmless:
+//!
+//! 1. Later segments go, the last one first, each removal synced: there is never a gap between segments.
+//! 2. The index is emptied, and synced where it may carry a footer on the media: a footer must never promise
+//!    records that the store is about to lose.
+//! 3. The store is cut, and synced where durable records were cut: chunks behind the cut prove what was
+//!    durable before them, and must not come back beside what is written next.
+//!
+//! So what a truncation takes from below the durable index is gone for good when it returns. What was
+//! above may come back after a crash until the next sync, as if the truncation had not happened.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use super::Log;
+use crate::env::{LogFile, Part, SegmentEnv};
+use crate::error::{OutOfBounds, TruncateError};
+use crate::format::FILE_HEADER_LENGTH;
+use crate::segment::{Summary, read_chunk_header};
+
+impl<E: SegmentEnv> Log<E> {
+    /// Drops every record `>= from`. The segment that holds the record before becomes the write segment
+    /// again; call [`Log::roll`] to start a new one at `from` instead.
+    ///
+    /// # Errors
+    ///
+    /// [`TruncateError::OutOfBounds`] outside `[start_index, end_index]`. After [`TruncateError::Io`] the
+    /// log is poisoned.
+    pub async fn truncate_suffix(&mut self, from: u64) -> Result<(), TruncateError> {
+        self.check_poisoned()?;
+        let (start, end) = (self.start_index(), self.end_index());
+        if !(start..=end).contains(&from) {
+            return Err(OutOfBounds {
+                index: from,
+                start,
+                end,
+            }
+            .into());
+        }
+        if from == end {
+            return Ok(());
+        }
+        let target = self
+            .segments
+            .iter()
+            .rposition(|segment| segment.base() < from)
+            .unwrap_or(0);
+        self.cut(target, from).await
+    }
+
+    /// Makes `target` the write segment, and `from` its end.
+    pub(super) async fn cut(&mut self, target: usize, from: u64) -> Result<(), TruncateError> {
+        let segment = &self.segments[target];
+        assert!(
+            (segment.base()..=segment.end()).contains(&from),
+            "the cut is in that segment"
+        );
+        let kept = from - segment.base();
+        let mut entries = match &segment.entries {
+            Some(_) => Vec::new(),
+            None => segment.read_entries(0, kept).await?,
+        };
+        let entry_before = if kept == 0 {
+            None
+        } else {
+            Some(segment.entry(from - 1).await?)
+        };
+        let (position, last_chunk_crc) = match entry_before {
+            None => (FILE_HEADER_LENGTH as u64, segment.header_crc),
+            Some(entry) => {
+                let (header, crc) = read_chunk_header(segment, from - 1, entry.position).await?;
+                (entry.position + header.stored_length(), crc)
+            }
+        };
+        self.truncations.fetch_add(1, Ordering::SeqCst);
+        if let Err((segment, source)) = self.cut_files(target, from, position).await {
+            self.poison("truncating", source.kind());
+            return Err(TruncateError::Io { segment, source });
+        }
+        let segment = self.write_segment_mut();
+        if let Some(in_memory) = segment.entries.take() {
+            entries = in_memory;
+        }
+        entries.truncate(usize::try_from(kept).expect("so many are in memory"));
+        segment.summary = Summary::of(&entries, last_chunk_crc);
+        segment.entries = Some(entries);
+        (segment.count, segment.store_length) = (kept, position);
+        self.changed();
+        self.truncated_at = self.changes;
+        if from < self.durable {
+            self.durable = from;
+            self.synced = self.changes;
+        }
+        Ok(())
+    }
+
+    async fn cut_files(
+        &mut self,
+        target: usize,
+        from: u64,
+        position: u64,
+    ) -> Result<(), (u64, io::Error)> {
+        while self.segments.len() - 1 > target {
+            let segment = self.segments.pop_back().expect("there are more than one");
+            let base = segment.base();
+            self.env
+                .remove(base, segment.files)
+                .await
+                .map_err(|error| (base, error))?;
+            self.env.sync_names().await.map_err(|error| (base, error))?;
+            self.names_changed_at = 0;
+        }
+        let must_last = from < self.durable;
+        let segment = self
+            .segments
+            .back_mut()
+            .expect("a log has at least one segment");
+        let base = segment.base();
+        let at = |error| (base, error);
+        segment.reset_index().await.map_err(at)?;
+        if must_last {
+            self.env
+                .sync(base, &mut segment.files, Part::Index)
+                .await
+                .map_err(at)?;
+        }
+        segment.files.store.truncate(position).await.map_err(at)?;
+        if must_last {
+            self.env
+                .sync(base, &mut segment.files, Part::Store)
+                .await
+                .map_err(at)?;
+        }
+        Ok(())
+    }
+}

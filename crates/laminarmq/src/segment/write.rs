@@ -1,0 +1,158 @@
+//! Appending records to a segment's store: one write, whatever their number.
+
+use std::io::{self, IoSlice};
+use std::ops::Range;
+
+use super::Segment;
+use crate::env::LogFile;
+use crate::format::{CHUNK_HEADER_LENGTH, ChunkHeader, IndexEntry, chunk};
+use crate::limits::{COPY_BYTES_MAX, SCRATCH_KEEP_BYTES};
+use crate::record::Append;
+
+/// A stretch of what is to be written.
+#[derive(Debug, Clone)]
+enum Stretch {
+    /// Of the scratch bytes.
+    Copied(Range<usize>),
+    /// Piece `.1` of record `.0`, where it stands.
+    Given(usize, usize),
+}
+
+/// Memory that one append leaves to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    bytes: Vec<u8>,
+    stretches: Vec<Stretch>,
+}
+
+impl Scratch {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.bytes.shrink_to(SCRATCH_KEEP_BYTES);
+        self.stretches.clear();
+        self.stretches
+            .shrink_to(SCRATCH_KEEP_BYTES / size_of::<Stretch>());
+    }
+
+    fn copy(&mut self, bytes: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        let end = self.bytes.len();
+        match self.stretches.last_mut() {
+            Some(Stretch::Copied(range)) => range.end = end,
+            _ => self.stretches.push(Stretch::Copied(start..end)),
+        }
+    }
+}
+
+/// A failed write of a run.
+#[derive(Debug)]
+pub(crate) enum Run {
+    /// Its bytes are taken back.
+    Undone(io::Error),
+    /// They could not be: the store is not what the log believes.
+    Stuck(io::Error),
+}
+
+impl<F: LogFile> Segment<F> {
+    /// Appends records with one write. All or nothing: after an error the segment is as before, unless the
+    /// error says otherwise. `durable` is the log's durable index, at most this segment's end.
+    pub(crate) async fn append_run(
+        &mut self,
+        records: &[Append<'_>],
+        durable: u64,
+        scratch: &mut Scratch,
+    ) -> Result<(), Run> {
+        let (mut summary, mut length) = (self.summary, self.store_length);
+        let (base, count) = (self.base(), self.count);
+        let entries = self
+            .entries
+            .as_mut()
+            .expect("the write segment has its entries in memory");
+        let before = entries.len();
+        assert_eq!(
+            before as u64, count,
+            "the write segment has all its entries in memory"
+        );
+        scratch.clear();
+        for (number, record) in records.iter().enumerate() {
+            let mut checksum = 0;
+            for piece in record.value {
+                checksum = crc32c::crc32c_append(checksum, piece);
+            }
+            let index = base + entries.len() as u64;
+            let value_length = record.value_len();
+            let header = ChunkHeader {
+                flags: chunk::FIRST | chunk::LAST,
+                kind: record.kind,
+                entry_flags: record.flags,
+                length: u32::try_from(value_length).expect("callers check the record's length"),
+                behind: ChunkHeader::behind(index, durable),
+                index,
+                checksum: u64::from(checksum),
+                key: record.key,
+                timestamp: record.timestamp,
+                term: record.term,
+                link: summary.last_chunk_crc,
+            };
+            let (bytes, crc) = header.encode(self.seed);
+            scratch.copy(&bytes);
+            for (piece_number, piece) in record.value.iter().enumerate() {
+                if piece.len() <= COPY_BYTES_MAX {
+                    scratch.copy(piece);
+                } else {
+                    scratch.stretches.push(Stretch::Given(number, piece_number));
+                }
+            }
+            let entry = IndexEntry {
+                position: length,
+                length: value_length,
+                checksum: header.checksum,
+                key: record.key,
+                max_timestamp: summary.max_timestamp.max(record.timestamp),
+                term: record.term,
+                kind: record.kind,
+                flags: record.flags,
+            };
+            summary.push(entries.is_empty(), &entry, crc);
+            entries.push(entry);
+            length += CHUNK_HEADER_LENGTH as u64 + value_length;
+        }
+        let after = entries.len() as u64;
+        if let Err(error) = write(&mut self.files.store, records, scratch).await {
+            self.entries
+                .as_mut()
+                .expect("it was there above")
+                .truncate(before);
+            return Err(match self.files.store.truncate(self.store_length).await {
+                Ok(()) => Run::Undone(error),
+                Err(_) => Run::Stuck(error),
+            });
+        }
+        assert_eq!(
+            self.files.store.len(),
+            length,
+            "the store grew by what was written"
+        );
+        (self.summary, self.store_length, self.count) = (summary, length, after);
+        Ok(())
+    }
+}
+
+async fn write<F: LogFile>(
+    store: &mut F,
+    records: &[Append<'_>],
+    scratch: &Scratch,
+) -> io::Result<()> {
+    if let [Stretch::Copied(range)] = scratch.stretches.as_slice() {
+        return store
+            .append(&mut [IoSlice::new(&scratch.bytes[range.clone()])])
+            .await;
+    }
+    let slice = |stretch: &Stretch| match stretch {
+        Stretch::Copied(range) => IoSlice::new(&scratch.bytes[range.clone()]),
+        Stretch::Given(record, piece) => IoSlice::new(records[*record].value[*piece]),
+    };
+    let mut slices: Vec<IoSlice<'_>> = scratch.stretches.iter().map(slice).collect();
+    store.append(&mut slices).await
+}
