@@ -1,0 +1,184 @@
+//! Settings of a replica and their bounds.
+
+use thiserror::Error;
+
+use crate::{GroupId, Membership, MembershipError, ReplicaId};
+
+/// Least bytes of a segment that a leader rolls.
+pub const SEGMENT_BYTES_MIN: u64 = 1 << 10;
+/// Most bytes of one entry: a batch, or a command.
+pub const ENTRY_BYTES_CEILING: u32 = 256 << 20;
+/// Most ticks of an election timeout.
+pub const ELECTION_TICKS_MAX: u32 = 1 << 16;
+/// Bytes of commands that one [`Effects`](crate::Effects) holds before it says there are more.
+pub(crate) const COMMAND_BYTES_PER_ADVANCE: usize = 4 << 20;
+/// Appends on the way to one peer, and not answered yet.
+pub(crate) const INFLIGHT_APPENDS_MAX: usize = 256;
+
+/// When written counts as saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flush {
+    /// On the media: survives a power cut. The promise of acks=all.
+    #[default]
+    Sync,
+    /// With the operating system: survives the process, not the machine. Votes are synced all
+    /// the same.
+    Os,
+}
+
+/// Settings of one replica.
+#[derive(Clone, Debug)]
+pub struct ReplicaConfig {
+    /// The group.
+    pub group: GroupId,
+    /// Which of its replicas this is; not 0.
+    pub replica: ReplicaId,
+    /// The members to start with where no saved state says otherwise.
+    pub members: Membership,
+    /// When an entry counts as saved here.
+    pub flush: Flush,
+    /// Whether the group has a state machine: then every committed command is handed out again
+    /// after opening, from the start of the log.
+    pub state_machine: bool,
+    /// A leader rolls when the write segment has this many bytes. At least
+    /// [`SEGMENT_BYTES_MIN`]; default 1 GiB.
+    pub segment_bytes: u64,
+    /// Most bytes of one batch or command; at most [`ENTRY_BYTES_CEILING`], default 1 MiB + 12
+    /// like Kafka's `max.message.bytes`.
+    pub entry_bytes_max: u32,
+    /// Most bytes of entries that are proposed and not committed; more are refused as
+    /// [`ProposeError::Full`](crate::ProposeError::Full). One entry is always let through.
+    /// Default 32 MiB.
+    pub uncommitted_bytes_max: u64,
+    /// Most bytes of entries on the way to one peer and not answered yet; one is always let
+    /// through. Default 16 MiB.
+    pub inflight_bytes_max: u64,
+    /// Bytes of recent entries kept in memory for consumers and followers at the tail.
+    /// Default 4 MiB.
+    pub tail_cache_bytes: u64,
+    /// Ticks without a word from the leader before a follower stands for election; the real
+    /// number is drawn from here up to twice as many. Default 10.
+    pub election_ticks: u32,
+    /// Ticks between two heartbeats; below `election_ticks`. Default 2.
+    pub heartbeat_ticks: u32,
+}
+
+/// A setting outside its bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// Ids start at 1.
+    #[error("replica id 0")]
+    Replica,
+    /// The members contradict each other.
+    #[error("members: {0}")]
+    Members(#[from] MembershipError),
+    /// A number is out of its bounds.
+    #[error("{name} is {given}, must be from {min} to {max}")]
+    Bounds {
+        /// The setting.
+        name: &'static str,
+        /// As given.
+        given: u64,
+        /// The least accepted.
+        min: u64,
+        /// The most accepted.
+        max: u64,
+    },
+}
+
+impl ReplicaConfig {
+    /// The defaults, for this replica of this group.
+    #[must_use]
+    pub fn new(group: GroupId, replica: ReplicaId, members: Membership) -> Self {
+        Self {
+            group,
+            replica,
+            members,
+            flush: Flush::Sync,
+            state_machine: false,
+            segment_bytes: 1 << 30,
+            entry_bytes_max: (1 << 20) + 12,
+            uncommitted_bytes_max: 32 << 20,
+            inflight_bytes_max: 16 << 20,
+            tail_cache_bytes: 4 << 20,
+            election_ticks: 10,
+            heartbeat_ticks: 2,
+        }
+    }
+
+    /// Checks every setting; the first bad one is the error.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.replica.get() == 0 {
+            return Err(ConfigError::Replica);
+        }
+        self.members.check()?;
+        let bounds = |name, given, min, max| {
+            if (min..=max).contains(&given) {
+                Ok(())
+            } else {
+                Err(ConfigError::Bounds {
+                    name,
+                    given,
+                    min,
+                    max,
+                })
+            }
+        };
+        let ceiling = u64::from(ENTRY_BYTES_CEILING);
+        bounds(
+            "segment_bytes",
+            self.segment_bytes,
+            SEGMENT_BYTES_MIN,
+            u64::MAX,
+        )?;
+        bounds("entry_bytes_max", self.entry_bytes_max.into(), 1, ceiling)?;
+        bounds(
+            "election_ticks",
+            self.election_ticks.into(),
+            2,
+            ELECTION_TICKS_MAX.into(),
+        )?;
+        let below = u64::from(self.election_ticks) - 1;
+        bounds("heartbeat_ticks", self.heartbeat_ticks.into(), 1, below)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> ReplicaConfig {
+        ReplicaConfig::new(
+            GroupId(1),
+            ReplicaId(1),
+            Membership::of_voters([ReplicaId(1)]),
+        )
+    }
+
+    #[test]
+    fn defaults_are_valid_and_each_bound_is_held() {
+        assert_eq!(good().validate(), Ok(()));
+        let cases: [(&str, fn(&mut ReplicaConfig)); 6] = [
+            ("replica id 0", |c| c.replica = ReplicaId(0)),
+            ("members: no voter", |c| c.members = Membership::default()),
+            ("segment_bytes is 5, must be from 1024 to", |c| {
+                c.segment_bytes = 5
+            }),
+            ("entry_bytes_max is 0, must be from 1 to", |c| {
+                c.entry_bytes_max = 0
+            }),
+            ("election_ticks is 1, must be from 2 to", |c| {
+                c.election_ticks = 1
+            }),
+            ("heartbeat_ticks is 10, must be from 1 to 9", |c| {
+                c.heartbeat_ticks = 10
+            }),
+        ];
+        for (words, break_it) in cases {
+            let mut config = good();
+            break_it(&mut config);
+            let error = config.validate().expect_err(words).to_string();
+            assert!(error.starts_with(words), "{error}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Doing what the consensus asks for, and telling it what is saved.
+
+use std::collections::VecDeque;
+
+use laminarmq::{Log, LogEnv, poll_ready};
+
+use crate::config::{COMMAND_BYTES_PER_ADVANCE, Flush};
+use crate::consensus::{CommittedEntry, Consensus, Turn};
+use crate::effects::PersistId;
+use crate::membership::MembershipAt;
+use crate::replica::Replica;
+use crate::tail::Tail;
+use crate::{
+    Committed, Effects, EntryKind, Fatal, LogIndex, LogPoint, MembershipChange, Payload, PeerEntry,
+    PeerMessage, PersistDone, PersistJob, ReplicaId, Term,
+};
+
+/// What is being saved, and what waits for it.
+///
+/// `done <= out <= seen`; messages in `held` belong to turns in `(done, seen]`.
+#[derive(Default)]
+pub(super) struct Persisting {
+    /// The newest turn.
+    seen: u64,
+    /// The newest turn that is saved.
+    done: u64,
+    /// The turn up to which a job is out.
+    out: Option<u64>,
+    /// A turn in `(out or done, seen]` appended entries.
+    log: bool,
+    /// One of them changed the state, or something worth saving did.
+    pub(super) state: bool,
+    held: VecDeque<(u64, Vec<(ReplicaId, PeerMessage)>)>,
+}
+
+impl Persisting {
+    pub(super) fn is_out(&self) -> bool {
+        self.out.is_some()
+    }
+
+    fn release(&mut self, into: &mut Vec<(ReplicaId, PeerMessage)>) {
+        while self
+            .held
+            .front()
+            .is_some_and(|&(turn, _)| turn <= self.done)
+        {
+            let (_, messages) = self.held.pop_front().expect("just looked at");
+            into.extend(messages);
+        }
+    }
+}
+
+impl<E: LogEnv> Replica<E> {
+    /// Does everything that can be done without waiting, and returns the rest as effects.
+    ///
+    /// Call it after opening, after ticks, steps and proposals, and after
+    /// [`Replica::on_persisted`]. An error is the end of the replica.
+    pub fn advance(&mut self) -> Result<Effects<E>, Fatal> {
+        self.must_not_have_ended()?;
+        let mut effects = Effects::default();
+        let result = self.run(&mut effects);
+        self.ended |= result.is_err();
+        result.map(|()| effects)
+    }
+
+    /// Takes the result of a job; call [`Replica::advance`] next. An error is the end of the
+    /// replica: after a failed sync nobody knows what the disk holds.
+    pub fn on_persisted(&mut self, done: PersistDone) -> Result<(), Fatal> {
+        self.must_not_have_ended()?;
+        let result = self.take_persisted(done);
+        self.ended |= result.is_err();
+        result
+    }
+
+    fn take_persisted(&mut self, done: PersistDone) -> Result<(), Fatal> {
+        let PersistDone { id, log, state } = done;
+        assert_eq!(
+            self.persisting.out,
+            Some(id.0),
+            "the job that is out, and no other"
+        );
+        state?;
+        if let Some(log) = log {
+            self.consensus.store_mut().parts_mut().0.complete(log)?;
+        }
+        self.persisting.out = None;
+        self.persisting.done = id.0;
+        self.consensus.persisted(id.0);
+        Ok(())
+    }
+
+    fn run(&mut self, effects: &mut Effects<E>) -> Result<(), Fatal> {
+        let watermark = self.high_watermark;
+        self.consensus.resume();
+        let mut command_bytes = 0;
+        loop {
+            while let Some(turn) = self.consensus.turn() {
+                self.take_turn(turn, effects)?;
+                let handed: usize = effects.commands.iter().map(|(_, bytes)| bytes.len()).sum();
+                command_bytes = handed;
+                if handed >= COMMAND_BYTES_PER_ADVANCE {
+                    break;
+                }
+            }
+            if command_bytes >= COMMAND_BYTES_PER_ADVANCE {
+                effects.more = true;
+                break;
+            }
+            if !self.settle(effects) {
+                break;
+            }
+        }
+        self.persisting.release(&mut effects.messages);
+        if self.high_watermark != watermark {
+            effects.high_watermark = Some(self.high_watermark);
+        }
+        let now = self.leadership();
+        if now != self.told {
+            self.told = now;
+            effects.leadership = Some(now);
+        }
+        Ok(())
+    }
+
+    fn take_turn(&mut self, mut turn: Turn, effects: &mut Effects<E>) -> Result<(), Fatal> {
+        let number = turn.number;
+        self.persisting.seen = number;
+        self.persisting.state |= turn.ballot.is_some();
+        if !turn.entries.is_empty() {
+            let entries = std::mem::take(&mut turn.entries);
+            self.append(entries, effects)?;
+            self.persisting.log = true;
+        }
+        self.drop_superseded(effects);
+
+        let tail = &self.tail;
+        let messages = self
+            .consensus
+            .messages(&mut turn, |consensus, at| entry(consensus, tail, at))?;
+        if turn.messages_wait {
+            if !messages.is_empty() {
+                self.persisting.held.push_back((number, messages));
+            }
+        } else {
+            effects.messages.extend(messages);
+        }
+        let committed = std::mem::take(&mut turn.committed);
+        self.consensus.finish(turn)?;
+        self.take_committed(&committed, effects)
+    }
+
+    /// Asks for what must be saved, or reports turns that need nothing. True: look again.
+    fn settle(&mut self, effects: &mut Effects<E>) -> bool {
+        if self.persisting.out.is_some() || self.persisting.done == self.persisting.seen {
+            return false;
+        }
+        let want_log = std::mem::take(&mut self.persisting.log) && self.config.flush == Flush::Sync;
+        let want_state = std::mem::take(&mut self.persisting.state);
+        let ticket = if want_log {
+            self.consensus.store_mut().parts_mut().0.sync_ticket()
+        } else {
+            None
+        };
+        let state = want_state.then(|| self.group_state());
+        let seen = self.persisting.seen;
+        if ticket.is_none() && state.is_none() {
+            self.persisting.done = seen;
+            self.consensus.persisted(seen);
+            return true;
+        }
+        self.persisting.out = Some(seen);
+        effects.persist = Some(PersistJob {
+            id: PersistId(seen),
+            ticket,
+            state,
+        });
+        false
+    }
+
+    fn take_committed(
+        &mut self,
+        committed: &[CommittedEntry],
+        effects: &mut Effects<E>,
+    ) -> Result<(), Fatal> {
+        let Some(last) = committed.last() else {
+            return Ok(());
+        };
+        for entry in committed {
+            match entry.kind {
+                EntryKind::Command if self.config.state_machine => {
+                    effects
+                        .commands
+                        .push((entry.index, self.payload(entry.index)?));
+                }
+                EntryKind::Membership => self.take_membership(entry.index)?,
+                EntryKind::Data | EntryKind::Noop | EntryKind::Trim | EntryKind::Command => {}
+            }
+        }
+        self.applied = last.index;
+        self.consensus.applied(last.index);
+        while let Some(front) = self
+            .tracked
+            .front()
+            .copied()
+            .filter(|front| front.index <= last.index)
+        {
+            self.tracked.pop_front();
+            self.tracked_bytes -= front.bytes;
+            effects.committed.extend(front.token.map(|token| Committed {
+                token,
+                index: front.index,
+                base_offset: front.base_offset,
+                next_offset: front.next_offset,
+            }));
+        }
+        self.high_watermark = self.high_watermark.max(self.offset_after(last.index)?);
+        Ok(())
+    }
+
+    fn take_membership(&mut self, index: LogIndex) -> Result<(), Fatal> {
+        let bytes = self.payload(index)?;
+        let change = MembershipChange::decode(&bytes).map_err(|_| Fatal::Entry {
+            index,
+            what: "not a change of the members",
+        })?;
+        match self.consensus.apply_membership(&change) {
+            Some(members) => {
+                self.members = MembershipAt { index, members };
+                self.persisting.state = true;
+            }
+            None => tracing::warn!(
+                group = self.config.group.get(),
+                index = index.get(),
+                ?change,
+                "passing over a change of the members that makes no sense for the present ones"
+            ),
+        }
+        Ok(())
+    }
+
+    /// The bytes of a committed entry, in one piece.
+    fn payload(&self, index: LogIndex) -> Result<bytes::Bytes, Fatal> {
+        if let Some(cached) = self.tail.get(index)
+            && cached.payload.head.is_empty()
+        {
+            return Ok(cached.payload.body.clone());
+        }
+        Ok(poll_ready(self.log().read(index.get()))?.value)
+    }
+}
+
+/// The entry at a point of the log, from memory if it is recent. `None` if something else is
+/// there by now.
+fn entry<E: LogEnv>(
+    consensus: &Consensus<E>,
+    tail: &Tail,
+    at: LogPoint,
+) -> Result<Option<PeerEntry>, Fatal> {
+    if let Some(cached) = tail.get(at.index) {
+        return Ok((cached.at == at).then(|| cached.to_peer_entry()));
+    }
+    if consensus.store().terms().get(at.index) != Some(at.term) {
+        return Ok(None);
+    }
+    stored_entry(consensus.log(), at).map(Some)
+}
+
+fn stored_entry<E: LogEnv>(log: &Log<E>, at: LogPoint) -> Result<PeerEntry, Fatal> {
+    let record = poll_ready(log.read(at.index.get()))?;
+    let bad = |what| Fatal::Entry {
+        index: at.index,
+        what,
+    };
+    if Term(record.term) != at.term {
+        return Err(bad("another term than its index entry has"));
+    }
+    Ok(PeerEntry {
+        index: at.index,
+        term: at.term,
+        kind: EntryKind::from_u8(record.kind).ok_or_else(|| bad("an unknown kind"))?,
+        flags: record.flags,
+        payload: Payload::whole(record.value),
+    })
+}

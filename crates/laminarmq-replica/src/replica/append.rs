@@ -1,0 +1,277 @@
+//! Entries get their place: offsets and epochs, the roll flag, one write.
+
+use bytes::Bytes;
+use laminarmq::{Append, LogEnv, poll_ready};
+use laminarmq_kafka::batch::{BatchHeader, HEAD_BYTES, NO_TIMESTAMP};
+
+use crate::consensus::NewEntry;
+use crate::queue::{Queued, Waiting};
+use crate::replica::{Replica, Tracked};
+use crate::tail::Cached;
+use crate::{
+    Appended, DropReason, Effects, EntryKind, FLAG_ROLL, Fatal, LogIndex, LogPoint, Offset,
+    Payload, Token,
+};
+
+/// What a record takes in a segment beside its value, about. Only the leader's decision to roll
+/// depends on it, and that travels as a flag.
+const RECORD_OVERHEAD_BYTES: u64 = 64;
+
+/// An entry that is ready to be written.
+struct Placed {
+    cached: Cached,
+    timestamp: i64,
+    next_offset: Offset,
+    token: Option<Token>,
+}
+
+impl<E: LogEnv> Replica<E> {
+    /// Appends a turn's entries with one write per segment. Entries from the first one's index on
+    /// are replaced.
+    pub(super) fn append(
+        &mut self,
+        entries: Vec<NewEntry>,
+        effects: &mut Effects<E>,
+    ) -> Result<(), Fatal> {
+        let first = entries.first().expect("called with entries").index;
+        if first <= self.last_index() {
+            self.truncate(first, effects)?;
+        }
+        assert_eq!(
+            first.get(),
+            self.log().end_index(),
+            "entries continue the log"
+        );
+        let mut segment_bytes = self.log().write_segment_bytes();
+        let mut placed = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let entry = self.place(entry, segment_bytes, effects)?;
+            if entry.cached.flags & FLAG_ROLL != 0 {
+                segment_bytes = 0;
+            }
+            segment_bytes += entry.cached.payload.len() as u64 + RECORD_OVERHEAD_BYTES;
+            self.end_offset = entry.next_offset;
+            placed.push(entry);
+        }
+        self.write(&placed)?;
+        for entry in placed {
+            self.track(entry, effects);
+        }
+        Ok(())
+    }
+
+    /// Decides everything about one entry but its bytes' way to the disk.
+    fn place(
+        &mut self,
+        entry: NewEntry,
+        segment_bytes: u64,
+        effects: &mut Effects<E>,
+    ) -> Result<Placed, Fatal> {
+        let at = LogPoint {
+            index: entry.index,
+            term: entry.term,
+        };
+        let roll = if segment_bytes >= self.config.segment_bytes {
+            FLAG_ROLL
+        } else {
+            0
+        };
+        let base_offset = self.end_offset;
+        let Some(number) = entry.queued else {
+            self.own_noop = Some(at);
+            let cached = Cached {
+                at,
+                kind: EntryKind::Noop,
+                flags: roll,
+                base_offset,
+                payload: Payload::default(),
+            };
+            return Ok(Placed {
+                cached,
+                timestamp: NO_TIMESTAMP,
+                next_offset: base_offset,
+                token: None,
+            });
+        };
+        let mut superseded = Vec::new();
+        let queued = self.queue.take(number, &mut superseded);
+        drop_never_appended(superseded, effects);
+        let Queued {
+            next_offset,
+            token,
+            waiting,
+            ..
+        } = queued.expect("a payload waits until its turn");
+        let (kind, flags, payload, timestamp) = match waiting {
+            Waiting::Batch(batch) => {
+                let base = i64::try_from(base_offset.get());
+                let base = base.map_err(|_| bad(at.index, "the offsets are used up"))?;
+                let head = batch.head(base, at.term.leader_epoch());
+                let payload = Payload {
+                    head: Bytes::copy_from_slice(&head),
+                    body: batch.body().clone(),
+                };
+                (EntryKind::Data, roll, payload, batch.max_timestamp())
+            }
+            Waiting::Own(kind, payload) => (kind, roll, payload, NO_TIMESTAMP),
+            Waiting::Sent {
+                kind: EntryKind::Data,
+                flags,
+                payload,
+            } => {
+                let header =
+                    parse_head(&payload).ok_or_else(|| bad(at.index, "not a record batch"))?;
+                if u64::try_from(header.base_offset) != Ok(base_offset.get()) {
+                    return Err(bad(
+                        at.index,
+                        "the leader gave it another offset than follows here",
+                    ));
+                }
+                (EntryKind::Data, flags, payload, header.max_timestamp)
+            }
+            Waiting::Sent {
+                kind,
+                flags,
+                payload,
+            } => (kind, flags, payload, NO_TIMESTAMP),
+        };
+        let cached = Cached {
+            at,
+            kind,
+            flags,
+            base_offset,
+            payload,
+        };
+        Ok(Placed {
+            cached,
+            timestamp,
+            next_offset,
+            token,
+        })
+    }
+
+    /// Hands everything to the log: one write per run of entries between rolls.
+    fn write(&mut self, placed: &[Placed]) -> Result<(), Fatal> {
+        let pieces: Vec<[&[u8]; 2]> = placed
+            .iter()
+            .map(|entry| entry.cached.payload.pieces())
+            .collect();
+        let records: Vec<Append<'_>> = placed
+            .iter()
+            .zip(&pieces)
+            .map(|(entry, value)| Append {
+                term: entry.cached.at.term.get(),
+                kind: entry.cached.kind.as_u8(),
+                flags: entry.cached.flags,
+                key: entry.cached.base_offset.get(),
+                timestamp: entry.timestamp,
+                value,
+            })
+            .collect();
+        let mut rest = &records[..];
+        while let Some(first) = rest.first() {
+            let (log, terms) = self.consensus.store_mut().parts_mut();
+            if first.flags & FLAG_ROLL != 0 {
+                poll_ready(log.roll())?;
+                // Worth a save: what was committed by now need not be looked at after a restart.
+                self.persisting.state = true;
+            }
+            let run = rest
+                .iter()
+                .skip(1)
+                .position(|record| record.flags & FLAG_ROLL != 0);
+            let (run, after) = rest.split_at(run.map_or(rest.len(), |at| at + 1));
+            poll_ready(log.append_many(run))?;
+            for record in run {
+                assert!(
+                    terms.push(crate::Term(record.term)),
+                    "terms never fall along the log"
+                );
+            }
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn track(&mut self, entry: Placed, effects: &mut Effects<E>) {
+        let Placed {
+            cached,
+            next_offset,
+            token,
+            ..
+        } = entry;
+        let index = cached.at.index;
+        let base_offset = cached.base_offset;
+        let bytes = cached.payload.len() as u64;
+        self.tracked.push_back(Tracked {
+            index,
+            bytes,
+            token,
+            base_offset,
+            next_offset,
+        });
+        self.tracked_bytes += bytes;
+        effects.appended.extend(token.map(|token| Appended {
+            token,
+            index,
+            base_offset,
+            next_offset,
+        }));
+        self.tail.push(cached);
+    }
+
+    /// A newer leader's log differs from `from` on.
+    fn truncate(&mut self, from: LogIndex, effects: &mut Effects<E>) -> Result<(), Fatal> {
+        assert!(from > self.applied, "committed entries are never replaced");
+        let first_gone = poll_ready(self.log().entry(from.get()))?;
+        let (log, terms) = self.consensus.store_mut().parts_mut();
+        poll_ready(log.truncate_suffix(from.get()))?;
+        terms.truncate(from);
+        self.end_offset = Offset(first_gone.key);
+        self.tail.truncate(from);
+        while let Some(back) = self
+            .tracked
+            .back()
+            .copied()
+            .filter(|back| back.index >= from)
+        {
+            self.tracked.pop_back();
+            self.tracked_bytes -= back.bytes;
+            effects
+                .dropped
+                .extend(back.token.map(|token| (token, DropReason::Overwritten)));
+        }
+        Ok(())
+    }
+
+    /// After a turn nothing may wait: its entries are all there are.
+    pub(super) fn drop_superseded(&mut self, effects: &mut Effects<E>) {
+        if !self.queue.is_empty() {
+            let mut superseded = Vec::new();
+            self.queue.clear(&mut superseded);
+            drop_never_appended(superseded, effects);
+        }
+    }
+}
+
+fn drop_never_appended<E: LogEnv>(tokens: Vec<Token>, effects: &mut Effects<E>) {
+    let reason = DropReason::NeverAppended;
+    effects
+        .dropped
+        .extend(tokens.into_iter().map(|token| (token, reason)));
+}
+
+/// The head of a batch in up to two pieces, the first of which is all of it or nothing.
+pub(super) fn parse_head(payload: &Payload) -> Option<BatchHeader> {
+    let front = if payload.head.is_empty() {
+        &payload.body
+    } else {
+        &payload.head
+    };
+    let header = BatchHeader::parse(front.get(..HEAD_BYTES)?).ok()?;
+    (header.size == payload.len()).then_some(header)
+}
+
+fn bad(index: LogIndex, what: &'static str) -> Fatal {
+    Fatal::Entry { index, what }
+}

@@ -1,0 +1,192 @@
+//! Opening: what the log and the saved state say together.
+
+use std::collections::VecDeque;
+
+use laminarmq::{Log, LogEnv, poll_ready};
+use laminarmq_kafka::batch::BatchHeader;
+
+use crate::config::Flush;
+use crate::consensus::{Ballot, Consensus, Saved};
+use crate::queue::Queue;
+use crate::replica::Replica;
+use crate::replica::advance::Persisting;
+use crate::state::LogStart;
+use crate::tail::Tail;
+use crate::terms::TermRuns;
+use crate::{
+    EntryKind, GroupState, Leadership, LogIndex, Offset, OpenError, RandomSource, ReplicaConfig,
+    Role, Term,
+};
+
+impl<E: LogEnv> Replica<E> {
+    /// Opens a replica over its log and what was saved of it.
+    ///
+    /// Entries in the log that are not known to be durable are synced first (unless the group
+    /// leaves that to the operating system): from here on they count as saved. A sole voter leads
+    /// when this returns; its vote is saved together with its first entry, by the first job.
+    ///
+    /// Without a saved state, the log must be new, or the replica its group's only voter: any
+    /// other may have voted and forgotten it.
+    pub fn open(
+        config: ReplicaConfig,
+        mut log: Log<E>,
+        saved: Option<GroupState>,
+        random: Box<dyn RandomSource + Send>,
+    ) -> Result<Self, OpenError> {
+        config.validate()?;
+        let state = known_state(&config, &log, saved)?;
+        if log.start_index() != state.start.index.get() {
+            return Err(OpenError::Start {
+                found: log.start_index(),
+                saved: state.start.index.get(),
+            });
+        }
+        if config.flush == Flush::Sync && log.durable_index() < log.end_index() {
+            poll_ready(log.sync())?;
+        }
+        let before = LogIndex(state.start.index.get() - 1);
+        let last = LogIndex(log.end_index() - 1);
+        let terms = term_runs(&log, state.start)?;
+        let end_offset = end_offset(&log, state.start)?;
+        // A log may be ahead of the ballot: they are saved at the same time, not as one. That
+        // term was never voted in then, since a vote is saved before it is given.
+        let ballot = if terms.last() > state.term {
+            Ballot {
+                term: terms.last(),
+                vote: None,
+            }
+        } else {
+            Ballot {
+                term: state.term,
+                vote: state.vote,
+            }
+        };
+        let commit = state.commit.clamp(before, last);
+        let applied = if config.state_machine { before } else { commit };
+        let saved = Saved {
+            ballot,
+            commit,
+            applied,
+            members: state.membership.members.clone(),
+            start: state.start,
+            terms,
+        };
+        let consensus =
+            Consensus::open(&config, saved, log, random).map_err(OpenError::Consensus)?;
+        let mut replica = Self {
+            tail: Tail::new(config.tail_cache_bytes),
+            config,
+            consensus,
+            members: state.membership,
+            start: state.start,
+            queue: Queue::default(),
+            tracked: VecDeque::new(),
+            tracked_bytes: 0,
+            end_offset,
+            applied,
+            high_watermark: state.start.offset,
+            own_noop: None,
+            persisting: Persisting::default(),
+            told: Leadership {
+                role: Role::Follower,
+                term: Term(0),
+                leader: None,
+            },
+            ended: false,
+        };
+        replica.high_watermark = replica.offset_after(commit)?;
+        Ok(replica)
+    }
+}
+
+/// The saved state, or the first one where nothing was lost by its absence.
+fn known_state<E: LogEnv>(
+    config: &ReplicaConfig,
+    log: &Log<E>,
+    saved: Option<GroupState>,
+) -> Result<GroupState, OpenError> {
+    if let Some(state) = saved {
+        if (state.group, state.replica) != (config.group, config.replica) {
+            return Err(OpenError::Foreign {
+                group: state.group,
+                replica: state.replica,
+            });
+        }
+        return Ok(state);
+    }
+    let entries = log.end_index() - log.start_index();
+    if entries > 0 && !config.members.is_sole_voter(config.replica) {
+        return Err(OpenError::StateLost { entries });
+    }
+    Ok(GroupState::first(
+        config.group,
+        config.replica,
+        config.members.clone(),
+    ))
+}
+
+/// The terms of all entries. They never fall, so equal ends mean one run: the cost is a few index
+/// entries per leader change, however long the log is.
+fn term_runs<E: LogEnv>(log: &Log<E>, start: LogStart) -> Result<TermRuns, OpenError> {
+    let term_at = |index: u64| -> Result<Term, OpenError> {
+        let term = Term(poll_ready(log.entry(index))?.term);
+        if term > Term::MAX || term.get() == 0 {
+            return Err(OpenError::Entry {
+                index: LogIndex(index),
+                what: "an impossible term",
+            });
+        }
+        Ok(term)
+    };
+    let mut runs = TermRuns::empty(LogIndex(start.index.get() - 1), start.prev_term);
+    let end = log.end_index();
+    while runs.end().get() < end {
+        let first = runs.end().get();
+        let term = term_at(first)?;
+        // The last entry of this run, by bisection.
+        let (mut same, mut other) = (first, end);
+        while other - same > 1 {
+            let middle = same + (other - same) / 2;
+            let at = term_at(middle)?;
+            if at == term {
+                same = middle;
+            } else {
+                other = middle;
+            }
+        }
+        if !runs.push_many(term, same + 1 - first) {
+            let what = "its term is below that of the entry before it";
+            return Err(OpenError::Entry {
+                index: LogIndex(first),
+                what,
+            });
+        }
+    }
+    Ok(runs)
+}
+
+/// The offset behind the last entry.
+fn end_offset<E: LogEnv>(log: &Log<E>, start: LogStart) -> Result<Offset, OpenError> {
+    let end = log.end_index();
+    if end == log.start_index() {
+        return Ok(start.offset);
+    }
+    let index = end - 1;
+    let bad = |what| OpenError::Entry {
+        index: LogIndex(index),
+        what,
+    };
+    let last = poll_ready(log.entry(index))?;
+    match EntryKind::from_u8(last.kind) {
+        None => Err(bad("an unknown kind")),
+        Some(EntryKind::Data) => {
+            let record = poll_ready(log.read(index))?;
+            let header =
+                BatchHeader::parse(&record.value).map_err(|_| bad("not a record batch"))?;
+            let delta =
+                u64::try_from(header.last_offset_delta).map_err(|_| bad("a negative delta"))?;
+            Ok(Offset(last.key + delta + 1))
+        }
+        Some(_) => Ok(Offset(last.key)),
+    }
+}
