@@ -1,5 +1,7 @@
 //! What every environment has to do, run for memory and for files.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use std::io::IoSlice;

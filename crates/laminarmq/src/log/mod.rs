@@ -14,10 +14,12 @@
 //! refuses every change and every sync for good.
 
 mod append;
+mod found;
 mod open;
 mod options;
 mod plan;
 mod read;
+mod recover;
 mod roll;
 mod sync;
 mod truncate;

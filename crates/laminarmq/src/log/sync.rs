@@ -121,24 +121,31 @@ impl<E: LogEnv> Log<E> {
     ///
     /// When the ticket is of another log.
     pub fn complete(&mut self, done: SyncDone) -> Result<u64, Poisoned> {
+        let SyncDone {
+            log,
+            up_to,
+            changes,
+            indexes,
+            outcome,
+        } = done;
         assert!(
-            Arc::ptr_eq(&done.log, &self.truncations),
+            Arc::ptr_eq(&log, &self.truncations),
             "a ticket returns to the log it came from"
         );
         self.check_poisoned()?;
-        if let Err(kind) = done.outcome {
+        if let Err(kind) = outcome {
             return Err(self.poison("syncing", kind));
         }
-        for segment in &mut self.segments {
-            if let Some((_, writes)) = done
-                .indexes
-                .iter()
-                .find(|(base, _)| *base == segment.base())
+        for (base, writes) in indexes {
+            if let Some(segment) = self
+                .segments
+                .iter_mut()
+                .find(|segment| segment.base() == base)
             {
-                segment.index_synced = segment.index_synced.max(*writes);
+                segment.index_synced = segment.index_synced.max(writes);
             }
         }
-        self.synced_up_to(done.changes, done.up_to);
+        self.synced_up_to(changes, up_to);
         Ok(self.durable)
     }
 }

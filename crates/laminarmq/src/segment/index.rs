@@ -38,15 +38,19 @@ impl<F: LogFile> Segment<F> {
         self.files.index.append(&mut [IoSlice::new(&header)]).await
     }
 
-    /// The footer of this segment's index file, if there is one and it belongs to this store.
-    pub(crate) async fn read_footer(&self) -> io::Result<Option<Footer>> {
+    /// The footer of this segment's index file, if there is one and it belongs to this store; to any
+    /// store of this base index where `has_header` is off, because the store's header is lost.
+    pub(crate) async fn read_footer(&self, has_header: bool) -> io::Result<Option<Footer>> {
         let length = self.files.index.len();
         let least = (INDEX_HEADER_LENGTH + FOOTER_LENGTH) as u64;
         if length < least {
             return Ok(None);
         }
         let header = self.files.index.read_at(0, INDEX_HEADER_LENGTH).await?;
-        if IndexHeader::decode(&header) != Some(self.index_header()) {
+        let belongs = |header: &IndexHeader| {
+            header.base_index == self.base() && (!has_header || *header == self.index_header())
+        };
+        if !IndexHeader::decode(&header).is_some_and(|header| belongs(&header)) {
             return Ok(None);
         }
         let at = length - FOOTER_LENGTH as u64;

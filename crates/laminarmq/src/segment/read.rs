@@ -60,7 +60,8 @@ pub(crate) fn check_record(
     if !header.is_whole() {
         return Err("a chunk of a record in several chunks, which this build does not read");
     }
-    if header.index != index {
+    // The last index is never given out, so that one past it is a number too.
+    if header.index != index || index == u64::MAX {
         return Err("the chunk of another record");
     }
     if link.is_some_and(|link| link != header.link) {

@@ -52,6 +52,9 @@ impl<'a, F: LogFile> Window<'a, F> {
     /// The bytes from `position` on: at least `least` of them, or all up to the end of the file.
     async fn at(&mut self, position: u64, least: usize) -> io::Result<&[u8]> {
         let left = self.file.len().saturating_sub(position);
+        if left == 0 {
+            return Ok(&[]);
+        }
         let need = left.min(least as u64);
         let end = self.start + self.bytes.len() as u64;
         if position < self.start || position + need > end {

@@ -1,0 +1,216 @@
+//! A stored segment as it is found: what its headers and its footer say, and whether the store agrees.
+//!
+//! A footer is one of three things. It *fits* the store: same length, and the store's last chunk is the one
+//! that the footer names, which through the links vouches for every chunk header before it. Or the store
+//! has moved on from it, or lost something: then it still proves what had been durable. Or it is *stale*,
+//! from before a truncation and put back by somebody: the chunk at the place of one of its entries is a
+//! valid one but another. Then it proves nothing.
+
+use super::open::io_in;
+use crate::env::{LogFile, SegmentEnv};
+use crate::error::{Damage, OpenError};
+use crate::format::{
+    CHUNK_HEADER_LENGTH, ChunkHeader, FILE_HEADER_LENGTH, FileHeader, Footer, chunk,
+    file_header::FoundHeader,
+};
+use crate::record::Recovery;
+use crate::segment::{Scan, Segment, scan};
+
+/// A stored segment, as far as its headers and its footer tell.
+pub(super) struct Found<F> {
+    pub(super) segment: Segment<F>,
+    /// Whether the store has its header.
+    pub(super) has_header: bool,
+    pub(super) footer: Option<Footer>,
+    /// Length of the store as found.
+    pub(super) stored: u64,
+    /// Whether the footer fits the store, so that no scan is needed.
+    pub(super) trusted: bool,
+}
+
+impl<F: LogFile> Found<F> {
+    /// Everything below this index had been durable.
+    pub(super) fn mark(&self) -> u64 {
+        let by_footer = self
+            .footer
+            .map_or(0, |footer| self.segment.base().saturating_add(footer.count));
+        if self.has_header {
+            by_footer.max(self.segment.header.durable_index)
+        } else {
+            by_footer
+        }
+    }
+
+    pub(super) async fn scan(&self, recovery: &mut Recovery) -> Result<Scan, OpenError> {
+        let (base, seed) = (self.segment.base(), self.segment.seed);
+        recovery.bytes_scanned += self.stored;
+        let header_crc = self.has_header.then_some(self.segment.header_crc);
+        scan(&self.segment.files.store, base, seed, header_crc)
+            .await
+            .map_err(io_in("scan", base))
+    }
+}
+
+/// Opens one segment's files and reads what they say about themselves. `previous` and `next` are the base
+/// indices of the segments beside it.
+pub(super) async fn find<E: SegmentEnv>(
+    env: &mut E,
+    base: u64,
+    previous: Option<u64>,
+    next: Option<u64>,
+) -> Result<Found<E::File>, OpenError> {
+    let files = env.open(base).await.map_err(io_in("open", base))?;
+    let stored = files.store.len();
+    let length = usize::try_from(stored)
+        .unwrap_or(usize::MAX)
+        .min(FILE_HEADER_LENGTH);
+    let bytes = files
+        .store
+        .read_at(0, length)
+        .await
+        .map_err(io_in("read", base))?;
+    let decoded = FileHeader::decode(&bytes);
+    let decoded = decoded.map_err(|source| OpenError::Format {
+        segment: base,
+        source,
+    })?;
+    let damaged = |what| {
+        Err(Damage {
+            segment: base,
+            index: base,
+            position: 0,
+            what,
+        }
+        .into())
+    };
+    let (header, has_header) = match decoded {
+        FoundHeader::Whole(header, _) if header.base_index == base => (header, true),
+        FoundHeader::Whole(..) => return damaged("the file of another segment"),
+        FoundHeader::Damaged => return damaged("the file header is damaged"),
+        // What the header would be, were it written now.
+        FoundHeader::Unwritten => {
+            let (created_ms, previous_base) = (env.now_ms(), previous.unwrap_or(base));
+            (
+                FileHeader {
+                    base_index: base,
+                    created_ms,
+                    durable_index: base,
+                    previous_base,
+                },
+                false,
+            )
+        }
+    };
+    let mut segment = Segment::new(files, header);
+    assert_eq!(
+        segment.seed,
+        chunk::seed(base),
+        "the seed is that of the file's name"
+    );
+    let mut footer = segment
+        .read_footer(has_header)
+        .await
+        .map_err(io_in("read", base))?;
+    let mut trusted = false;
+    footer = footer.filter(|said| base.checked_add(said.count).is_some());
+    if let Some(said) = footer.filter(|_| has_header) {
+        segment.set_sealed(&said);
+        match compare(&segment, &said, stored)
+            .await
+            .map_err(io_in("read", base))?
+        {
+            Agreement::Fits => trusted = next.is_none_or(|next| said.count == next - base),
+            Agreement::Differs => {}
+            Agreement::Stale => footer = None,
+        }
+        if next.is_none() {
+            trusted = trusted && load_entries(&mut segment).await;
+        }
+        if !trusted {
+            segment = Segment::new(segment.files, header);
+        }
+    }
+    Ok(Found {
+        segment,
+        has_header,
+        footer,
+        stored,
+        trusted,
+    })
+}
+
+enum Agreement {
+    Fits,
+    Differs,
+    Stale,
+}
+
+/// Compares a footer with the last chunk that the index knows and the store still has.
+async fn compare<F: LogFile>(
+    segment: &Segment<F>,
+    footer: &Footer,
+    stored: u64,
+) -> std::io::Result<Agreement> {
+    let (base, end) = (segment.base(), segment.end());
+    let chunk_end = |position: u64, length: u64| {
+        position
+            .saturating_add(length)
+            .saturating_add(CHUNK_HEADER_LENGTH as u64)
+    };
+    let inside = segment
+        .partition_point(base, end, |_, entry| {
+            chunk_end(entry.position, entry.length) <= stored
+        })
+        .await;
+    // An index that cannot be read is built again; its footer has its own checksum.
+    let Ok(inside) = inside else {
+        return Ok(Agreement::Differs);
+    };
+    if inside == base {
+        let fits = footer.count == 0 && footer.store_length == stored;
+        return Ok(if fits {
+            Agreement::Fits
+        } else {
+            Agreement::Differs
+        });
+    }
+    let Ok(entry) = segment.entry(inside - 1).await else {
+        return Ok(Agreement::Differs);
+    };
+    let bytes = segment
+        .files
+        .store
+        .read_at(entry.position, CHUNK_HEADER_LENGTH)
+        .await?;
+    let Some((header, crc)) = ChunkHeader::decode(&bytes, segment.seed) else {
+        return Ok(Agreement::Differs);
+    };
+    let same = header.index == inside - 1
+        && u64::from(header.length) == entry.length
+        && (header.checksum, header.key, header.term) == (entry.checksum, entry.key, entry.term);
+    Ok(
+        if !same || (inside == end && crc != footer.last_chunk_crc) {
+            Agreement::Stale
+        } else if inside == end
+            && footer.store_length == stored
+            && chunk_end(entry.position, entry.length) == stored
+        {
+            Agreement::Fits
+        } else {
+            Agreement::Differs
+        },
+    )
+}
+
+/// Takes all entries of the index file into memory; `false` where they are not what the footer says.
+pub(super) async fn load_entries<F: LogFile>(segment: &mut Segment<F>) -> bool {
+    let Ok(entries) = segment.read_entries(0, segment.count).await else {
+        return false;
+    };
+    let mut crc = 0;
+    for (index, entry) in (segment.base()..).zip(&entries) {
+        crc = crc32c::crc32c_append(crc, &entry.encode(index));
+    }
+    segment.entries = Some(entries);
+    crc == segment.entries_crc
+}

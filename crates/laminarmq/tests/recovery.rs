@@ -1,0 +1,448 @@
+//! Files that were cut, lost, exchanged or flipped behind the log's back.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use common::{Rec, append, as_rec, check, check_searches, contents, open, recs, small};
+use laminarmq::{Damage, Log, LogOptions, MemEnv, OpenError, Part, ReadError, poll_ready};
+
+const FILE_HEADER: usize = 64;
+
+fn try_open(disk: &MemEnv, options: LogOptions) -> Result<Log<MemEnv>, OpenError> {
+    poll_ready(Log::open_with(disk.clone(), options))
+}
+
+/// A log on a disk that was closed in order, or killed after the last append.
+fn stored(model: &[Rec], options: LogOptions, close: bool) -> MemEnv {
+    let disk = MemEnv::new();
+    let mut log = open(disk.clone(), options);
+    append(&mut log, model).unwrap();
+    if close {
+        poll_ready(log.close()).unwrap();
+    }
+    disk
+}
+
+fn bases(disk: &MemEnv) -> Vec<u64> {
+    poll_ready(laminarmq::SegmentEnv::list(&mut disk.clone())).unwrap()
+}
+
+fn changed(disk: &MemEnv, base: u64, part: Part, change: impl FnOnce(&mut Vec<u8>)) -> MemEnv {
+    let copy = disk.copy();
+    let mut bytes = copy.file(base, part).unwrap();
+    change(&mut bytes);
+    copy.set_file(base, part, Some(bytes));
+    copy
+}
+
+/// Store positions at which one record ends and the next may begin.
+fn borders(model: &[Rec]) -> Vec<usize> {
+    let mut at = FILE_HEADER;
+    let ends = model.iter().map(|record| {
+        at += 56 + record.value.len();
+        at
+    });
+    std::iter::once(FILE_HEADER).chain(ends).collect()
+}
+
+/// The log takes records and keeps them over one more opening.
+fn goes_on(disk: &MemEnv, options: LogOptions, mut model: Vec<Rec>) {
+    let mut log = open(disk.clone(), options);
+    let more = recs(900..903, 20);
+    append(&mut log, &more).unwrap();
+    model.extend(more);
+    check(&log, 1, &model);
+    drop(log);
+    let log = open(disk.clone(), options);
+    assert_eq!(log.recovery().bytes_cut, 0);
+    check(&log, 1, &model);
+}
+
+#[test]
+fn an_end_torn_at_any_byte_is_cut_and_reported() {
+    let options = small(1 << 20);
+    let model = recs(0..6, 20);
+    let disk = stored(&model, options, false);
+    let borders = borders(&model);
+    for cut in 0..=disk.file(1, Part::Store).unwrap().len() {
+        let torn = changed(&disk, 1, Part::Store, |bytes| bytes.truncate(cut));
+        let log = try_open(&torn, options).unwrap();
+        let whole = borders.iter().rposition(|border| *border <= cut);
+        let left = whole.map_or(0, |whole| cut - borders[whole]);
+        let want = if whole.is_none() { cut } else { left };
+        assert_eq!(log.recovery().bytes_cut, want as u64, "cut at {cut}");
+        let kept = &model[..whole.unwrap_or(0)];
+        check(&log, 1, kept);
+        drop(log);
+        goes_on(&torn, options, kept.to_vec());
+    }
+}
+
+#[test]
+fn garbage_behind_the_end_is_cut() {
+    let options = small(1 << 20);
+    let model = recs(0..6, 20);
+    let disk = stored(&model, options, false);
+    let store = disk.file(1, Part::Store).unwrap();
+    for garbage in [
+        vec![0; 700],
+        vec![0xff; 33],
+        store[FILE_HEADER..].to_vec(),
+        store[..200].to_vec(),
+    ] {
+        let dirty = changed(&disk, 1, Part::Store, |bytes| {
+            bytes.extend_from_slice(&garbage)
+        });
+        let log = try_open(&dirty, options).unwrap();
+        assert_eq!(log.recovery().bytes_cut, garbage.len() as u64);
+        check(&log, 1, &model);
+        drop(log);
+        goes_on(&dirty, options, model.clone());
+    }
+}
+
+#[test]
+fn a_closed_log_that_lost_bytes_is_an_error_that_says_where() {
+    let options = small(700);
+    let model = recs(0..25, 40);
+    let disk = stored(&model, options, true);
+    for base in bases(&disk) {
+        let length = disk.file(base, Part::Store).unwrap().len();
+        for cut in 0..length {
+            let short = changed(&disk, base, Part::Store, |bytes| bytes.truncate(cut));
+            let before: Vec<_> = bases(&short)
+                .iter()
+                .map(|base| short.file(*base, Part::Store))
+                .collect();
+            match try_open(&short, options) {
+                Err(OpenError::Damaged(Damage {
+                    segment,
+                    index,
+                    position,
+                    ..
+                })) => {
+                    assert_eq!(segment, base);
+                    assert!(index >= base && position <= cut as u64, "cut at {cut}");
+                }
+                other => panic!("segment {base} cut at {cut}: {other:?}"),
+            }
+            let after: Vec<_> = bases(&short)
+                .iter()
+                .map(|base| short.file(*base, Part::Store))
+                .collect();
+            assert_eq!(before, after, "nothing was changed");
+        }
+    }
+}
+
+#[test]
+fn an_index_that_is_lost_or_cut_or_not_its_own_is_rebuilt() {
+    let options = small(700);
+    let model = recs(0..25, 40);
+    let disk = stored(&model, options, true);
+    let all = bases(&disk);
+    assert!(all.len() > 3);
+    let verify = |disk: &MemEnv| {
+        let log = try_open(disk, options).unwrap();
+        assert_eq!(
+            (log.recovery().indexes_rebuilt, log.recovery().bytes_cut),
+            (1, 0)
+        );
+        check(&log, 1, &model);
+        check_searches(&log, 1, &model);
+        poll_ready(log.close()).unwrap();
+        let log = try_open(disk, options).unwrap();
+        assert!(log.recovery().clean);
+        check(&log, 1, &model);
+    };
+    for base in &all {
+        let lost = disk.copy();
+        lost.set_file(*base, Part::Index, None);
+        verify(&lost);
+        let length = disk.file(*base, Part::Index).unwrap().len();
+        for cut in 0..length {
+            verify(&changed(&disk, *base, Part::Index, |bytes| {
+                bytes.truncate(cut)
+            }));
+        }
+        let other = all.iter().find(|other| *other != base).unwrap();
+        let foreign = disk.file(*other, Part::Index).unwrap();
+        verify(&changed(&disk, *base, Part::Index, |bytes| {
+            *bytes = foreign
+        }));
+        // The same segment of another log.
+        let other = MemEnv::new();
+        other.set_now_ms(5);
+        let mut log = open(other.clone(), options);
+        append(&mut log, &recs(100..125, 40)).unwrap();
+        poll_ready(log.close()).unwrap();
+        let foreign = other.file(*base, Part::Index).unwrap();
+        verify(&changed(&disk, *base, Part::Index, |bytes| {
+            *bytes = foreign
+        }));
+    }
+}
+
+#[test]
+fn an_index_from_before_a_truncation_is_not_believed() {
+    let options = small(1 << 20);
+    // The replacement has the same lengths, so that every position fits.
+    let old: Vec<Rec> = recs(0..12, 20);
+    let new: Vec<Rec> = old
+        .iter()
+        .map(|record| Rec {
+            term: 99,
+            ..record.clone()
+        })
+        .collect();
+    for (kept, added) in [(5, 7), (5, 3), (5, 6), (0, 12), (11, 1)] {
+        let disk = stored(&old, options, true);
+        let stale = disk.file(1, Part::Index).unwrap();
+        let mut log = open(disk.clone(), options);
+        poll_ready(log.truncate_suffix(1 + kept as u64)).unwrap();
+        append(&mut log, &new[kept..kept + added]).unwrap();
+        poll_ready(log.close()).unwrap();
+        disk.set_file(1, Part::Index, Some(stale));
+        let mut want = old[..kept].to_vec();
+        want.extend_from_slice(&new[kept..kept + added]);
+        let log = try_open(&disk, options).unwrap();
+        assert_eq!(
+            (log.recovery().indexes_rebuilt, log.recovery().bytes_cut),
+            (1, 0)
+        );
+        check(&log, 1, &want);
+    }
+}
+
+#[test]
+fn an_index_from_an_earlier_close_is_completed() {
+    let options = small(1 << 20);
+    let model = recs(0..12, 20);
+    let disk = stored(&model[..7], options, true);
+    let earlier = disk.file(1, Part::Index).unwrap();
+    let mut log = open(disk.clone(), options);
+    append(&mut log, &model[7..]).unwrap();
+    poll_ready(log.close()).unwrap();
+    disk.set_file(1, Part::Index, Some(earlier));
+    let log = try_open(&disk, options).unwrap();
+    assert_eq!(
+        (log.recovery().indexes_rebuilt, log.recovery().bytes_cut),
+        (1, 0)
+    );
+    check(&log, 1, &model);
+}
+
+/// Whatever a log answers is right, or an error.
+fn never_lies(log: &Log<MemEnv>, model: &[Rec], context: &str) {
+    for (index, want) in (1..log.end_index()).zip(model) {
+        match poll_ready(log.read(index)) {
+            Ok(record) => assert_eq!(as_rec(&record), *want, "{context}"),
+            Err(ReadError::Damaged(damage)) => assert_eq!(damage.index, index, "{context}"),
+            Err(error) => panic!("{context}: {error}"),
+        }
+        match poll_ready(log.entry(index)) {
+            Ok(entry) => assert_eq!(
+                (entry.term, entry.key, entry.kind, entry.flags, entry.length),
+                (
+                    want.term,
+                    want.key,
+                    want.kind,
+                    want.flags,
+                    want.value.len() as u64
+                ),
+                "{context}"
+            ),
+            Err(ReadError::Damaged(damage)) => assert_eq!(damage.index, index, "{context}"),
+            Err(error) => panic!("{context}: {error}"),
+        }
+        if let Ok(found) = poll_ready(log.last_with_key_at_most(want.key)) {
+            assert_eq!(found.map(|entry| entry.index), Some(index), "{context}");
+        }
+    }
+    if let Ok(all) = poll_ready(log.read_range(1..log.end_index(), u64::MAX)) {
+        assert_eq!(
+            all.iter().map(as_rec).collect::<Vec<_>>(),
+            model[..all.len()],
+            "{context}"
+        );
+    }
+}
+
+#[test]
+fn a_flipped_byte_is_never_taken_for_data() {
+    let options = small(500);
+    let model = recs(0..14, 30);
+    let (mut errors, mut cuts) = (0, 0);
+    for close in [true, false] {
+        let disk = stored(&model, options, close);
+        let segments = bases(&disk);
+        assert!(segments.len() >= 3);
+        for base in segments {
+            for part in [Part::Store, Part::Index] {
+                for at in 0..disk.file(base, part).unwrap().len() {
+                    for mask in [0x01, 0x80, 0xff] {
+                        let flipped = changed(&disk, base, part, |bytes| bytes[at] ^= mask);
+                        let context =
+                            format!("closed {close}, {base} {part:?} byte {at} ^ {mask:#x}");
+                        let Ok(log) = try_open(&flipped, options) else {
+                            assert!(part == Part::Store, "an index is rebuilt: {context}");
+                            errors += 1;
+                            continue;
+                        };
+                        let short = log.end_index() < 1 + model.len() as u64;
+                        assert_eq!(short, log.recovery().bytes_cut > 0, "{context}");
+                        assert!(!(short && close), "what was durable is not cut: {context}");
+                        cuts += u32::from(short);
+                        never_lies(&log, &model, &context);
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        errors > 0 && cuts > 0,
+        "both happened: {errors} errors, {cuts} cuts"
+    );
+}
+
+#[test]
+fn damage_below_what_later_chunks_prove_is_not_cut() {
+    let options = small(1 << 20);
+    let model = recs(0..9, 20);
+    let disk = MemEnv::new();
+    let mut log = open(disk.clone(), options);
+    append(&mut log, &model[..5]).unwrap();
+    poll_ready(log.sync()).unwrap();
+    append(&mut log, &model[5..]).unwrap();
+    drop(log);
+    let borders = borders(&model);
+    for record in 0..9 {
+        for at in borders[record]..borders[record + 1] {
+            let flipped = changed(&disk, 1, Part::Store, |bytes| bytes[at] ^= 0x10);
+            let index = 1 + record as u64;
+            match try_open(&flipped, options) {
+                Err(OpenError::Damaged(damage)) => {
+                    assert!(record < 5, "record {record} was never durable");
+                    assert_eq!((damage.segment, damage.index), (1, index));
+                    assert_eq!(damage.position, borders[record] as u64);
+                    let text = damage.to_string();
+                    assert!(
+                        text.contains(&index.to_string()) && text.contains("00001"),
+                        "{text}"
+                    );
+                }
+                Ok(log) => {
+                    assert!(record >= 5, "record {record} was durable");
+                    let cut = borders[9] - borders[record];
+                    assert_eq!(log.recovery().bytes_cut, cut as u64);
+                    check(&log, 1, &model[..record]);
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_missing_segment_is_an_error_that_names_the_gap() {
+    let options = small(500);
+    let model = recs(0..25, 40);
+    for close in [true, false] {
+        let disk = stored(&model, options, close);
+        let all = bases(&disk);
+        for missing in 1..all.len() - 1 {
+            let gap = disk.copy();
+            gap.set_file(all[missing], Part::Store, None);
+            gap.set_file(all[missing], Part::Index, None);
+            match try_open(&gap, options) {
+                Err(OpenError::SegmentMissing { before, next, .. }) => {
+                    assert_eq!((before, next), (all[missing - 1], all[missing + 1]));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lost_last_segment_is_noticed_where_its_predecessor_cannot_be_the_end() {
+    let options = small(500);
+    let model = recs(0..25, 40);
+    let disk = stored(&model, options, false);
+    let all = bases(&disk);
+    // An unwritten file header: the segment was rolled to, but nothing of it reached the media.
+    let last = all[all.len() - 1];
+    for header in [vec![], vec![0; 30], vec![0; 900]] {
+        let bare = changed(&disk, last, Part::Store, |bytes| *bytes = header.clone());
+        let log = try_open(&bare, options).unwrap();
+        assert_eq!(log.end_index(), last);
+        assert_eq!(log.recovery().segments_dropped, 1);
+        assert_eq!(log.recovery().bytes_cut, header.len() as u64);
+        let kept = model[..usize::try_from(last).unwrap() - 1].to_vec();
+        assert_eq!(contents(&log), kept);
+        drop(log);
+        goes_on(&bare, options, kept);
+    }
+}
+
+#[test]
+fn a_file_of_another_kind_or_version_is_refused_by_name() {
+    let options = small(500);
+    let disk = stored(&recs(0..5, 40), options, true);
+    let bare = |at: usize, value: u8| {
+        changed(&disk, 1, Part::Store, |bytes| {
+            bytes[at] = value;
+            let crc = crc32c::crc32c(&bytes[..60]);
+            bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+        })
+    };
+    for (at, value, text) in [
+        (8, 77, "version 77"),
+        (10, 9, "type 9"),
+        (11, 8, "encoding is 8"),
+        (12, 16, "0x0010"),
+    ] {
+        let error = try_open(&bare(at, value), options).unwrap_err();
+        assert!(matches!(error, OpenError::Format { segment: 1, .. }));
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    let renamed = disk.copy();
+    renamed.set_file(2, Part::Store, renamed.file(1, Part::Store));
+    renamed.set_file(1, Part::Store, None);
+    assert!(matches!(
+        try_open(&renamed, options),
+        Err(OpenError::Damaged(Damage { segment: 2, .. }))
+    ));
+}
+
+#[test]
+fn reads_of_a_damaged_segment_fail_and_the_rest_goes_on() {
+    let options = small(500);
+    let model = recs(0..25, 40);
+    let disk = stored(&model, options, true);
+    let flipped = changed(&disk, 1, Part::Store, |bytes| bytes[FILE_HEADER + 60] ^= 1);
+    let log = try_open(&flipped, options).unwrap();
+    match poll_ready(log.read(1)) {
+        Err(ReadError::Damaged(damage)) => {
+            assert_eq!((damage.segment, damage.index, damage.position), (1, 1, 64));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(poll_ready(log.read_range(1..5, u64::MAX)).is_err());
+    assert!(
+        poll_ready(log.plan(1..5, u64::MAX))
+            .unwrap()
+            .read()
+            .is_err()
+    );
+    assert_eq!(as_rec(&poll_ready(log.read(2)).unwrap()), model[1]);
+    drop(log);
+    goes_on_after(&flipped, options, &model);
+}
+
+fn goes_on_after(disk: &MemEnv, options: LogOptions, model: &[Rec]) {
+    let mut log = open(disk.clone(), options);
+    append(&mut log, &recs(900..901, 10)).unwrap();
+    assert_eq!(log.end_index(), model.len() as u64 + 2);
+}
