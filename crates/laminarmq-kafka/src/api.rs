@@ -81,7 +81,7 @@ pub fn api_versions_answer(api_version: i16) -> (ApiVersionsResponse, i16) {
 macro_rules! apis {
     ($(
         $api:ident : $request:ident => $response:ident,
-        $min:literal ..= $max:literal, flexible from $flexible:literal
+        $min:literal ..= $max:literal, flexible from $flexible:expr
         $(, listed from $listed:literal)? ;
     )+) => {
         const SERVED: &[ApiRange] = &{
@@ -263,6 +263,9 @@ macro_rules! apis {
     };
 }
 
+/// An API that has no flexible version.
+const NEVER: i16 = i16::MAX;
+
 const fn count(ranges: &[Option<ApiRange>]) -> usize {
     let (mut i, mut n) = (0, 0);
     while i < ranges.len() {
@@ -293,14 +296,33 @@ const fn collect<const N: usize>(ranges: &[Option<ApiRange>]) -> [ApiRange; N] {
 }
 
 apis! {
-    // Produce is listed from version 0: without it, older librdkafka takes the broker for one that cannot
-    // do compression and quietly sends everything uncompressed.
+    // Listed from version 0: without it, older librdkafka takes the broker for one that cannot do compression
+    // and quietly sends everything uncompressed.
     Produce: ProduceRequest => ProduceResponse, 3..=12, flexible from 9, listed from 0;
     Fetch: FetchRequest => FetchResponse, 4..=12, flexible from 12, listed from 4;
     ListOffsets: ListOffsetsRequest => ListOffsetsResponse, 1..=7, flexible from 6, listed from 1;
     Metadata: MetadataRequest => MetadataResponse, 0..=12, flexible from 9, listed from 0;
+    OffsetCommit: OffsetCommitRequest => OffsetCommitResponse, 2..=9, flexible from 8;
+    OffsetFetch: OffsetFetchRequest => OffsetFetchResponse, 1..=9, flexible from 6;
+    FindCoordinator: FindCoordinatorRequest => FindCoordinatorResponse, 0..=4, flexible from 3;
+    JoinGroup: JoinGroupRequest => JoinGroupResponse, 0..=9, flexible from 6;
+    Heartbeat: HeartbeatRequest => HeartbeatResponse, 0..=4, flexible from 4;
+    LeaveGroup: LeaveGroupRequest => LeaveGroupResponse, 0..=5, flexible from 4;
+    SyncGroup: SyncGroupRequest => SyncGroupResponse, 0..=5, flexible from 4;
+    DescribeGroups: DescribeGroupsRequest => DescribeGroupsResponse, 0..=5, flexible from 5;
+    ListGroups: ListGroupsRequest => ListGroupsResponse, 0..=5, flexible from 3;
     ApiVersions: ApiVersionsRequest => ApiVersionsResponse, 0..=4, flexible from 3, listed from 0;
     CreateTopics: CreateTopicsRequest => CreateTopicsResponse, 2..=7, flexible from 5, listed from 2;
     DeleteTopics: DeleteTopicsRequest => DeleteTopicsResponse, 1..=6, flexible from 4, listed from 1;
+    DeleteRecords: DeleteRecordsRequest => DeleteRecordsResponse, 0..=2, flexible from 2;
     InitProducerId: InitProducerIdRequest => InitProducerIdResponse, 0..=4, flexible from 2, listed from 0;
+    OffsetForLeaderEpoch: OffsetForLeaderEpochRequest => OffsetForLeaderEpochResponse, 2..=4, flexible from 4;
+    DescribeConfigs: DescribeConfigsRequest => DescribeConfigsResponse, 1..=4, flexible from 4;
+    AlterConfigs: AlterConfigsRequest => AlterConfigsResponse, 0..=2, flexible from 2;
+    DescribeLogDirs: DescribeLogDirsRequest => DescribeLogDirsResponse, 1..=4, flexible from 2;
+    CreatePartitions: CreatePartitionsRequest => CreatePartitionsResponse, 0..=3, flexible from 2;
+    DeleteGroups: DeleteGroupsRequest => DeleteGroupsResponse, 0..=2, flexible from 2;
+    IncrementalAlterConfigs: IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse, 0..=1, flexible from 1;
+    OffsetDelete: OffsetDeleteRequest => OffsetDeleteResponse, 0..=0, flexible from NEVER;
+    DescribeCluster: DescribeClusterRequest => DescribeClusterResponse, 0..=1, flexible from 0;
 }

@@ -130,7 +130,6 @@ impl Generate for Records {
 
 impl<T: Generate> Generate for Vec<T> {
     fn generate(source: &mut Source<'_>, layout: Layout) -> Self {
-        let layout = layout.nullable(false);
         let len = source.byte() % 4;
         (0..len).map(|_| T::generate(source, layout)).collect()
     }

@@ -211,13 +211,14 @@ fn a_response_belongs_to_its_request() {
 #[test]
 fn the_answer_about_versions_never_has_header_tags() {
     for version in 0..=4 {
-        let (answer, encode_version) = api::api_versions_answer(version);
+        let (mut answer, encode_version) = api::api_versions_answer(version);
+        answer.error_code = ErrorCode(0x0506);
         assert_eq!(encode_version, version);
         let frame = encode_response_as(0x0102_0304, version, &answer)
             .unwrap()
             .concat();
         // Length, correlation id, and right behind it the error code.
-        assert_eq!(frame[4..10], [1, 2, 3, 4, 0, 0]);
+        assert_eq!(frame[4..10], [1, 2, 3, 4, 5, 6]);
         let body = Bytes::from(frame).slice(4..);
         assert_eq!(
             decode_response::<ApiVersionsRequest>(body, version),

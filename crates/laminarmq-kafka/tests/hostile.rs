@@ -70,7 +70,7 @@ fn mutated_messages() {
     let (mut cases, mut accepted) = (0, BTreeMap::new());
     for body in every_body() {
         let taken: &mut u32 = accepted.entry(format!("{body:?}")).or_default();
-        for _ in 0..1200 {
+        for _ in 0..400 {
             let len = numbers.below(120);
             let entropy = numbers.bytes(len);
             let mut bytes = body.generate_bytes(&entropy).to_vec();

@@ -135,7 +135,6 @@ fn read_array<T: Wire>(r: &mut Reader, layout: Layout) -> Result<Option<Vec<T>>,
     let Some(count) = r.long_len(layout.flexible)? else {
         return Ok(None);
     };
-    let layout = layout.nullable(false);
     let count = r.claim::<T>(count, T::min_len(layout))?;
     let mut elements = Vec::with_capacity(count);
     for _ in 0..count {
@@ -150,7 +149,6 @@ fn write_array<T: Wire>(
     layout: Layout,
 ) -> Result<(), EncodeError> {
     w.long_len(elements.map(Vec::len), layout.flexible)?;
-    let layout = layout.nullable(false);
     for element in elements.into_iter().flatten() {
         element.write(w, layout)?;
     }
