@@ -63,7 +63,7 @@ schema! {
         /// Type of the value, or 0.
         config_type: i8, ignorable 3..;
         /// What the setting does.
-        documentation: Option<String>, ignorable 3.., nullable 3..;
+        documentation: Option<String> = Some(String::new()), ignorable 3.., nullable 3..;
     }
 
     /// A place that a value could come from.

@@ -103,7 +103,7 @@ schema! {
         /// Aborted transactions in the batches.
         aborted_transactions: Option<Vec<AbortedTransaction>>, ignorable 4.., nullable 4..;
         /// The broker to read from instead, or -1.
-        preferred_read_replica: i32 = -1, ignorable 11..;
+        preferred_read_replica: i32 = -1, in 11..;
         /// The batches, from the one that holds the wanted offset on.
         records: Records, in 0.., nullable 0..;
     }

@@ -26,7 +26,7 @@ schema! {
         /// Why there is none, or none.
         error_code: ErrorCode, in 0..=3;
         /// The same in words.
-        error_message: Option<String>, ignorable 1..=3, nullable 1..=3;
+        error_message: Option<String> = Some(String::new()), ignorable 1..=3, nullable 1..=3;
         /// The broker, or -1.
         node_id: i32, in 0..=3;
         /// Name or address to dial.
@@ -50,6 +50,6 @@ schema! {
         /// Why there is none, or none.
         error_code: ErrorCode, in 4..;
         /// The same in words.
-        error_message: Option<String>, ignorable 4.., nullable 4..;
+        error_message: Option<String> = Some(String::new()), ignorable 4.., nullable 4..;
     }
 }

@@ -5,8 +5,8 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{ApiKey as TheirKey, RequestKind, ResponseKind};
 use laminarmq_kafka::{
-    AnyRequest, AnyResponse, ApiKey, ErrorCode, Reader, RequestHeader, ResponseHeader, Writer,
-    generate,
+    AnyRequest, AnyResponse, ApiKey, EncodeError, EncodeReason, ErrorCode, Reader, RequestHeader,
+    ResponseHeader, Writer, api, generate,
 };
 use proptest::prelude::*;
 
@@ -103,6 +103,43 @@ fn check_response(key: ApiKey, version: i16, entropy: &[u8]) {
     assert_eq!(back.freeze(), bytes, "{context}");
 }
 
+/// Writes a message of the last version in another one: where that fails for a field that it does not have,
+/// it fails for both, and else the bytes are the same. (Null in a version without it is refused by us alone.)
+fn check_downgrade(key: ApiKey, version: i16, entropy: &[u8]) {
+    let source = &mut generate::Source::new(entropy);
+    let last = api::codec_versions(key).expect("it has some").max;
+    let same =
+        |ours: Result<Bytes, EncodeError>, theirs: Option<BytesMut>, context: &str| match ours
+            .map_err(|e| e.reason)
+        {
+            Ok(bytes) => assert_eq!(Some(bytes), theirs.map(BytesMut::freeze), "{context}"),
+            Err(EncodeReason::Null(_)) => {}
+            Err(reason) => assert!(theirs.is_none(), "{reason:?}: {context}"),
+        };
+    let ours = |encode: &dyn Fn(&mut Writer, i16) -> Result<(), EncodeError>, version| {
+        let mut w = Writer::new();
+        encode(&mut w, version).map(|()| joined(w))
+    };
+
+    let request = generate::request(key, last, source).expect("a version of the table");
+    let encode = |w: &mut Writer, version| request.encode(w, version);
+    let mut bytes = ours(&encode, last).expect("generated for it");
+    let context = format!("request {key} v{version} of {bytes:?}");
+    let theirs = RequestKind::decode(their_key(key), &mut bytes, last).expect(&context);
+    let mut out = BytesMut::new();
+    let theirs = theirs.encode(&mut out, version).is_ok().then_some(out);
+    same(ours(&encode, version), theirs, &context);
+
+    let response = generate::response(key, last, source).expect("a version of the table");
+    let encode = |w: &mut Writer, version| response.encode(w, version);
+    let mut bytes = ours(&encode, last).expect("generated for it");
+    let context = format!("response {key} v{version} of {bytes:?}");
+    let theirs = ResponseKind::decode(their_key(key), &mut bytes, last).expect(&context);
+    let mut out = BytesMut::new();
+    let theirs = theirs.encode(&mut out, version).is_ok().then_some(out);
+    same(ours(&encode, version), theirs, &context);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -117,6 +154,13 @@ proptest! {
     fn responses_are_the_same_bytes(entropy in proptest::collection::vec(any::<u8>(), 0..400)) {
         for (key, version) in every_version() {
             check_response(key, version, &entropy);
+        }
+    }
+
+    #[test]
+    fn older_versions_refuse_the_same(entropy in proptest::collection::vec(any::<u8>(), 0..400)) {
+        for (key, version) in every_version() {
+            check_downgrade(key, version, &entropy);
         }
     }
 
