@@ -106,17 +106,20 @@ impl Corpus {
             } else if path.is_dir() {
                 self.take_from(&path, bytes_min);
             } else if is_text && let Ok(text) = fs::read(&path) {
-                self.take_lines(&text);
+                self.take_lines(&text, bytes_min);
             }
         }
     }
 
-    /// Takes the lines of one text.
-    pub fn take_lines(&mut self, text: &[u8]) {
+    /// Takes lines of one text until there is enough.
+    pub fn take_lines(&mut self, text: &[u8], bytes_min: usize) {
         for line in text
             .split(|&byte| byte == b'\n')
             .filter(|line| line.len() <= LINE_BYTES_MAX)
         {
+            if self.bytes.len() >= bytes_min {
+                return;
+            }
             write!(self.bytes, "{:0NUMBER_DIGITS$} ", self.ends.len())
                 .expect("a vector takes everything");
             self.bytes.extend_from_slice(line);
@@ -154,7 +157,7 @@ mod tests {
     #[test]
     fn lines_carry_their_number_and_their_text() {
         let mut corpus = Corpus::default();
-        corpus.take_lines(b"one\n\n  two \r\nlast");
+        corpus.take_lines(b"one\n\n  two \r\nlast", usize::MAX);
         let lines: Vec<_> = (0..corpus.len())
             .map(|number| corpus.line(number))
             .collect();
@@ -182,7 +185,7 @@ mod tests {
     #[test]
     fn there_is_real_text_here() {
         let corpus = Corpus::collect(100_000);
-        assert!(corpus.len() > 100);
+        assert!(corpus.len() > 100 && corpus.bytes() < 100_000 + LINE_BYTES_MAX);
         assert_eq!(
             line_number(corpus.line(corpus.len() - 1)),
             Some(corpus.len() - 1)
