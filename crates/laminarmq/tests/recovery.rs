@@ -92,7 +92,7 @@ fn garbage_behind_the_end_is_cut() {
         store[..200].to_vec(),
     ] {
         let dirty = changed(&disk, 1, Part::Store, |bytes| {
-            bytes.extend_from_slice(&garbage)
+            bytes.extend_from_slice(&garbage);
         });
         let log = try_open(&dirty, options).unwrap();
         assert_eq!(log.recovery().bytes_cut, garbage.len() as u64);
@@ -163,13 +163,13 @@ fn an_index_that_is_lost_or_cut_or_not_its_own_is_rebuilt() {
         let length = disk.file(*base, Part::Index).unwrap().len();
         for cut in 0..length {
             verify(&changed(&disk, *base, Part::Index, |bytes| {
-                bytes.truncate(cut)
+                bytes.truncate(cut);
             }));
         }
         let other = all.iter().find(|other| *other != base).unwrap();
         let foreign = disk.file(*other, Part::Index).unwrap();
         verify(&changed(&disk, *base, Part::Index, |bytes| {
-            *bytes = foreign
+            *bytes = foreign;
         }));
         // The same segment of another log.
         let other = MemEnv::new();
@@ -179,7 +179,7 @@ fn an_index_that_is_lost_or_cut_or_not_its_own_is_rebuilt() {
         poll_ready(log.close()).unwrap();
         let foreign = other.file(*base, Part::Index).unwrap();
         verify(&changed(&disk, *base, Part::Index, |bytes| {
-            *bytes = foreign
+            *bytes = foreign;
         }));
     }
 }

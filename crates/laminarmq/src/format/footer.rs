@@ -1,9 +1,9 @@
 //! Footer of an index file: stands behind the last entry and says that the segment is complete.
 //!
 //! ```text
-//!  0        8     10     12    16       24         32       36       40          48      56      64
-//!  | magic  | ver | kind | zero | count  | store len | entries | last  | max time   | first | last  |
-//!  |        |     |      |      |        |           | crc     | chunk |            | key   | key   |
+//!  0        8     10     16       24          32       36       40         48      56      64
+//!  | magic  | ver | zero | count  | store len | entries | last  | max time | first | last  |
+//!  |        |     |      |        |           | crc     | chunk |          | key   | key   |
 //!  64                                                                              124   128
 //!  | zero, room for more fields                                                     | crc  |
 //! ```
@@ -12,7 +12,9 @@
 //! that its `count` records were durable: if the store has fewer, that is damage and not a torn end. A
 //! truncation below that removes the footer, durably, before it touches the store.
 //!
-//! - `kind` 1: another segment follows; 2: the log was closed in order and this is the write segment.
+//! A segment gets it when another one follows, and the write segment when the log is closed in order; the
+//! next records remove it there.
+//!
 //! - `entries crc` CRC-32C of all entries before the footer; `last chunk` header checksum of the last
 //!   chunk, which the next one links to (of the file header where there is none).
 
@@ -23,8 +25,7 @@ pub(crate) const FOOTER_LENGTH: usize = 128;
 
 const MAGIC: [u8; 8] = *b"LAMQFOOT";
 const AT_VERSION: usize = 8;
-const AT_KIND: usize = AT_VERSION + 2;
-const AT_COUNT: usize = AT_KIND + 6;
+const AT_COUNT: usize = AT_VERSION + 8;
 const AT_STORE_LENGTH: usize = AT_COUNT + 8;
 const AT_ENTRIES_CRC: usize = AT_STORE_LENGTH + 8;
 const AT_LAST_CHUNK: usize = AT_ENTRIES_CRC + 4;
@@ -34,14 +35,9 @@ const AT_LAST_KEY: usize = AT_FIRST_KEY + 8;
 const AT_CRC: usize = FOOTER_LENGTH - 4;
 const _: () = assert!(AT_LAST_KEY + 8 <= AT_CRC);
 
-const KIND_SEALED: u16 = 1;
-const KIND_CLEAN: u16 = 2;
-
 /// A decoded footer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Footer {
-    /// Whether it closes the write segment of a log that was closed in order.
-    pub(crate) clean: bool,
     pub(crate) count: u64,
     pub(crate) store_length: u64,
     pub(crate) entries_crc: u32,
@@ -54,10 +50,8 @@ pub(crate) struct Footer {
 impl Footer {
     pub(crate) fn encode(&self) -> [u8; FOOTER_LENGTH] {
         let mut out = [0; FOOTER_LENGTH];
-        let kind = if self.clean { KIND_CLEAN } else { KIND_SEALED };
         out[..8].copy_from_slice(&MAGIC);
-        out[AT_VERSION..AT_KIND].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-        out[AT_KIND..AT_KIND + 2].copy_from_slice(&kind.to_le_bytes());
+        out[AT_VERSION..AT_VERSION + 2].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
         out[AT_COUNT..AT_STORE_LENGTH].copy_from_slice(&self.count.to_le_bytes());
         out[AT_STORE_LENGTH..AT_ENTRIES_CRC].copy_from_slice(&self.store_length.to_le_bytes());
         out[AT_ENTRIES_CRC..AT_LAST_CHUNK].copy_from_slice(&self.entries_crc.to_le_bytes());
@@ -79,13 +73,7 @@ impl Footer {
         {
             return None;
         }
-        let clean = match u16_at(bytes, AT_KIND) {
-            KIND_SEALED => false,
-            KIND_CLEAN => true,
-            _ => return None,
-        };
         Some(Self {
-            clean,
             count: u64_at(bytes, AT_COUNT),
             store_length: u64_at(bytes, AT_STORE_LENGTH),
             entries_crc: u32_at(bytes, AT_ENTRIES_CRC),
@@ -102,7 +90,6 @@ mod tests {
     use super::*;
 
     const FOOTER: Footer = Footer {
-        clean: false,
         count: 3,
         store_length: 1 << 33,
         entries_crc: 0x0102_0304,
@@ -114,15 +101,12 @@ mod tests {
 
     #[test]
     fn round_trip_and_every_flipped_bit_is_noticed() {
-        for clean in [false, true] {
-            let footer = Footer { clean, ..FOOTER };
-            let bytes = footer.encode();
-            assert_eq!(Footer::decode(&bytes), Some(footer));
-            for bit in 0..FOOTER_LENGTH * 8 {
-                let mut wrong = bytes;
-                wrong[bit / 8] ^= 1 << (bit % 8);
-                assert_eq!(Footer::decode(&wrong), None, "bit {bit}");
-            }
+        let bytes = FOOTER.encode();
+        assert_eq!(Footer::decode(&bytes), Some(FOOTER));
+        for bit in 0..FOOTER_LENGTH * 8 {
+            let mut wrong = bytes;
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Footer::decode(&wrong), None, "bit {bit}");
         }
         assert_eq!(Footer::decode(&FOOTER.encode()[..127]), None);
     }

@@ -35,9 +35,7 @@ pub(super) async fn recover<E: SegmentEnv>(
     }
     check_order(&all)?;
     let mark = all.iter().map(Found::mark).max().unwrap_or(0);
-    recovery.clean = all
-        .back()
-        .is_some_and(|last| last.trusted && last.footer.is_some_and(|it| it.clean));
+    recovery.clean = true;
 
     let mut kept: VecDeque<Found<E::File>> = VecDeque::with_capacity(all.len());
     while let Some(mut found) = all.pop_front() {
@@ -237,7 +235,6 @@ async fn finish<E: SegmentEnv>(
 ) -> Result<VecDeque<Segment<E::File>>, OpenError> {
     let last = kept.len() - 1;
     let mut segments = VecDeque::with_capacity(kept.len());
-    let mut changed = false;
     for (number, mut found) in kept.into_iter().enumerate() {
         let is_last = number == last;
         // It became the last one only now, when those behind it were dropped.
@@ -261,7 +258,6 @@ async fn finish<E: SegmentEnv>(
         let mut segment = found.segment;
         let base = segment.base();
         if !found.trusted {
-            changed = true;
             recovery.indexes_rebuilt += 1;
             env.sync(base, &mut segment.files, Part::Store)
                 .await
@@ -272,7 +268,7 @@ async fn finish<E: SegmentEnv>(
                 .map_err(io_in("rebuild the index of", base))?;
             if !is_last {
                 segment
-                    .write_footer(false)
+                    .write_footer()
                     .await
                     .map_err(io_in("rebuild the index of", base))?;
                 segment.entries = None;
@@ -280,8 +276,8 @@ async fn finish<E: SegmentEnv>(
         }
         segments.push_back(segment);
     }
-    if changed {
-        env.sync_names().await.map_err(io("sync the directory"))?;
-    }
+    // Even where all is well: a truncation that was interrupted may have removed segments without a sync,
+    // and they must not come back beside what is written next.
+    env.sync_names().await.map_err(io("sync the directory"))?;
     Ok(segments)
 }

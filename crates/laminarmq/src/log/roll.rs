@@ -81,7 +81,7 @@ impl<E: SegmentEnv> Log<E> {
             }
             if segment.end() > durable {
                 waiting = true;
-            } else if let Err(error) = segment.write_footer(false).await {
+            } else if let Err(error) = segment.write_footer().await {
                 tracing::warn!(segment = segment.base(), %error, "no footer; the next open scans this segment");
             }
         }

@@ -201,8 +201,7 @@ impl<E: SegmentEnv> Log<E> {
     /// When a sync or the last write to an index fails.
     pub async fn close(mut self) -> Result<(), SyncError> {
         self.sync().await?;
-        let last = self.segments.len() - 1;
-        for (number, segment) in self.segments.iter_mut().enumerate() {
+        for segment in &mut self.segments {
             let base = segment.base();
             let at = |source| SyncError::Io {
                 segment: base,
@@ -210,7 +209,7 @@ impl<E: SegmentEnv> Log<E> {
             };
             // Records that came after an earlier orderly end made its footer stale.
             if !segment.has_footer || segment.entries_written < segment.count {
-                segment.write_footer(number == last).await.map_err(at)?;
+                segment.write_footer().await.map_err(at)?;
             }
             if segment.index_writes > segment.index_synced {
                 self.env

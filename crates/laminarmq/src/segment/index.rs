@@ -108,7 +108,7 @@ impl<F: LogFile> Segment<F> {
     }
 
     /// Marks the segment as complete. To be called only once everything in its store was synced.
-    pub(crate) async fn write_footer(&mut self, clean: bool) -> io::Result<()> {
+    pub(crate) async fn write_footer(&mut self) -> io::Result<()> {
         self.flush_index().await?;
         assert_eq!(
             self.entries_written, self.count,
@@ -119,7 +119,6 @@ impl<F: LogFile> Segment<F> {
             self.files.index.truncate(end).await?;
         }
         let footer = Footer {
-            clean,
             count: self.count,
             store_length: self.store_length,
             entries_crc: self.entries_crc,
