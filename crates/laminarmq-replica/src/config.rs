@@ -158,21 +158,14 @@ mod tests {
     #[test]
     fn defaults_are_valid_and_each_bound_is_held() {
         assert_eq!(good().validate(), Ok(()));
-        let cases: [(&str, fn(&mut ReplicaConfig)); 6] = [
+        type Break = fn(&mut ReplicaConfig);
+        let cases: [(&str, Break); 6] = [
             ("replica id 0", |c| c.replica = ReplicaId(0)),
             ("members: no voter", |c| c.members = Membership::default()),
-            ("segment_bytes is 5, must be from 1024 to", |c| {
-                c.segment_bytes = 5
-            }),
-            ("entry_bytes_max is 0, must be from 1 to", |c| {
-                c.entry_bytes_max = 0
-            }),
-            ("election_ticks is 1, must be from 2 to", |c| {
-                c.election_ticks = 1
-            }),
-            ("heartbeat_ticks is 10, must be from 1 to 9", |c| {
-                c.heartbeat_ticks = 10
-            }),
+            ("segment_bytes is 5, must", |c| c.segment_bytes = 5),
+            ("entry_bytes_max is 0, must", |c| c.entry_bytes_max = 0),
+            ("election_ticks is 1, must", |c| c.election_ticks = 1),
+            ("heartbeat_ticks is 10, must", |c| c.heartbeat_ticks = 10),
         ];
         for (words, break_it) in cases {
             let mut config = good();

@@ -148,10 +148,15 @@ pub enum PeerError {
 }
 
 impl PeerError {
-    /// Whether the peer did nothing wrong: the message counts as lost, and the link stays.
+    /// Whether the peer may have done nothing wrong: the message counts as lost, and the link
+    /// stays. (Around a change of the members, some speak to others who do not know them yet, or
+    /// any more.)
     #[must_use]
     pub fn is_harmless(&self) -> bool {
-        matches!(self, Self::Busy | Self::Ended | Self::Unasked)
+        matches!(
+            self,
+            Self::NotMember(_) | Self::Busy | Self::Ended | Self::Unasked
+        )
     }
 }
 

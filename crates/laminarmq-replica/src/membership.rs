@@ -320,25 +320,22 @@ mod tests {
 
     #[test]
     fn each_rule_is_held() {
-        let cases: [(&str, fn(&mut Membership)); 7] = [
-            ("no voter", |m| m.voters.clear()),
-            ("replica id 0", |m| m.learners = ids(&[0])),
-            ("not sorted, or an id twice", |m| m.voters = ids(&[2, 2])),
-            ("not sorted, or an id twice", |m| m.voters = ids(&[5, 2])),
-            ("a voter that is a learner", |m| m.learners = ids(&[1])),
-            ("a next learner that is not leaving", |m| {
-                m.learners_next = ids(&[7])
-            }),
-            ("too many members", |m| {
-                m.learners = (100..200).map(ReplicaId).collect()
-            }),
-        ];
-        for (rule, break_it) in cases {
+        let crowd: Vec<_> = (100..200).map(ReplicaId).collect();
+        let broken = |rule, break_it: &dyn Fn(&mut Membership)| {
             let mut membership = joint();
             assert_eq!(membership.check(), Ok(()));
             break_it(&mut membership);
             assert_eq!(membership.check(), Err(MembershipError::Rule(rule)));
-        }
+        };
+        broken("no voter", &|m| m.voters.clear());
+        broken("replica id 0", &|m| m.learners = ids(&[0]));
+        broken("not sorted, or an id twice", &|m| m.voters = ids(&[2, 2]));
+        broken("not sorted, or an id twice", &|m| m.voters = ids(&[5, 2]));
+        broken("a voter that is a learner", &|m| m.learners = ids(&[1]));
+        broken("a next learner that is not leaving", &|m| {
+            m.learners_next = ids(&[7])
+        });
+        broken("too many members", &|m| m.learners.clone_from(&crowd));
     }
 
     #[test]

@@ -66,6 +66,10 @@ pub(super) fn committed(entry: &Entry) -> CommittedEntry {
     }
 }
 
+pub(super) fn is_command(entry: &Entry) -> bool {
+    entry_kind(descriptor_of(entry)) == EntryKind::Command
+}
+
 /// An entry as the crate sees it once the log has it.
 pub(super) fn stored(index: u64, term: Term, kind: EntryKind) -> Entry {
     let mut entry = Entry {

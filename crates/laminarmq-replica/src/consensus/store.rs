@@ -11,6 +11,7 @@ use laminarmq::{Log, LogEnv, poll_ready};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
+use crate::config::COMMAND_BYTES_PER_ADVANCE;
 use crate::consensus::{Ballot, convert};
 use crate::state::LogStart;
 use crate::terms::TermRuns;
@@ -120,10 +121,11 @@ impl<E: LogEnv> Storage for Store<E> {
         max_size: impl Into<Option<u64>>,
         context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
+        let max_size = max_size.into();
         let count = max_size
-            .into()
             .map_or(u64::MAX, |max| max / DESCRIPTOR_BYTES)
             .max(1);
+        let mut command_bytes = 0;
         let sending = context.can_async();
         if sending && self.send_budget.get() == 0 {
             let mut stopped = self.stopped.borrow_mut();
@@ -140,7 +142,14 @@ impl<E: LogEnv> Storage for Store<E> {
                         self.send_budget
                             .set(self.send_budget.get().saturating_sub(bytes.max(1)));
                     }
+                    if convert::is_command(&entry) {
+                        command_bytes += bytes;
+                    }
                     entries.push(entry);
+                    // Committed commands are about to be handed out, all of these at once.
+                    if max_size.is_some() && command_bytes >= COMMAND_BYTES_PER_ADVANCE as u64 {
+                        break;
+                    }
                 }
                 Err(error) => {
                     self.error.borrow_mut().get_or_insert(error);

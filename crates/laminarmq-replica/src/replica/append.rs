@@ -229,17 +229,12 @@ impl<E: LogEnv> Replica<E> {
         terms.truncate(from);
         self.end_offset = Offset(first_gone.key);
         self.tail.truncate(from);
-        while let Some(back) = self
-            .tracked
-            .back()
-            .copied()
-            .filter(|back| back.index >= from)
-        {
-            self.tracked.pop_back();
-            self.tracked_bytes -= back.bytes;
+        let kept = self.tracked.partition_point(|tracked| tracked.index < from);
+        for gone in self.tracked.drain(kept..) {
+            self.tracked_bytes -= gone.bytes;
             effects
                 .dropped
-                .extend(back.token.map(|token| (token, DropReason::Overwritten)));
+                .extend(gone.token.map(|token| (token, DropReason::Overwritten)));
         }
         Ok(())
     }

@@ -57,7 +57,9 @@ impl<E: LogEnv> Replica<E> {
             PeerBody::VoteReply(_) if message.term == term && !self.consensus.is_settled() => {
                 return Err(PeerError::Unasked);
             }
-            PeerBody::TimeoutNow if !self.consensus.is_settled() || term >= Term::MAX => {
+            PeerBody::TimeoutNow
+                if !self.consensus.is_settled() || term.max(message.term) >= Term::MAX =>
+            {
                 return Err(PeerError::Unasked);
             }
             _ => {}
