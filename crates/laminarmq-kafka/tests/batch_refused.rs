@@ -366,7 +366,13 @@ fn numbers_inside_records() {
         ErrorCode::INVALID_RECORD,
     );
     // A record that ends inside each of its parts.
-    let whole = RawRecord::default().encode();
+    let whole = RawRecord {
+        header_count: 2,
+        tail: vec![0, 1, 2, b'k', 4, b'v', b'w'],
+        ..RawRecord::default()
+    }
+    .encode();
+    assert!(validate(seal(1, &whole, |_| {}), &BatchLimits::default()).is_ok());
     for len in 0..whole.len() {
         for batch in [seal(1, &whole[..len], |_| {}), gzipped(&whole[..len], 1)] {
             refused(

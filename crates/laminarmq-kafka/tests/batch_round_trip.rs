@@ -279,6 +279,10 @@ fn the_builder_starts_over_after_each_batch() {
         push_all(&mut builder, &[Plain::of_value(1, b"dropped")]);
         builder.clear();
         assert!(builder.is_empty());
+        let kept = [Plain::of_value(2, b"kept")];
+        push_all(&mut builder, &kept);
+        let back = read(&builder.build()).unwrap();
+        assert_eq!(back.iter().map(Plain::from).collect::<Vec<_>>(), kept);
     }
 }
 

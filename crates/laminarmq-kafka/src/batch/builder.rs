@@ -50,8 +50,11 @@ const RECORDS_BYTES_MAX: usize = 1 << 30;
 pub struct BatchBuilder {
     codec: Compression,
     producer: Option<ProducerStamp>,
-    /// Room for the head, then the records as they are without a codec.
+    /// Empty without a record; else room for the head, then the records as they are without a codec.
     buffer: BytesMut,
+    /// Bytes that the batch before took there: the next one is likely to be like it.
+    expected_size: usize,
+    /// A compressed batch, head included, before it is copied to its size.
     compressed: Vec<u8>,
     count: i32,
     base_timestamp: i64,
@@ -62,17 +65,16 @@ impl BatchBuilder {
     /// Batches with this codec, from a producer without an id.
     #[must_use]
     pub fn new(codec: Compression) -> Self {
-        let mut builder = Self {
+        Self {
             codec,
             producer: None,
             buffer: BytesMut::new(),
+            expected_size: 0,
             compressed: Vec::new(),
             count: 0,
             base_timestamp: 0,
             max_timestamp: 0,
-        };
-        builder.clear();
-        builder
+        }
     }
 
     /// Sets who sends this batch and those after it; the sequence must be set anew for each.
@@ -96,7 +98,7 @@ impl BatchBuilder {
     /// Bytes of the batch so far: exact without a codec, and otherwise what it would be without one.
     #[must_use]
     pub fn estimated_size(&self) -> usize {
-        self.buffer.len()
+        self.buffer.len().max(HEAD_BYTES)
     }
 
     /// What [`Self::estimated_size`] would be with one more record.
@@ -107,7 +109,7 @@ impl BatchBuilder {
             self.timestamp_delta(record).unwrap_or(0),
             self.count,
         );
-        self.buffer.len() + length_size(body) + body
+        self.estimated_size() + length_size(body) + body
     }
 
     /// Relative to the first record, which may be this one.
@@ -122,12 +124,16 @@ impl BatchBuilder {
     pub fn push(&mut self, record: &NewRecord<'_>) -> Result<(), PushError> {
         let timestamp_delta = self.timestamp_delta(record).ok_or(PushError::Timestamp)?;
         let body = body_size(record, timestamp_delta, self.count);
-        let room = RECORDS_BYTES_MAX - (self.buffer.len() - HEAD_BYTES).min(RECORDS_BYTES_MAX);
-        if body + varint::U32_BYTES_MAX > room {
+        let records = self.estimated_size() - HEAD_BYTES;
+        if records + length_size(body) + body > RECORDS_BYTES_MAX {
             return Err(PushError::TooLarge);
         }
 
         let out = &mut self.buffer;
+        if out.is_empty() {
+            out.reserve(self.expected_size);
+            out.resize(HEAD_BYTES, 0);
+        }
         out.reserve(body + varint::U32_BYTES_MAX);
         put_length(out, body);
         out.extend_from_slice(&[0]);
@@ -156,12 +162,26 @@ impl BatchBuilder {
     #[must_use]
     pub fn build(&mut self) -> Bytes {
         assert!(!self.is_empty(), "a batch holds at least one record");
-        if self.codec != Compression::None {
-            self.compressed.clear();
-            compress(self.codec, &self.buffer[HEAD_BYTES..], &mut self.compressed);
-            self.buffer.truncate(HEAD_BYTES);
-            self.buffer.extend_from_slice(&self.compressed);
-        }
+        self.expected_size = self.buffer.len();
+        let batch = if self.codec == Compression::None {
+            let mut batch = self.buffer.split();
+            self.seal(&mut batch);
+            batch.freeze()
+        } else {
+            let mut batch = std::mem::take(&mut self.compressed);
+            batch.clear();
+            batch.resize(HEAD_BYTES, 0);
+            compress(self.codec, &self.buffer[HEAD_BYTES..], &mut batch);
+            self.seal(&mut batch);
+            self.compressed = batch;
+            Bytes::copy_from_slice(&self.compressed)
+        };
+        self.clear();
+        batch
+    }
+
+    /// Writes the head in front of the records.
+    fn seal(&self, batch: &mut [u8]) {
         let producer = self.producer.unwrap_or(ProducerStamp {
             id: NO_PRODUCER_ID,
             epoch: -1,
@@ -169,7 +189,7 @@ impl BatchBuilder {
         });
         let mut header = BatchHeader {
             base_offset: 0,
-            size: self.buffer.len(),
+            size: batch.len(),
             partition_leader_epoch: -1,
             crc: 0,
             attributes: Attributes::of(self.codec),
@@ -181,18 +201,14 @@ impl BatchBuilder {
             base_sequence: producer.base_sequence,
             record_count: self.count,
         };
-        self.buffer[..HEAD_BYTES].copy_from_slice(&header.encode());
-        header.crc = crc_of(&self.buffer);
-        self.buffer[..HEAD_BYTES].copy_from_slice(&header.encode());
-        let batch = self.buffer.split().freeze();
-        self.clear();
-        batch
+        batch[..HEAD_BYTES].copy_from_slice(&header.encode());
+        header.crc = crc_of(batch);
+        batch[..HEAD_BYTES].copy_from_slice(&header.encode());
     }
 
     /// Drops the records so far.
     pub fn clear(&mut self) {
         self.buffer.clear();
-        self.buffer.resize(HEAD_BYTES, 0);
         self.count = 0;
         self.base_timestamp = 0;
         self.max_timestamp = 0;

@@ -107,7 +107,13 @@ impl<I: Input> Scan<'_, I> {
 
     #[inline]
     fn i32(&mut self) -> Result<i32, BatchError> {
-        let read = varint::get_i32(self.input.peek()?);
+        let window = self.input.peek()?;
+        // Most numbers of a record are small.
+        if let Some(&byte @ ..0x80) = window.first() {
+            self.input.advance(1);
+            return Ok(i32::from(byte >> 1) ^ -i32::from(byte & 1));
+        }
+        let read = varint::get_i32(window);
         self.take(read)
     }
 

@@ -258,7 +258,7 @@ fn lz4_checks_every_checksum_and_the_content_size() {
         let bytes = lz4_with(info, &input);
         for at in 0..bytes.len() {
             let mut bytes = bytes.clone();
-            bytes[at] ^= 1;
+            bytes[at] ^= 0x21;
             let got = decompress(Compression::Lz4, &bytes, MAX).map(|out| out.len());
             assert!(got.is_err(), "byte {at} of {}", bytes.len());
         }
