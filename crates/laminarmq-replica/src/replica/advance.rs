@@ -24,8 +24,8 @@ pub(super) struct Persisting {
     seen: u64,
     /// The newest turn that is saved.
     done: u64,
-    /// The turn up to which a job is out.
-    out: Option<u64>,
+    /// The job that is out: up to which turn, and whether it has a ticket.
+    out: Option<(u64, bool)>,
     /// A turn in `(out or done, seen]` appended entries.
     log: bool,
     /// One of them changed the state, or something worth saving did.
@@ -74,10 +74,11 @@ impl<E: LogEnv> Replica<E> {
 
     fn take_persisted(&mut self, done: PersistDone) -> Result<(), Fatal> {
         let PersistDone { id, log, state } = done;
+        let done = (id.0, log.is_some());
         assert_eq!(
             self.persisting.out,
-            Some(id.0),
-            "the job that is out, and no other"
+            Some(done),
+            "all of the job that is out, and no other"
         );
         state?;
         if let Some(log) = log {
@@ -168,7 +169,7 @@ impl<E: LogEnv> Replica<E> {
             self.consensus.persisted(seen);
             return true;
         }
-        self.persisting.out = Some(seen);
+        self.persisting.out = Some((seen, ticket.is_some()));
         effects.persist = Some(PersistJob {
             id: PersistId(seen),
             ticket,

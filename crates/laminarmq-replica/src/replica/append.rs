@@ -96,13 +96,8 @@ impl<E: LogEnv> Replica<E> {
         let mut superseded = Vec::new();
         let queued = self.queue.take(number, &mut superseded);
         drop_never_appended(superseded, effects);
-        let Queued {
-            next_offset,
-            token,
-            waiting,
-            ..
-        } = queued.expect("a payload waits until its turn");
-        let (kind, flags, payload, timestamp) = match waiting {
+        let Queued { token, waiting, .. } = queued.expect("a payload waits until its turn");
+        let (kind, flags, payload, timestamp, records) = match waiting {
             Waiting::Batch(batch) => {
                 let base = i64::try_from(base_offset.get());
                 let base = base.map_err(|_| bad(at.index, "the offsets are used up"))?;
@@ -111,30 +106,43 @@ impl<E: LogEnv> Replica<E> {
                     head: Bytes::copy_from_slice(&head),
                     body: batch.body().clone(),
                 };
-                (EntryKind::Data, roll, payload, batch.max_timestamp())
+                let records = u64::from(batch.record_count());
+                (
+                    EntryKind::Data,
+                    roll,
+                    payload,
+                    batch.max_timestamp(),
+                    records,
+                )
             }
-            Waiting::Own(kind, payload) => (kind, roll, payload, NO_TIMESTAMP),
+            Waiting::Own(kind, payload) => (kind, roll, payload, NO_TIMESTAMP, 0),
             Waiting::Sent {
                 kind: EntryKind::Data,
                 flags,
                 payload,
             } => {
-                let header =
-                    parse_head(&payload).ok_or_else(|| bad(at.index, "not a record batch"))?;
+                let header = parse_head(&payload);
+                let header = header.ok_or_else(|| bad(at.index, "not a record batch"))?;
                 if u64::try_from(header.base_offset) != Ok(base_offset.get()) {
-                    return Err(bad(
-                        at.index,
-                        "the leader gave it another offset than follows here",
-                    ));
+                    let what = "the leader gave it another offset than follows here";
+                    return Err(bad(at.index, what));
                 }
-                (EntryKind::Data, flags, payload, header.max_timestamp)
+                let records = record_count(&header).ok_or_else(|| bad(at.index, "no records"))?;
+                (
+                    EntryKind::Data,
+                    flags,
+                    payload,
+                    header.max_timestamp,
+                    records,
+                )
             }
             Waiting::Sent {
                 kind,
                 flags,
                 payload,
-            } => (kind, flags, payload, NO_TIMESTAMP),
+            } => (kind, flags, payload, NO_TIMESTAMP, 0),
         };
+        let next_offset = Offset(base_offset.get() + records);
         let cached = Cached {
             at,
             kind,
@@ -265,6 +273,14 @@ pub(super) fn parse_head(payload: &Payload) -> Option<BatchHeader> {
     };
     let header = BatchHeader::parse(front.get(..HEAD_BYTES)?).ok()?;
     (header.size == payload.len()).then_some(header)
+}
+
+/// How many offsets a batch takes; `None` where that cannot be.
+pub(super) fn record_count(header: &BatchHeader) -> Option<u64> {
+    let delta = u64::try_from(header.last_offset_delta).ok()?;
+    let base = u64::try_from(header.base_offset).ok()?;
+    i64::try_from(base + delta + 1).ok()?;
+    Some(delta + 1)
 }
 
 fn bad(index: LogIndex, what: &'static str) -> Fatal {

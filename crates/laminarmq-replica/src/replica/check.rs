@@ -19,7 +19,7 @@ use laminarmq::LogEnv;
 use crate::config::ENTRY_BYTES_CEILING;
 use crate::queue::Waiting;
 use crate::replica::Replica;
-use crate::replica::append::parse_head;
+use crate::replica::append::{parse_head, record_count};
 use crate::{
     AppendResult, EntryKind, FLAGS_KNOWN, LogIndex, LogPoint, MembershipChange, Offset, PeerBody,
     PeerEntry, PeerError, PeerMessage, ReplicaId, Role, Term, VoteReply,
@@ -157,11 +157,9 @@ impl<E: LogEnv> Replica<E> {
                 if u64::try_from(header.base_offset) != Ok(offset.get()) {
                     return Err(at(entry.index, "an offset that does not follow"));
                 }
-                let records = u64::try_from(i64::from(header.last_offset_delta) + 1).unwrap_or(0);
+                let records = record_count(&header)
+                    .ok_or(at(entry.index, "an impossible number of records"))?;
                 offset = Offset(offset.get() + records);
-                if records == 0 || i64::try_from(offset.get()).is_err() {
-                    return Err(at(entry.index, "an impossible number of records"));
-                }
             }
             let point = LogPoint {
                 index: entry.index,
@@ -169,6 +167,9 @@ impl<E: LogEnv> Replica<E> {
             };
             if !new.is_empty() || !self.consensus.matches(point) {
                 new.push((entry.index, offset));
+            } else if self.offset_behind(point) != Some(offset) {
+                // The same index and term, and not the same entry: two leaders of one term.
+                return Err(at(entry.index, "another entry than the one that is there"));
             }
         }
         Ok(new)
