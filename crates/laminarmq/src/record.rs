@@ -94,11 +94,9 @@ pub struct SegmentInfo {
     pub is_write: bool,
 }
 
-/// What [`Log::open`](crate::Log::open) found and had to repair.
+/// What [`Log::open`](crate::Log::open) had to repair. All zero after an orderly close.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recovery {
-    /// The log was closed in order, so that nothing was scanned.
-    pub clean: bool,
     /// Bytes of torn or never completed writes that were cut from the end, whole segments included.
     pub bytes_cut: u64,
     /// Segments that were dropped because they stood behind the cut.
@@ -107,4 +105,12 @@ pub struct Recovery {
     pub indexes_rebuilt: u64,
     /// Store bytes that were read and verified to find all this out.
     pub bytes_scanned: u64,
+}
+
+impl Recovery {
+    /// Whether the log had been closed in order, or is new: nothing was scanned and nothing changed.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        *self == Self::default()
+    }
 }

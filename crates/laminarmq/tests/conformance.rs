@@ -167,7 +167,7 @@ fn long_and_empty_values<E: LogEnv>(env: &mut impl FnMut() -> E) {
     check(&log, 1, &model);
     drop(log);
     let log = open(env(), small(1 << 30));
-    assert!(!log.recovery().clean);
+    assert!(!log.recovery().is_clean());
     check(&log, 1, &model);
 }
 
@@ -284,7 +284,7 @@ fn truncation_and_new_records_survive_reopening<E: LogEnv>(env: &mut impl FnMut(
         append(&mut log, &model).unwrap();
         poll_ready(log.close()).unwrap();
         let mut log = open(env(), small(700));
-        assert!(log.recovery().clean);
+        assert!(log.recovery().is_clean());
         check(&log, 1, &model);
         poll_ready(log.truncate_suffix(from)).unwrap();
         let mut want = model[..usize::try_from(from - 1).unwrap()].to_vec();
@@ -403,7 +403,11 @@ fn a_clean_close_needs_no_scan<E: LogEnv>(env: &mut impl FnMut() -> E) {
     let mut model = Vec::new();
     for round in 0..5 {
         let mut log = open(env(), small(700));
-        assert!(log.recovery().clean, "round {round}: {:?}", log.recovery());
+        assert!(
+            log.recovery().is_clean(),
+            "round {round}: {:?}",
+            log.recovery()
+        );
         assert_eq!(log.recovery().bytes_scanned, 0);
         check(&log, 1, &model);
         if round != 3 {
@@ -417,7 +421,7 @@ fn a_clean_close_needs_no_scan<E: LogEnv>(env: &mut impl FnMut() -> E) {
     append(&mut log, &recs(500..501, 9)).unwrap();
     drop(log);
     let log = open(env(), small(700));
-    assert!(!log.recovery().clean);
+    assert!(!log.recovery().is_clean());
     let last = log.segments().last().unwrap();
     assert_eq!(
         log.recovery().bytes_scanned,
@@ -460,7 +464,7 @@ fn many_records_in_one_segment<E: LogEnv>(env: &mut impl FnMut() -> E) {
     check(&log, 1, &model);
     poll_ready(log.close()).unwrap();
     let log = open(env(), small(1 << 20));
-    assert!(log.recovery().clean);
+    assert!(log.recovery().is_clean());
     check(&log, 1, &model);
 }
 

@@ -125,7 +125,8 @@ impl<S: Storage> Run<'_, S> {
             "it only goes down with the end"
         );
         self.durable = durable;
-        if durable == self.model.len() {
+        // A truncation above the durable index may be undone by a crash until the next sync.
+        if durable == self.model.len() && self.log().sync_ticket().is_none() {
             self.versions = vec![self.model.clone()];
         }
     }
@@ -306,7 +307,7 @@ impl<S: Storage> Run<'_, S> {
                 self.clear_faults();
                 poll_ready(log.close()).unwrap();
                 self.reopen(true);
-                assert!(self.log().recovery().clean);
+                assert!(self.log().recovery().is_clean());
             }
             Op::Kill => self.reopen(true),
             Op::Crash { seed } => {

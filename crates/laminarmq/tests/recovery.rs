@@ -153,7 +153,7 @@ fn an_index_that_is_lost_or_cut_or_not_its_own_is_rebuilt() {
         check_searches(&log, 1, &model);
         poll_ready(log.close()).unwrap();
         let log = try_open(disk, options).unwrap();
-        assert!(log.recovery().clean);
+        assert!(log.recovery().is_clean());
         check(&log, 1, &model);
     };
     for base in &all {

@@ -56,10 +56,7 @@ impl<E: SegmentEnv> Log<E> {
         let bases = env.list().await.map_err(io("list the segments"))?;
         let mut recovery = Recovery::default();
         let segments = match bases.first() {
-            None => {
-                recovery.clean = true;
-                VecDeque::from([first_segment(&mut env, options.initial_index).await?])
-            }
+            None => VecDeque::from([first_segment(&mut env, options.initial_index).await?]),
             Some(base) if *base < options.initial_index => {
                 return Err(OpenError::BelowInitialIndex {
                     base: *base,

@@ -35,14 +35,12 @@ pub(super) async fn recover<E: SegmentEnv>(
     }
     check_order(&all)?;
     let mark = all.iter().map(Found::mark).max().unwrap_or(0);
-    recovery.clean = true;
 
     let mut kept: VecDeque<Found<E::File>> = VecDeque::with_capacity(all.len());
     while let Some(mut found) = all.pop_front() {
         let mut stop = None;
         let mut proven = mark;
         if !found.trusted {
-            recovery.clean = false;
             let scan = found.scan(recovery).await?;
             (stop, proven) = (scan.stop, mark.max(scan.proven));
             found.segment.set_scanned(scan);
@@ -76,7 +74,6 @@ pub(super) async fn recover<E: SegmentEnv>(
             }
             .into());
         }
-        recovery.clean = false;
         drop_later(env, all, recovery).await?;
         cut_found(env, found, stop, &mut kept, recovery).await?;
         break;
