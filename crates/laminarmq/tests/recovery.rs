@@ -216,6 +216,68 @@ fn an_index_from_before_a_truncation_is_not_believed() {
 }
 
 #[test]
+fn old_bytes_behind_new_ones_are_not_records() {
+    let options = small(1 << 20);
+    // Same lengths and indices: only the links tell the old records from the new.
+    let old = recs(0..6, 20);
+    let disk = stored(&old, options, false);
+    let old_store = disk.file(1, Part::Store).unwrap();
+    let borders = borders(&old);
+    for kept in 0..5 {
+        let disk = disk.copy();
+        let mut log = open(disk.clone(), options);
+        poll_ready(log.truncate_suffix(1 + kept as u64)).unwrap();
+        let new = Rec {
+            term: 99,
+            ..old[kept].clone()
+        };
+        append(&mut log, std::slice::from_ref(&new)).unwrap();
+        drop(log);
+        let mixed = changed(&disk, 1, Part::Store, |bytes| {
+            assert_eq!(bytes.len(), borders[kept + 1]);
+            bytes.extend_from_slice(&old_store[borders[kept + 1]..]);
+        });
+        let log = try_open(&mixed, options).unwrap();
+        let mut want = old[..kept].to_vec();
+        want.push(new);
+        assert_eq!(
+            log.recovery().bytes_cut,
+            (old_store.len() - borders[kept + 1]) as u64
+        );
+        check(&log, 1, &want);
+        drop(log);
+        goes_on(&mixed, options, want);
+    }
+}
+
+#[test]
+fn an_index_that_points_to_another_record_yields_an_error() {
+    let options = small(500);
+    let model = recs(0..25, 40);
+    let disk = stored(&model, options, true);
+    let forged = changed(&disk, 1, Part::Index, |bytes| {
+        let (second, third) = (64 + 48, 64 + 2 * 48);
+        bytes.copy_within(third..third + 46, second);
+        let crc = crc32c::crc32c_append(
+            crc32c::crc32c(&2u64.to_le_bytes()),
+            &bytes[second..second + 46],
+        );
+        bytes[second + 46..third].copy_from_slice(&crc.to_le_bytes()[..2]);
+    });
+    let log = try_open(&forged, options).unwrap();
+    assert!(matches!(
+        poll_ready(log.read(2)),
+        Err(ReadError::Damaged(Damage {
+            segment: 1,
+            index: 2,
+            ..
+        }))
+    ));
+    assert!(poll_ready(log.plan(2..3, 1)).unwrap().read().is_err());
+    assert_eq!(as_rec(&poll_ready(log.read(3)).unwrap()), model[2]);
+}
+
+#[test]
 fn an_index_from_an_earlier_close_is_completed() {
     let options = small(1 << 20);
     let model = recs(0..12, 20);

@@ -16,7 +16,7 @@ use disk::{Disk, Node, lock};
 
 pub use disk::CrashPoint;
 
-/// Segments in memory. See the [module documentation](self).
+/// Segments in memory, on a disk that can lose power and fail on request. Clones address the same disk.
 ///
 /// ```
 /// use laminarmq::{Append, Log, LogOptions, MemEnv, poll_ready};
