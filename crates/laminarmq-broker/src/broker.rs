@@ -1,12 +1,29 @@
-//! Puts the parts together: data directory, shards, flusher, controller, network.
+//! Starts a broker and stops it.
+//!
+//! ```text
+//! start:  address taken -> directory locked -> shards and flusher -> metadata replayed, partitions
+//!         opened -> listening
+//! stop:   no new connections and requests -> those that were read are answered -> controller ->
+//!         shards close their logs -> flusher -> directory unlocked
+//! ```
 
 use crate::config::{BrokerConfig, ConfigError};
+use crate::context::Context;
+use crate::controller::ControllerError;
 use crate::data_dir::{DataDir, DataDirError};
+use crate::engine::Engine;
 use crate::env::Env;
+use crate::handlers::ProducerIds;
+use crate::limits::DRAIN_WAIT_MAX;
+use crate::net::{Listener, bind};
+use crate::runtime::Failure;
+use laminarmq_replica::StateError;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use tokio::net::TcpListener;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
 
 /// Starts brokers.
 #[derive(Debug)]
@@ -21,6 +38,12 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     DataDir(#[from] DataDirError),
+    /// The raft-state file in it cannot be used.
+    #[error("the data directory cannot be used: {0}")]
+    RaftState(#[from] StateError),
+    /// The metadata or a partition cannot be opened.
+    #[error(transparent)]
+    Controller(#[from] ControllerError),
     /// The listen address cannot be taken.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -29,6 +52,12 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// The data directory failed while the broker started.
+    #[error(transparent)]
+    Failed(#[from] BrokerFailure),
 }
 
 /// A running broker lost its data directory (a sync failed) or a part of it stopped. Nothing is
@@ -40,12 +69,17 @@ pub struct BrokerFailure {
     pub reason: String,
 }
 
-/// A broker that serves. Dropping it without [`Running::shutdown`] stops it without draining.
+/// A broker that serves. Dropping it without [`Running::shutdown`] stops it soon after, without waiting
+/// for requests that are under way; what was acknowledged stays.
 #[derive(Debug)]
 pub struct Running {
     kafka_addr: SocketAddr,
-    dir: DataDir,
-    _listener: TcpListener,
+    dir: Arc<DataDir>,
+    failure: Failure,
+    stop: watch::Sender<bool>,
+    listener: JoinHandle<()>,
+    /// Taken by whoever stops it.
+    engine: Option<Engine>,
 }
 
 impl Broker {
@@ -58,51 +92,123 @@ impl Broker {
     /// Like [`Broker::start`], with the given time and randomness.
     pub async fn start_with(config: BrokerConfig, env: Env) -> Result<Running, StartError> {
         config.validate()?;
-        let dir = DataDir::open(&config.data_dir, &env)?;
         let address = config.listen.to_string();
-        let listen = |source| StartError::Listen {
+        let cannot_listen = |source| StartError::Listen {
             address: address.clone(),
             source,
         };
-        let listener = TcpListener::bind(&address).await.map_err(listen)?;
-        let kafka_addr = listener.local_addr().map_err(listen)?;
+        // Taken at once, so that a taken port is found before a long recovery; nobody can connect yet.
+        let socket = bind(&address).await.map_err(cannot_listen)?;
+        let dir = Arc::new(DataDir::open(&config.data_dir, &env)?);
+        let failure = Failure::new();
+        let (engine, started) = Engine::start(&config, &env, &dir, &failure)?;
+        let image = match started.await {
+            Ok(Ok(image)) => image,
+            Ok(Err(error)) => {
+                let _ = engine.stop().await;
+                return Err(error.into());
+            }
+            Err(_) => {
+                let _ = engine.stop().await;
+                let reason = || BrokerFailure {
+                    reason: "the controller stopped".to_owned(),
+                };
+                return Err(failure.get().unwrap_or_else(reason).into());
+            }
+        };
+        let listening = socket
+            .listen(LISTEN_BACKLOG)
+            .and_then(|socket| Ok((socket.local_addr()?, socket)));
+        let (kafka_addr, socket) = match listening {
+            Ok(listening) => listening,
+            Err(error) => {
+                let _ = engine.stop().await;
+                return Err(cannot_listen(error));
+            }
+        };
+        let (stop, stopping) = watch::channel(false);
+        let context = Context {
+            frame_bytes: Arc::new(Semaphore::new(config.limits.bytes_in_flight as usize)),
+            fetch_bytes: Arc::new(Semaphore::new(config.limits.fetch_bytes_in_flight as usize)),
+            config,
+            env,
+            cluster_id: dir.meta().cluster_id.clone(),
+            node_id: dir.meta().node_id,
+            image,
+            router: engine.router(),
+            controller: engine.controller(),
+            producer_ids: ProducerIds::default(),
+            stopping,
+            failure: failure.clone(),
+        };
+        let listener = tokio::spawn(Listener::new(socket, Arc::new(context)).run(DRAIN_WAIT_MAX));
+        tracing::info!(address = %kafka_addr, data_dir = %dir.root().display(), "the broker serves");
         Ok(Running {
             kafka_addr,
             dir,
-            _listener: listener,
+            failure,
+            stop,
+            listener,
+            engine: Some(engine),
         })
     }
 }
 
+/// Connections that the system keeps for us until they are accepted.
+const LISTEN_BACKLOG: u32 = 1024;
+
 impl Running {
     /// The address that Kafka clients connect to.
+    #[must_use]
     pub fn kafka_addr(&self) -> SocketAddr {
         self.kafka_addr
     }
 
     /// Random name of the cluster, 22 characters.
+    #[must_use]
     pub fn cluster_id(&self) -> &str {
         &self.dir.meta().cluster_id
     }
 
     /// Id of this node in the cluster.
+    #[must_use]
     pub fn node_id(&self) -> i32 {
         self.dir.meta().node_id
     }
 
     /// The data directory.
+    #[must_use]
     pub fn data_dir(&self) -> &Path {
         self.dir.root()
     }
 
-    /// Ends when the broker can not go on. It acknowledges nothing from then on.
+    /// Ends when the broker cannot go on. It acknowledges nothing from then on.
     pub async fn failed(&self) -> BrokerFailure {
-        std::future::pending().await
+        self.failure.wait().await
     }
 
     /// Stops accepting, answers what was read, syncs everything and lets the data directory go. An error
-    /// says that something could not be put on disk.
-    pub async fn shutdown(self) -> Result<(), BrokerFailure> {
-        Ok(())
+    /// says that something could not be put on disk, now or earlier.
+    pub async fn shutdown(mut self) -> Result<(), BrokerFailure> {
+        tracing::info!("the broker stops");
+        let _ = self.stop.send(true);
+        // A panic of the listener was reported where it happened; the data is closed all the same.
+        let _ = (&mut self.listener).await;
+        let engine = self.engine.take().expect("only the end takes it");
+        engine.stop().await;
+        match self.failure.get() {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(engine) = self.engine.take() {
+            let _ = self.stop.send(true);
+            self.listener.abort();
+            engine.stop_in_background();
+        }
     }
 }

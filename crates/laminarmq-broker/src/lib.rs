@@ -1,13 +1,42 @@
-//! laminarmq's broker: connections, shards that own partitions, the flusher and the controller.
+//! laminarmq's broker: the Kafka protocol on one side, replicated logs on the other.
+//!
+//! ```text
+//! net         sockets, frames, answers in order
+//! handlers    one file per API; checks batches, waits for answers
+//! routing     which shard has a partition; waking those who wait for it
+//! shard       owns partitions; a synchronous step without clock, locks or I/O of its own
+//! flusher     makes what the shards wrote durable
+//! controller  the metadata group: topics, their partitions, producer ids
+//! data_dir    the directory: lock, identity, folders
+//! ```
+//!
+//! # Invariants
+//!
+//! - A partition is touched by its shard only. Reads are planned there and done elsewhere.
+//! - Each queue, cache and buffer has a bound, see [`limits`]; a full one makes its senders wait.
+//! - A request with `acks=all` is answered after a sync of its partition's data (unless the topic says
+//!   `flush=os`); a failed sync ends the broker.
+//! - What a client sends, whatever it is, has no effect on other connections.
 
 mod broker;
 mod config;
+mod context;
+mod controller;
 mod data_dir;
+mod engine;
 mod env;
+mod flusher;
+mod handlers;
 pub mod limits;
+mod net;
+mod routing;
+mod runtime;
+pub mod shard;
+mod topics;
 
 pub use broker::{Broker, BrokerFailure, Running, StartError};
 pub use config::{BrokerConfig, ConfigError, FlushMode, HostPort};
+pub use controller::{ControllerError, OpenError};
 pub use data_dir::DataDirError;
 pub use env::{Clock, Entropy, Env};
 pub use limits::Limits;

@@ -22,8 +22,12 @@ pub const BATCH_BYTES_DEFAULT: u32 = (1 << 20) + 12;
 pub const BATCH_BYTES_MAX: u32 = 64 << 20;
 
 /// What one batch may grow to when its records are decompressed for the check, as a multiple of the
-/// largest batch.
-pub const BATCH_INFLATION_MAX: u32 = 8;
+/// largest batch of its topic...
+pub const BATCH_INFLATION_MAX: u64 = 8;
+/// ... or this many bytes, if that is more: text can shrink to very little.
+pub const BATCH_INFLATION_MIN_BYTES: u64 = 32 << 20;
+/// What a stored batch may grow to when a record is looked for in it: all that was ever let in.
+pub const LOOKUP_INFLATION_BYTES_MAX: u64 = BATCH_BYTES_MAX as u64 * BATCH_INFLATION_MAX;
 
 /// Connections that are served at the same time; further ones wait in the listen backlog.
 pub const CONNECTIONS_DEFAULT: usize = 4096;
@@ -86,12 +90,6 @@ pub const TOPIC_PARTITIONS_MAX: u32 = 4096;
 /// Partitions of this node.
 pub const PARTITIONS_MAX: usize = 32 << 10;
 
-/// Topics named in one request.
-pub const REQUEST_TOPICS_MAX: usize = 16 << 10;
-
-/// Partitions named in one request.
-pub const REQUEST_PARTITIONS_MAX: usize = 64 << 10;
-
 /// Topics that one `CreateTopics` or `DeleteTopics` may change.
 pub const TOPICS_PER_CHANGE_MAX: usize = 1024;
 
@@ -138,7 +136,7 @@ pub const COMMAND_BYTES_MAX: usize = 1 << 20;
 const _: () = assert!(BATCH_BYTES_DEFAULT <= BATCH_BYTES_MAX);
 const _: () = assert!(BATCH_BYTES_MAX < FRAME_BYTES_MAX);
 const _: () = assert!(BATCH_OVERHEAD_BYTES < BATCH_BYTES_DEFAULT);
-const _: () = assert!(BATCH_BYTES_MAX.checked_mul(BATCH_INFLATION_MAX).is_some());
+const _: () = assert!(BATCH_INFLATION_MIN_BYTES <= LOOKUP_INFLATION_BYTES_MAX);
 const _: () = assert!(FETCH_BYTES_MAX < FRAME_BYTES_MAX);
 // One frame, and one fetch answer above its limit, can always get their share: no request waits for ever.
 const _: () = assert!(FRAME_BYTES_MAX <= BYTES_IN_FLIGHT_DEFAULT);
@@ -149,7 +147,6 @@ const _: () = assert!(READ_AHEAD_BYTES < FRAME_RESERVE_BYTES);
 const _: () = assert!(FRAME_BYTES_MIN as usize + 4 <= READ_AHEAD_BYTES);
 const _: () = assert!(SHARD_BATCH_LEN <= MAILBOX_LEN);
 const _: () = assert!(TOPIC_PARTITIONS_MAX as usize <= PARTITIONS_MAX);
-const _: () = assert!(TOPICS_PER_CHANGE_MAX <= REQUEST_TOPICS_MAX);
 const _: () = assert!(
     SEGMENT_BYTES_MIN <= SEGMENT_BYTES_DEFAULT && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX
 );

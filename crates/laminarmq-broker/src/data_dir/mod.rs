@@ -104,11 +104,6 @@ impl DataDir {
         self.root.join("topics")
     }
 
-    /// The file of the raft-state journal.
-    pub(crate) fn raft_state(&self) -> PathBuf {
-        self.root.join("raft-state")
-    }
-
     /// Where the files of partition `name` are.
     pub(crate) fn partition_path(&self, name: &PartitionName) -> PathBuf {
         self.topics().join(name.to_string())

@@ -1,0 +1,275 @@
+//! Changes that somebody asks for, and the checks before they become commands.
+//!
+//! [`plan_create`] and [`plan_delete`] are pure: they look at the state and decide.
+
+use super::command::{Command, CreateTopic};
+use super::state::{MetadataState, Topic};
+use crate::limits::{COMMAND_BYTES_MAX, TOPIC_PARTITIONS_MAX};
+use crate::shard::Refusal;
+use crate::topics::{
+    NameError, SettingError, TopicDefaults, TopicSettings, check_name, collect_pairs,
+};
+use laminarmq_kafka::Uuid;
+use std::sync::Arc;
+
+/// A topic that somebody wants.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct NewTopic {
+    pub(crate) name: String,
+    /// `None`: the broker's default.
+    pub(crate) partitions: Option<i32>,
+    /// `None`: the broker's default.
+    pub(crate) replication_factor: Option<i16>,
+    /// Nodes of each partition; empty to let the broker choose.
+    pub(crate) assignments: Vec<(i32, Vec<i32>)>,
+    pub(crate) settings: Vec<(String, Option<String>)>,
+}
+
+/// A topic by name, or by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum TopicRef {
+    Name(String),
+    Id(Uuid),
+}
+
+/// Why a topic was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CreateError {
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error("the topic exists already")]
+    Exists,
+    #[error("the topic is named twice in this request")]
+    Twice,
+    #[error("{0} partitions, 1 to {TOPIC_PARTITIONS_MAX} are allowed")]
+    Partitions(i64),
+    #[error("the node would have {wanted} partitions, at most {max} are allowed")]
+    TooManyPartitions { wanted: usize, max: usize },
+    #[error("a replication factor of {0}, but there is one node")]
+    ReplicationFactor(i16),
+    #[error("{0}")]
+    Assignment(&'static str),
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    #[error("the topic's description is too large")]
+    TooLarge,
+    #[error("its partitions could not be opened: {0}")]
+    Open(String),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Why a topic was not removed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DeleteError {
+    #[error("there is no such topic")]
+    Unknown,
+    #[error("there is no topic with this id")]
+    UnknownId,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// What a node's configuration says about new topics.
+#[derive(Debug, Clone)]
+pub(crate) struct CreatePolicy {
+    pub(crate) node: u32,
+    pub(crate) default_partitions: u32,
+    pub(crate) defaults: TopicDefaults,
+    /// Of all topics together.
+    pub(crate) partitions_max: usize,
+}
+
+/// A topic that may be made.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct CreatePlan {
+    pub(crate) command: CreateTopic,
+    pub(crate) settings: TopicSettings,
+}
+
+/// Checks a wish against the state. `reserved` counts the partitions of other topics of the same request.
+pub(crate) fn plan_create(
+    state: &MetadataState,
+    policy: &CreatePolicy,
+    wish: NewTopic,
+    reserved: usize,
+    topic_id: Uuid,
+) -> Result<CreatePlan, CreateError> {
+    check_name(&wish.name)?;
+    if state.topic(&wish.name).is_some() {
+        return Err(CreateError::Exists);
+    }
+    let partitions = count_partitions(policy, &wish)?;
+    let wanted = state.partitions() + reserved + partitions;
+    if wanted > policy.partitions_max {
+        return Err(CreateError::TooManyPartitions {
+            wanted,
+            max: policy.partitions_max,
+        });
+    }
+    let pairs = collect_pairs(wish.settings.into_iter())?;
+    let settings = TopicSettings::resolve(&pairs, policy.defaults)?;
+    let command = CreateTopic {
+        topic_id,
+        name: wish.name,
+        replicas: vec![vec![policy.node]; partitions],
+        settings: pairs,
+    };
+    if Command::CreateTopic(command.clone()).encode().len() > COMMAND_BYTES_MAX {
+        return Err(CreateError::TooLarge);
+    }
+    Ok(CreatePlan { command, settings })
+}
+
+fn count_partitions(policy: &CreatePolicy, wish: &NewTopic) -> Result<usize, CreateError> {
+    let in_range = |count: i64| match u32::try_from(count) {
+        Ok(count @ 1..=TOPIC_PARTITIONS_MAX) => Ok(count as usize),
+        _ => Err(CreateError::Partitions(count)),
+    };
+    if wish.assignments.is_empty() {
+        return match wish.replication_factor {
+            None | Some(1) => in_range(
+                wish.partitions
+                    .map_or(policy.default_partitions.into(), i64::from),
+            ),
+            Some(other) => Err(CreateError::ReplicationFactor(other)),
+        };
+    }
+    if wish.partitions.is_some() || wish.replication_factor.is_some() {
+        return Err(CreateError::Assignment(
+            "either counts or assignments are given, not both",
+        ));
+    }
+    let count = in_range(i64::try_from(wish.assignments.len()).unwrap_or(i64::MAX))?;
+    let mut seen = vec![false; count];
+    for (partition, nodes) in &wish.assignments {
+        match usize::try_from(*partition)
+            .ok()
+            .and_then(|n| seen.get_mut(n))
+        {
+            Some(seen) if !*seen => *seen = true,
+            _ => {
+                return Err(CreateError::Assignment(
+                    "partitions are numbered from 0, each once",
+                ));
+            }
+        }
+        if nodes.as_slice() != [policy.node.cast_signed()] {
+            return Err(CreateError::Assignment("the only node is this one"));
+        }
+    }
+    Ok(count)
+}
+
+/// Finds the topic that is to be removed.
+pub(crate) fn plan_delete<'a>(
+    state: &'a MetadataState,
+    topic: &TopicRef,
+) -> Result<&'a Arc<Topic>, DeleteError> {
+    match topic {
+        TopicRef::Name(name) => state.topic(name).ok_or(DeleteError::Unknown),
+        TopicRef::Id(id) => state.topic_by_id(*id).ok_or(DeleteError::UnknownId),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> CreatePolicy {
+        CreatePolicy {
+            node: 1,
+            default_partitions: 3,
+            defaults: TopicDefaults::default(),
+            partitions_max: 10,
+        }
+    }
+
+    fn named(name: &str) -> NewTopic {
+        NewTopic {
+            name: name.to_owned(),
+            ..NewTopic::default()
+        }
+    }
+
+    fn plan(wish: NewTopic) -> Result<usize, CreateError> {
+        let mut state = MetadataState::new();
+        let old = plan_create(&state, &policy(), named("old"), 0, Uuid([1; 16])).unwrap();
+        state.apply(Command::CreateTopic(old.command));
+        let plan = plan_create(&state, &policy(), wish, 0, Uuid([2; 16]))?;
+        assert!(plan.command.replicas.iter().all(|nodes| *nodes == [1]));
+        Ok(plan.command.replicas.len())
+    }
+
+    #[test]
+    fn counts_default_to_the_policy() {
+        assert_eq!(plan(named("t")), Ok(3));
+        let wish = NewTopic {
+            partitions: Some(5),
+            replication_factor: Some(1),
+            ..named("t")
+        };
+        assert_eq!(plan(wish), Ok(5));
+    }
+
+    #[test]
+    fn wrong_wishes_are_refused_with_the_reason() {
+        assert_eq!(plan(named("old")), Err(CreateError::Exists));
+        assert!(matches!(plan(named("a/b")), Err(CreateError::Name(_))));
+        for count in [0, -1, -7, 4097] {
+            let wish = NewTopic {
+                partitions: Some(count),
+                ..named("t")
+            };
+            assert_eq!(plan(wish), Err(CreateError::Partitions(count.into())));
+        }
+        let wish = NewTopic {
+            replication_factor: Some(3),
+            ..named("t")
+        };
+        assert_eq!(plan(wish), Err(CreateError::ReplicationFactor(3)));
+        let wish = NewTopic {
+            partitions: Some(8),
+            ..named("t")
+        };
+        assert_eq!(
+            plan(wish),
+            Err(CreateError::TooManyPartitions {
+                wanted: 11,
+                max: 10
+            })
+        );
+        let settings = vec![("retention.ms".to_owned(), Some("5".to_owned()))];
+        assert!(matches!(
+            plan(NewTopic {
+                settings,
+                ..named("t")
+            }),
+            Err(CreateError::Setting(SettingError::Invalid { .. }))
+        ));
+    }
+
+    #[test]
+    fn assignments_must_be_the_only_possible_ones() {
+        let with = |assignments: &[(i32, &[i32])]| NewTopic {
+            assignments: assignments
+                .iter()
+                .map(|(p, nodes)| (*p, nodes.to_vec()))
+                .collect(),
+            ..named("t")
+        };
+        assert_eq!(plan(with(&[(1, &[1]), (0, &[1])])), Ok(2));
+        for wrong in [
+            with(&[(0, &[1]), (0, &[1])]),
+            with(&[(1, &[1])]),
+            with(&[(0, &[2])]),
+        ] {
+            assert!(matches!(plan(wrong), Err(CreateError::Assignment(_))));
+        }
+        let both = NewTopic {
+            partitions: Some(1),
+            ..with(&[(0, &[1])])
+        };
+        assert!(matches!(plan(both), Err(CreateError::Assignment(_))));
+    }
+}

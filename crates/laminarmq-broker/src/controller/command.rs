@@ -1,0 +1,255 @@
+//! Commands of the metadata group: what its log holds, in an encoding of our own.
+//!
+//! ```text
+//! command   version u8, kind u8, fields of the kind
+//! u32, u64  little-endian              text   u16 length, UTF-8
+//! id        16 bytes                   list   u32 count, elements
+//! ```
+//!
+//! A command says everything that applying it needs, so every node that applies the same commands has the
+//! same state: it holds no clock, no random choice and no setting of one node. Described in
+//! `docs/formats/metadata-commands.md`.
+
+use laminarmq_kafka::Uuid;
+use std::collections::BTreeMap;
+
+/// The version that is written, and the newest that is understood.
+pub(crate) const VERSION: u8 = 0;
+
+const CREATE_TOPIC: u8 = 1;
+const DELETE_TOPIC: u8 = 2;
+const ALLOCATE_PRODUCER_IDS: u8 = 3;
+
+/// One change of the cluster's metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Makes a topic. Its partitions get the next group ids when this is applied.
+    CreateTopic(CreateTopic),
+    /// Removes the topic with this id.
+    DeleteTopic { topic_id: Uuid },
+    /// Gives `node` the next `count` producer ids.
+    AllocateProducerIds { node: u32, count: u64 },
+}
+
+/// The fields of [`Command::CreateTopic`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CreateTopic {
+    pub(crate) topic_id: Uuid,
+    pub(crate) name: String,
+    /// For each partition, the nodes that hold it.
+    pub(crate) replicas: Vec<Vec<u32>>,
+    /// Settings as the creator gave them.
+    pub(crate) settings: BTreeMap<String, String>,
+}
+
+/// Why bytes from the log are not a command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(
+        "metadata command of version {found}, this program knows versions up to {VERSION}: start \
+         the newer program that wrote it"
+    )]
+    Newer { found: u8 },
+    #[error("metadata command of kind {0}, which version {VERSION} does not have")]
+    Kind(u8),
+    #[error("metadata command ends early")]
+    Short,
+    #[error("metadata command with {0} bytes too many")]
+    Long(usize),
+    #[error("metadata command with text that is not UTF-8")]
+    Text,
+}
+
+impl Command {
+    /// The bytes that go into the log.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder(vec![VERSION]);
+        match self {
+            Command::CreateTopic(topic) => {
+                out.0.push(CREATE_TOPIC);
+                out.0.extend_from_slice(&topic.topic_id.0);
+                out.text(&topic.name);
+                out.count(topic.replicas.len());
+                for nodes in &topic.replicas {
+                    out.count(nodes.len());
+                    nodes.iter().for_each(|node| out.u32(*node));
+                }
+                out.count(topic.settings.len());
+                for (name, value) in &topic.settings {
+                    out.text(name);
+                    out.text(value);
+                }
+            }
+            Command::DeleteTopic { topic_id } => {
+                out.0.push(DELETE_TOPIC);
+                out.0.extend_from_slice(&topic_id.0);
+            }
+            Command::AllocateProducerIds { node, count } => {
+                out.0.push(ALLOCATE_PRODUCER_IDS);
+                out.u32(*node);
+                out.0.extend_from_slice(&count.to_le_bytes());
+            }
+        }
+        out.0
+    }
+
+    /// Reads what [`Command::encode`] wrote.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CommandError> {
+        let mut input = Decoder(bytes);
+        let [version, kind] = input.array()?;
+        if version > VERSION {
+            return Err(CommandError::Newer { found: version });
+        }
+        let command = match kind {
+            CREATE_TOPIC => Command::CreateTopic(CreateTopic {
+                topic_id: Uuid(input.array()?),
+                name: input.text()?,
+                replicas: input.list(|input| input.list(Decoder::u32))?,
+                settings: input.list(|input| Ok((input.text()?, input.text()?)))?,
+            }),
+            DELETE_TOPIC => Command::DeleteTopic {
+                topic_id: Uuid(input.array()?),
+            },
+            ALLOCATE_PRODUCER_IDS => Command::AllocateProducerIds {
+                node: input.u32()?,
+                count: u64::from_le_bytes(input.array()?),
+            },
+            other => return Err(CommandError::Kind(other)),
+        };
+        if input.0.is_empty() {
+            Ok(command)
+        } else {
+            Err(CommandError::Long(input.0.len()))
+        }
+    }
+}
+
+struct Encoder(Vec<u8>);
+
+impl Encoder {
+    fn u32(&mut self, value: u32) {
+        self.0.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn count(&mut self, count: usize) {
+        self.u32(u32::try_from(count).expect("requests are far below 2^32 elements"));
+    }
+
+    fn text(&mut self, text: &str) {
+        let length = u16::try_from(text.len()).expect("names and settings are checked to be short");
+        self.0.extend_from_slice(&length.to_le_bytes());
+        self.0.extend_from_slice(text.as_bytes());
+    }
+}
+
+struct Decoder<'a>(&'a [u8]);
+
+impl Decoder<'_> {
+    fn take(&mut self, length: usize) -> Result<&[u8], CommandError> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(CommandError::Short)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], CommandError> {
+        Ok(self
+            .take(N)?
+            .try_into()
+            .expect("take gives as many bytes as asked"))
+    }
+
+    fn u32(&mut self) -> Result<u32, CommandError> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn text(&mut self) -> Result<String, CommandError> {
+        let length = u16::from_le_bytes(self.array()?);
+        let bytes = self.take(length.into())?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| CommandError::Text)
+    }
+
+    /// Elements until the count is reached. Each takes at least a byte, so a wrong count runs into the
+    /// end of the bytes before it costs more memory than they do.
+    fn list<T, C: FromIterator<T>>(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<T, CommandError>,
+    ) -> Result<C, CommandError> {
+        let count = self.u32()?;
+        (0..count).map(|_| element(self)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn topic() -> Command {
+        Command::CreateTopic(CreateTopic {
+            topic_id: Uuid([9; 16]),
+            name: "orders".to_owned(),
+            replicas: vec![vec![1], vec![1, 2]],
+            settings: BTreeMap::from([("flush".to_owned(), "os".to_owned())]),
+        })
+    }
+
+    #[test]
+    fn commands_come_back_as_they_were() {
+        for command in [
+            topic(),
+            Command::DeleteTopic {
+                topic_id: Uuid([3; 16]),
+            },
+            Command::AllocateProducerIds {
+                node: 1,
+                count: 1000,
+            },
+        ] {
+            assert_eq!(Command::decode(&command.encode()), Ok(command));
+        }
+    }
+
+    #[test]
+    fn the_bytes_are_the_documented_ones() {
+        let delete = Command::DeleteTopic {
+            topic_id: Uuid([0xab; 16]),
+        }
+        .encode();
+        assert_eq!(delete, [&[0, 2][..], &[0xab; 16]].concat());
+        let ids = Command::AllocateProducerIds {
+            node: 7,
+            count: 0x0102,
+        }
+        .encode();
+        assert_eq!(ids, [0, 3, 7, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]);
+        let mut want = vec![0, 1];
+        want.extend([9; 16]);
+        want.extend(b"\x06\0orders\x02\0\0\0\x01\0\0\0\x01\0\0\0\x02\0\0\0\x01\0\0\0\x02\0\0\0");
+        want.extend(b"\x01\0\0\0\x05\0flush\x02\0os");
+        assert_eq!(topic().encode(), want);
+    }
+
+    #[test]
+    fn newer_and_damaged_commands_are_told_apart() {
+        let mut bytes = topic().encode();
+        bytes[0] = 9;
+        assert_eq!(
+            Command::decode(&bytes),
+            Err(CommandError::Newer { found: 9 })
+        );
+        assert_eq!(Command::decode(&[0, 77]), Err(CommandError::Kind(77)));
+        let mut long = topic().encode();
+        long.push(0);
+        assert_eq!(Command::decode(&long), Err(CommandError::Long(1)));
+    }
+
+    proptest! {
+        #[test]
+        fn cut_commands_are_short_and_no_bytes_panic(bytes: Vec<u8>, cut in 0usize..60) {
+            let whole = topic().encode();
+            let cut = cut.min(whole.len() - 1);
+            prop_assert_eq!(Command::decode(&whole[..cut]), Err(CommandError::Short));
+            let _ = Command::decode(&bytes);
+        }
+    }
+}

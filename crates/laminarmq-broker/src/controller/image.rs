@@ -1,0 +1,51 @@
+//! What the rest of the broker sees of the metadata: a picture that is replaced as a whole and never
+//! changed, so whoever looks at it needs no lock and sees one state.
+//!
+//! A topic is in the picture only while its partitions are open on this node.
+
+use super::state::Topic;
+use crate::topics::TopicSettings;
+use laminarmq_kafka::Uuid;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// One state of the metadata.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Image {
+    topics: BTreeMap<String, Arc<TopicImage>>,
+    names: BTreeMap<Uuid, String>,
+}
+
+/// One topic, with its settings in force.
+#[derive(Debug)]
+pub(crate) struct TopicImage {
+    pub(crate) topic: Arc<Topic>,
+    pub(crate) settings: TopicSettings,
+}
+
+impl Image {
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<TopicImage>> {
+        self.topics.values()
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Option<&Arc<TopicImage>> {
+        self.topics.get(name)
+    }
+
+    pub(crate) fn topic_by_id(&self, id: Uuid) -> Option<&Arc<TopicImage>> {
+        self.topic(self.names.get(&id)?)
+    }
+
+    /// The picture with these topics as well.
+    pub(crate) fn insert(&mut self, image: Arc<TopicImage>) {
+        self.names.insert(image.topic.id, image.topic.name.clone());
+        self.topics.insert(image.topic.name.clone(), image);
+    }
+
+    /// The picture without the topic of this id.
+    pub(crate) fn remove(&mut self, id: Uuid) {
+        if let Some(name) = self.names.remove(&id) {
+            self.topics.remove(&name);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The controller: the metadata group's state machine, and what its commands cause on this node.
+//!
+//! Requests come through [`ControllerHandle`] and are taken one at a time. A change is checked against the
+//! state, proposed to the metadata group, applied once it is committed, and then carried out: partitions
+//! are opened or removed. Whoever looks at the [`Image`] sees a topic only while it can be used.
+
+mod change;
+mod command;
+mod image;
+mod opener;
+mod service;
+mod state;
+
+pub(crate) use change::{CreateError, CreatePolicy, DeleteError, NewTopic, TopicRef};
+pub(crate) use image::{Image, TopicImage};
+pub use opener::OpenError;
+pub(crate) use opener::Opener;
+pub use service::ControllerError;
+pub(crate) use service::{Controller, ControllerWiring};
+pub(crate) use state::METADATA_GROUP;
+
+use crate::shard::Refusal;
+use std::ops::Range;
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the controller is asked for.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Create {
+        topics: Vec<NewTopic>,
+        /// Check only.
+        validate_only: bool,
+        reply: oneshot::Sender<Vec<Result<Arc<TopicImage>, CreateError>>>,
+    },
+    Delete {
+        topics: Vec<TopicRef>,
+        reply: oneshot::Sender<Vec<Result<Arc<TopicImage>, DeleteError>>>,
+    },
+    /// End.
+    Stop,
+    ProducerIds {
+        reply: oneshot::Sender<Result<Range<u64>, Refusal>>,
+    },
+}
+
+/// Asks the controller; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct ControllerHandle(pub(crate) mpsc::Sender<Request>);
+
+impl ControllerHandle {
+    /// Makes topics. One answer per topic, in their order; a topic that was made can be used.
+    pub(crate) async fn create_topics(
+        &self,
+        topics: Vec<NewTopic>,
+        validate_only: bool,
+    ) -> Result<Vec<Result<Arc<TopicImage>, CreateError>>, Refusal> {
+        self.ask(|reply| Request::Create {
+            topics,
+            validate_only,
+            reply,
+        })
+        .await
+    }
+
+    /// Removes topics. One answer per topic, in their order; the files of a topic that was removed are
+    /// gone.
+    pub(crate) async fn delete_topics(
+        &self,
+        topics: Vec<TopicRef>,
+    ) -> Result<Vec<Result<Arc<TopicImage>, DeleteError>>, Refusal> {
+        self.ask(|reply| Request::Delete { topics, reply }).await
+    }
+
+    /// Some producer ids that nobody else gets.
+    pub(crate) async fn producer_ids(&self) -> Result<Range<u64>, Refusal> {
+        self.ask(|reply| Request::ProducerIds { reply }).await?
+    }
+
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Result<T, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.0
+            .send(request(reply))
+            .await
+            .map_err(|_| Refusal::Closing)?;
+        answer.await.map_err(|_| Refusal::Closing)
+    }
+}

@@ -1,0 +1,239 @@
+//! Opens the replicas of this node's partitions: folder, log, saved state.
+
+use super::state::{METADATA_GROUP, Topic};
+use crate::config::FlushMode;
+use crate::data_dir::{DataDir, DataDirError, PartitionMeta, PartitionName};
+use crate::env::Env;
+use crate::limits::{COMMAND_BYTES_MAX, PARTITION_TAIL_BYTES_MAX};
+use crate::topics::TopicSettings;
+use laminarmq::{FileEnv, Log, LogOptions, poll_ready};
+use laminarmq_replica::{
+    Flush, GroupId, GroupState, Membership, Replica, ReplicaConfig, ReplicaId,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// A node's first replica of a group. A replica that lost its data comes back under another id.
+const FIRST_REPLICA: ReplicaId = ReplicaId(1);
+
+/// Why a partition cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Its folder.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// Its folder's files.
+    #[error("cannot open the log in {}: {source}", path.display())]
+    Files {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its log.
+    #[error("cannot open the log in {}: {source}", path.display())]
+    Log {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        source: laminarmq::OpenError,
+    },
+    /// Its replica.
+    #[error("cannot open the partition in {}: {source}", path.display())]
+    Replica {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong.
+        source: laminarmq_replica::OpenError,
+    },
+}
+
+/// See the module's documentation. Shared by the threads that open partitions at the start.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    dir: Arc<DataDir>,
+    env: Env,
+    /// What raft-state held when the broker started; taken when its group is opened.
+    saved: Mutex<HashMap<GroupId, GroupState>>,
+    tails: Mutex<TailBudget>,
+}
+
+impl Opener {
+    pub(crate) fn new(
+        dir: Arc<DataDir>,
+        env: Env,
+        saved: Vec<GroupState>,
+        tail_cache_bytes: u64,
+    ) -> Self {
+        let saved = saved
+            .into_iter()
+            .map(|state| (state.group, state))
+            .collect();
+        let tails = TailBudget {
+            free: tail_cache_bytes,
+            shares: BTreeMap::new(),
+        };
+        Self {
+            dir,
+            env,
+            saved: Mutex::new(saved),
+            tails: Mutex::new(tails),
+        }
+    }
+
+    pub(crate) fn dir(&self) -> &DataDir {
+        &self.dir
+    }
+
+    /// The replica of the metadata group.
+    pub(crate) fn open_metadata(&self) -> Result<Replica<FileEnv>, OpenError> {
+        let mut config = replica_config(METADATA_GROUP);
+        config.state_machine = true;
+        config.entry_bytes_max = u32::try_from(COMMAND_BYTES_MAX).expect("a limit of 1 MiB");
+        self.open(
+            &PartitionName::metadata(),
+            &PartitionMeta::metadata(),
+            config,
+        )
+    }
+
+    /// The replica of one partition of a topic.
+    pub(crate) fn open_partition(
+        &self,
+        topic: &Topic,
+        partition: u32,
+        settings: &TopicSettings,
+    ) -> Result<Replica<FileEnv>, OpenError> {
+        let group = topic.partitions[partition as usize].group;
+        let mut config = replica_config(group);
+        config.flush = match settings.flush {
+            FlushMode::Sync => Flush::Sync,
+            FlushMode::Os => Flush::Os,
+        };
+        config.segment_bytes = settings.segment_bytes;
+        config.entry_bytes_max = settings.max_message_bytes;
+        config.tail_cache_bytes = self.tails.lock().expect("no holder panics").take(group);
+        let meta = PartitionMeta::new(topic.id.0, group.0, FIRST_REPLICA.0);
+        self.open(&PartitionName::new(&topic.name, partition), &meta, config)
+    }
+
+    /// Groups with saved state that nobody opened.
+    pub(crate) fn unclaimed(&self) -> Vec<GroupId> {
+        self.saved
+            .lock()
+            .expect("no holder panics")
+            .drain()
+            .map(|(group, _)| group)
+            .collect()
+    }
+
+    /// Gives back what a partition that is gone had.
+    pub(crate) fn forget(&self, group: GroupId) {
+        self.tails
+            .lock()
+            .expect("no holder panics")
+            .give_back(group);
+    }
+
+    fn open(
+        &self,
+        name: &PartitionName,
+        meta: &PartitionMeta,
+        config: ReplicaConfig,
+    ) -> Result<Replica<FileEnv>, OpenError> {
+        let folder = self.dir.open_partition(name, meta)?;
+        let path = folder.path;
+        let saved = self
+            .saved
+            .lock()
+            .expect("no holder panics")
+            .remove(&config.group);
+        if let (true, Some(saved)) = (folder.created, &saved) {
+            // Nobody else has a copy: what is gone is gone, but it is not gone silently.
+            tracing::error!(
+                partition = %name,
+                group = %config.group,
+                committed_index = %saved.commit,
+                "the folder of this partition was missing; it starts again, empty"
+            );
+        }
+        let saved = saved.filter(|_| !folder.created);
+        let env = FileEnv::new(&path).map_err(|source| OpenError::Files {
+            path: path.clone(),
+            source,
+        })?;
+        let options = LogOptions {
+            initial_index: 1,
+            segment_bytes: u64::MAX,
+            auto_roll: false,
+            record_bytes_max: config.entry_bytes_max.into(),
+        };
+        let log = poll_ready(Log::open_with(env, options)).map_err(|source| OpenError::Log {
+            path: path.clone(),
+            source,
+        })?;
+        let recovery = log.recovery();
+        if *recovery != laminarmq::Recovery::default() {
+            tracing::warn!(partition = %name, ?recovery, "the log was recovered");
+        }
+        let env = self.env.clone();
+        Replica::open(config, log, saved, Box::new(move || env.next_u64()))
+            .map_err(|source| OpenError::Replica { path, source })
+    }
+}
+
+fn replica_config(group: GroupId) -> ReplicaConfig {
+    let mut config =
+        ReplicaConfig::new(group, FIRST_REPLICA, Membership::of_voters([FIRST_REPLICA]));
+    config.tail_cache_bytes = 0;
+    config
+}
+
+/// Shares the memory for recent batches out. Each partition gets a part of what is still free, so that the
+/// first ones get the most, later ones some, and all together never more than there is.
+#[derive(Debug)]
+struct TailBudget {
+    free: u64,
+    shares: BTreeMap<GroupId, u64>,
+}
+
+impl TailBudget {
+    fn take(&mut self, group: GroupId) -> u64 {
+        let share = (self.free / 32).min(PARTITION_TAIL_BYTES_MAX);
+        self.free -= share;
+        if let Some(before) = self.shares.insert(group, share) {
+            self.free += before;
+        }
+        share
+    }
+
+    fn give_back(&mut self, group: GroupId) {
+        self.free += self.shares.remove(&group).unwrap_or(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_shares_together_stay_within_the_budget() {
+        let total = 256 << 20;
+        let mut budget = TailBudget {
+            free: total,
+            shares: BTreeMap::new(),
+        };
+        assert_eq!(budget.take(GroupId(0)), PARTITION_TAIL_BYTES_MAX);
+        for group in 1..5000 {
+            budget.take(GroupId(group));
+        }
+        assert!(budget.shares.values().sum::<u64>() <= total);
+        for group in 0..5000 {
+            budget.give_back(GroupId(group));
+            budget.give_back(GroupId(group));
+        }
+        assert_eq!(budget.free, total);
+    }
+}

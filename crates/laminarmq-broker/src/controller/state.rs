@@ -1,0 +1,233 @@
+//! The state machine of the metadata group: which topics there are.
+//!
+//! - It is a function of the applied commands alone: no clock, no random choice, no setting of one node.
+//! - A group id and a producer id are given once and never again, also after what had them is gone.
+//! - A topic's name is unique among the topics that are there; its id is unique for ever.
+
+use super::command::{Command, CreateTopic};
+use laminarmq_kafka::Uuid;
+use laminarmq_replica::GroupId;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Group of the metadata itself.
+pub(crate) const METADATA_GROUP: GroupId = GroupId(0);
+
+/// One topic.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Topic {
+    pub(crate) id: Uuid,
+    pub(crate) name: String,
+    pub(crate) partitions: Vec<TopicPartition>,
+    /// As its creator gave them.
+    pub(crate) settings: BTreeMap<String, String>,
+}
+
+/// One partition of a topic.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TopicPartition {
+    pub(crate) group: GroupId,
+    /// The nodes that hold it.
+    pub(crate) nodes: Vec<u32>,
+}
+
+impl Topic {
+    /// What a topic will look like once its command is applied, but for the group ids: none are given yet.
+    pub(crate) fn planned(create: &CreateTopic) -> Self {
+        let partition = |nodes: &Vec<u32>| TopicPartition {
+            group: METADATA_GROUP,
+            nodes: nodes.clone(),
+        };
+        Self {
+            id: create.topic_id,
+            name: create.name.clone(),
+            partitions: create.replicas.iter().map(partition).collect(),
+            settings: create.settings.clone(),
+        }
+    }
+}
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Applied {
+    TopicCreated(Arc<Topic>),
+    /// The name was taken; nothing changed.
+    TopicExists,
+    TopicDeleted(Arc<Topic>),
+    /// There is no such topic; nothing changed.
+    TopicUnknown,
+    /// These producer ids belong to whoever asked.
+    ProducerIds(Range<u64>),
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct MetadataState {
+    topics: BTreeMap<String, Arc<Topic>>,
+    names: BTreeMap<Uuid, String>,
+    next_group: u64,
+    next_producer_id: u64,
+    partitions: usize,
+}
+
+impl MetadataState {
+    pub(crate) fn new() -> Self {
+        Self {
+            topics: BTreeMap::new(),
+            names: BTreeMap::new(),
+            next_group: METADATA_GROUP.0 + 1,
+            next_producer_id: 0,
+            partitions: 0,
+        }
+    }
+
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.topics.values()
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topics.get(name)
+    }
+
+    pub(crate) fn topic_by_id(&self, id: Uuid) -> Option<&Arc<Topic>> {
+        self.topic(self.names.get(&id)?)
+    }
+
+    /// Partitions of all topics.
+    pub(crate) fn partitions(&self) -> usize {
+        self.partitions
+    }
+
+    pub(crate) fn apply(&mut self, command: Command) -> Applied {
+        match command {
+            Command::CreateTopic(create) => self.create_topic(create),
+            Command::DeleteTopic { topic_id } => self.delete_topic(topic_id),
+            Command::AllocateProducerIds { node: _, count } => {
+                let first = self.next_producer_id;
+                // 2^63 ids, the last that fit the wire, are not used up in this machine's life.
+                self.next_producer_id = first.saturating_add(count).min(i64::MAX.unsigned_abs());
+                Applied::ProducerIds(first..self.next_producer_id)
+            }
+        }
+    }
+
+    fn create_topic(&mut self, create: CreateTopic) -> Applied {
+        let CreateTopic {
+            topic_id,
+            name,
+            replicas,
+            settings,
+        } = create;
+        if self.topics.contains_key(&name) || self.names.contains_key(&topic_id) {
+            return Applied::TopicExists;
+        }
+        let groups = self.next_group..;
+        let partitions: Vec<_> = groups
+            .zip(replicas)
+            .map(|(group, nodes)| TopicPartition {
+                group: GroupId(group),
+                nodes,
+            })
+            .collect();
+        self.next_group += partitions.len() as u64;
+        self.partitions += partitions.len();
+        let topic = Arc::new(Topic {
+            id: topic_id,
+            name: name.clone(),
+            partitions,
+            settings,
+        });
+        self.names.insert(topic_id, name.clone());
+        self.topics.insert(name, Arc::clone(&topic));
+        Applied::TopicCreated(topic)
+    }
+
+    fn delete_topic(&mut self, id: Uuid) -> Applied {
+        let Some(name) = self.names.remove(&id) else {
+            return Applied::TopicUnknown;
+        };
+        let topic = self
+            .topics
+            .remove(&name)
+            .expect("each id has its name's topic");
+        self.partitions -= topic.partitions.len();
+        Applied::TopicDeleted(topic)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn create(id: u8, name: &str, partitions: usize) -> Command {
+        Command::CreateTopic(CreateTopic {
+            topic_id: Uuid([id; 16]),
+            name: name.to_owned(),
+            replicas: vec![vec![1]; partitions],
+            settings: BTreeMap::new(),
+        })
+    }
+
+    fn groups(applied: &Applied) -> Vec<u64> {
+        match applied {
+            Applied::TopicCreated(topic) => topic.partitions.iter().map(|p| p.group.0).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn group_ids_are_never_given_twice() {
+        let mut state = MetadataState::new();
+        assert_eq!(groups(&state.apply(create(1, "a", 2))), [1, 2]);
+        assert_eq!(groups(&state.apply(create(2, "b", 1))), [3]);
+        let deleted = state.apply(Command::DeleteTopic {
+            topic_id: Uuid([2; 16]),
+        });
+        assert!(matches!(deleted, Applied::TopicDeleted(topic) if topic.name == "b"));
+        assert_eq!(groups(&state.apply(create(3, "b", 1))), [4]);
+        assert_eq!(state.partitions(), 3);
+    }
+
+    #[test]
+    fn a_taken_name_or_id_changes_nothing() {
+        let mut state = MetadataState::new();
+        state.apply(create(1, "a", 1));
+        assert_eq!(state.apply(create(2, "a", 5)), Applied::TopicExists);
+        assert_eq!(state.apply(create(1, "b", 5)), Applied::TopicExists);
+        assert_eq!(groups(&state.apply(create(3, "b", 1))), [2]);
+        assert_eq!(
+            state.topics().map(|t| t.name.as_str()).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+    }
+
+    #[test]
+    fn a_topic_is_deleted_by_id_once() {
+        let mut state = MetadataState::new();
+        state.apply(create(1, "a", 1));
+        let id = Uuid([1; 16]);
+        assert_eq!(state.topic_by_id(id).map(|t| t.name.as_str()), Some("a"));
+        assert!(matches!(
+            state.apply(Command::DeleteTopic { topic_id: id }),
+            Applied::TopicDeleted(_)
+        ));
+        assert_eq!(
+            state.apply(Command::DeleteTopic { topic_id: id }),
+            Applied::TopicUnknown
+        );
+        assert!(state.topic_by_id(id).is_none() && state.topic("a").is_none());
+        assert_eq!(state.partitions(), 0);
+    }
+
+    #[test]
+    fn producer_ids_follow_each_other_and_end_at_the_last() {
+        let mut state = MetadataState::new();
+        let mut take = |count| state.apply(Command::AllocateProducerIds { node: 1, count });
+        assert_eq!(take(1000), Applied::ProducerIds(0..1000));
+        assert_eq!(take(10), Applied::ProducerIds(1000..1010));
+        let last = i64::MAX.unsigned_abs();
+        assert_eq!(take(u64::MAX), Applied::ProducerIds(1010..last));
+        assert_eq!(take(5), Applied::ProducerIds(last..last));
+    }
+}

@@ -1,0 +1,184 @@
+//! The threads of a broker: shards, flusher, controller. Everything below the network.
+
+use crate::broker::StartError;
+use crate::config::BrokerConfig;
+use crate::controller::{
+    Controller, ControllerError, ControllerHandle, ControllerWiring, CreatePolicy, Image, Opener,
+    Request,
+};
+use crate::data_dir::DataDir;
+use crate::env::Env;
+use crate::flusher::{FlushThreads, Flusher};
+use crate::limits::{APPLIED_QUEUE_LEN, MAILBOX_LEN, SHARDS_MAX};
+use crate::routing::Router;
+use crate::runtime::{Failure, ShardThread, ShardWiring};
+use crate::shard::Input;
+use crate::topics::TopicDefaults;
+use laminarmq_replica::{RaftStateFile, StateDir};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Hears how the controller's start went: the metadata, or why there is none.
+type Started = oneshot::Receiver<Result<watch::Receiver<Arc<Image>>, ControllerError>>;
+
+/// See the module's documentation. To be stopped, not dropped.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    router: Arc<Router>,
+    controller: ControllerHandle,
+    controller_thread: JoinHandle<()>,
+    shards: Vec<ShardThread>,
+    flush: FlushThreads,
+    /// Keeps the directory locked until everything is stopped.
+    _dir: Arc<DataDir>,
+}
+
+impl Engine {
+    /// Starts all threads. The controller opens the metadata and the partitions; the receiver says when
+    /// it is done.
+    pub(crate) fn start(
+        config: &BrokerConfig,
+        env: &Env,
+        dir: &Arc<DataDir>,
+        failure: &Failure,
+    ) -> Result<(Self, Started), StartError> {
+        let journal = RaftStateFile::open(StateDir::new(dir.root()))?;
+        let saved: Vec<_> = journal.groups().cloned().collect();
+        let (mailboxes, receivers): (Vec<_>, Vec<_>) = (0..shard_count(config))
+            .map(|_| mpsc::channel(MAILBOX_LEN))
+            .unzip();
+        let router = Arc::new(Router::new(mailboxes));
+        let flusher = Flusher::new();
+        let (applied_sender, applied) = mpsc::channel(APPLIED_QUEUE_LEN);
+        // A thread that cannot be started is an error of the process; what was started ends with it.
+        let flush = flusher
+            .start(config.flush_threads, journal, &router, failure)
+            .map_err(StartError::Thread)?;
+        let mut shards = Vec::with_capacity(receivers.len());
+        for (number, mailbox) in receivers.into_iter().enumerate() {
+            let wiring = ShardWiring {
+                number,
+                mailbox,
+                router: Arc::clone(&router),
+                flusher: flusher.clone(),
+                applied: applied_sender.clone(),
+                failure: failure.clone(),
+            };
+            shards.push(ShardThread::spawn(wiring).map_err(StartError::Thread)?);
+        }
+        let tail_cache_bytes = config.limits.tail_cache_bytes;
+        let wiring = ControllerWiring {
+            policy: policy(config, dir),
+            opener: Opener::new(Arc::clone(dir), env.clone(), saved, tail_cache_bytes),
+            env: env.clone(),
+            router: Arc::clone(&router),
+            flusher,
+            applied,
+            failure: failure.clone(),
+        };
+        let (controller, requests) = Controller::channel();
+        let (started_sender, started) = oneshot::channel();
+        let run = run_controller(wiring, requests, started_sender);
+        let guard = failure.clone().on_panic("the controller panicked");
+        let runtime = Handle::current();
+        let controller_thread = std::thread::Builder::new()
+            .name("controller".to_owned())
+            .spawn(move || {
+                let _guard = guard;
+                runtime.block_on(run);
+            })
+            .map_err(StartError::Thread)?;
+        let _dir = Arc::clone(dir);
+        Ok((
+            Self {
+                router,
+                controller,
+                controller_thread,
+                shards,
+                flush,
+                _dir,
+            },
+            started,
+        ))
+    }
+
+    pub(crate) fn router(&self) -> Arc<Router> {
+        Arc::clone(&self.router)
+    }
+
+    pub(crate) fn controller(&self) -> ControllerHandle {
+        self.controller.clone()
+    }
+
+    /// Finishes what the controller does, closes all logs, and ends all threads.
+    pub(crate) async fn stop(self) {
+        // Joining threads blocks, so it is done where blocking is allowed.
+        let _ = tokio::task::spawn_blocking(|| self.stop_now()).await;
+    }
+
+    /// Like [`Engine::stop`], without waiting for it.
+    pub(crate) fn stop_in_background(self) {
+        // Without a thread for it the process is about to end anyway.
+        let _ = std::thread::Builder::new()
+            .name("stop".to_owned())
+            .spawn(|| self.stop_now());
+    }
+
+    fn stop_now(self) {
+        // An error means in each case that what shall be stopped has stopped already.
+        let _ = self.controller.0.blocking_send(Request::Stop);
+        let _ = self.controller_thread.join();
+        let mut closing = Vec::with_capacity(self.shards.len());
+        for shard in 0..self.shards.len() {
+            let (reply, closed) = oneshot::channel();
+            let _ = self.router.send_blocking(shard, Input::Close { reply });
+            closing.push(closed);
+        }
+        for closed in closing {
+            // A failure was put on record by the shard itself.
+            let _ = closed.blocking_recv();
+        }
+        for shard in self.shards {
+            shard.join();
+        }
+        self.flush.finish();
+    }
+}
+
+async fn run_controller(
+    wiring: ControllerWiring,
+    requests: mpsc::Receiver<Request>,
+    started: oneshot::Sender<Result<watch::Receiver<Arc<Image>>, ControllerError>>,
+) {
+    match Controller::open(wiring).await {
+        Ok(controller) => {
+            if started.send(Ok(controller.image())).is_ok() {
+                controller.run(requests).await;
+            }
+        }
+        // Nobody hears it only where the start itself was given up.
+        Err(error) => drop(started.send(Err(error))),
+    }
+}
+
+fn shard_count(config: &BrokerConfig) -> usize {
+    match config.shards {
+        0 => std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(SHARDS_MAX),
+        count => count,
+    }
+}
+
+fn policy(config: &BrokerConfig, dir: &DataDir) -> CreatePolicy {
+    CreatePolicy {
+        node: dir.meta().node_id.cast_unsigned(),
+        default_partitions: config.default_partitions,
+        defaults: TopicDefaults {
+            flush: config.default_flush,
+        },
+        partitions_max: config.limits.partitions,
+    }
+}

@@ -1,0 +1,170 @@
+//! What the broker does for each request, one file per API.
+//!
+//! A request is taken in two steps. [`start`] runs in the order in which requests arrive: appends reach
+//! their partitions in that order, and a change of topics is done before the next request is looked at.
+//! [`finish`] runs in the order of the answers: there the others wait and look things up. So a request
+//! sees the effect of those before it, and a slow one does not keep later appends from being written.
+
+mod api_versions;
+mod create_topics;
+mod delete_topics;
+mod fetch;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod produce;
+mod produce_refused;
+mod wire;
+
+pub(crate) use init_producer_id::ProducerIds;
+
+use crate::context::Context;
+use bytes::Bytes;
+use laminarmq_kafka::api::served_range;
+use laminarmq_kafka::messages::{FetchRequest, InitProducerIdRequest, ListOffsetsRequest};
+use laminarmq_kafka::{
+    AnyRequest, ApiKey, EncodeError, Message, Reader, RequestHeader, encode_response,
+};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+/// Longest time that a client may wait for a change of topics.
+const CHANGE_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// Our address, as the peer dialled it.
+    pub(crate) dialled: SocketAddr,
+    /// Becomes true when the peer sends no more requests.
+    pub(crate) gone: watch::Receiver<bool>,
+}
+
+/// An answer, ready to be written.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The frame, its length first.
+    pub(crate) pieces: Vec<Bytes>,
+    /// Its share of the bytes of fetch answers; given back when this is dropped.
+    pub(crate) share: Option<OwnedSemaphorePermit>,
+}
+
+/// A request whose order is settled.
+#[derive(Debug)]
+pub(crate) enum Started {
+    Answer(Answer),
+    Produce(produce::Started),
+    Fetch(RequestHeader, FetchRequest),
+    ListOffsets(RequestHeader, ListOffsetsRequest),
+    InitProducerId(RequestHeader, InitProducerIdRequest),
+    /// Nothing can be said; the connection closes.
+    Impossible(String),
+}
+
+/// `None` when the API is served in this version. Otherwise what to say to that, where anything can be
+/// said; else the connection has to close.
+pub(crate) fn unserved(header: &RequestHeader, body: &Reader) -> Option<Option<Answer>> {
+    if served_range(header.api_key).is_some_and(|range| range.serves(header.api_version)) {
+        return None;
+    }
+    let pieces = match header.api_key {
+        ApiKey::ApiVersions => api_versions::answer(header).ok(),
+        ApiKey::Produce => produce_refused::answer(header, body),
+        _ => None,
+    };
+    Some(pieces.map(|pieces| Answer {
+        pieces,
+        share: None,
+    }))
+}
+
+/// Settles the order of a request; see the module's documentation.
+pub(crate) async fn start(
+    context: &Context,
+    peer: &Peer,
+    header: RequestHeader,
+    request: AnyRequest,
+    frame_length: usize,
+) -> Started {
+    match request {
+        AnyRequest::Produce(request) => {
+            Started::Produce(produce::start(context, header, request, frame_length).await)
+        }
+        AnyRequest::Fetch(request) => Started::Fetch(header, request),
+        AnyRequest::ListOffsets(request) => Started::ListOffsets(header, request),
+        AnyRequest::InitProducerId(request) => Started::InitProducerId(header, request),
+        AnyRequest::ApiVersions(_) => match api_versions::answer(&header) {
+            Ok(pieces) => Started::Answer(Answer {
+                pieces,
+                share: None,
+            }),
+            Err(error) => Started::Impossible(unwritable(&error)),
+        },
+        AnyRequest::Metadata(request) => ready(
+            &header,
+            &metadata::handle(context, peer, request, header.api_version).await,
+        ),
+        AnyRequest::CreateTopics(request) => {
+            ready(&header, &create_topics::handle(context, request).await)
+        }
+        AnyRequest::DeleteTopics(request) => ready(
+            &header,
+            &delete_topics::handle(context, request, header.api_version).await,
+        ),
+        // The codec knows more than is served; `unserved` lets none of it through to here.
+        other => Started::Impossible(format!("{} is not served", other.api_key().name())),
+    }
+}
+
+fn unwritable(error: &EncodeError) -> String {
+    format!("an answer that cannot be written: {error}")
+}
+
+fn ready<M: Message>(header: &RequestHeader, response: &M) -> Started {
+    match encode_response(header, response) {
+        Ok(pieces) => Started::Answer(Answer {
+            pieces,
+            share: None,
+        }),
+        Err(error) => Started::Impossible(unwritable(&error)),
+    }
+}
+
+/// Answers a request; `None` when the client wants no answer. An error closes the connection.
+pub(crate) async fn finish(
+    context: &Context,
+    peer: &Peer,
+    started: Started,
+) -> Result<Option<Answer>, String> {
+    let (pieces, share) = match started {
+        Started::Answer(answer) => return Ok(Some(answer)),
+        Started::Impossible(reason) => return Err(reason),
+        Started::Produce(started) => match produce::finish(started).await? {
+            Some((header, response)) => (encode_response(&header, &response), None),
+            None => return Ok(None),
+        },
+        Started::Fetch(header, request) => {
+            let (response, share) = fetch::handle(context, peer, request).await;
+            (encode_response(&header, &response), share)
+        }
+        Started::ListOffsets(header, request) => {
+            let response = list_offsets::handle(context, request, header.api_version).await;
+            (encode_response(&header, &response), None)
+        }
+        Started::InitProducerId(header, request) => {
+            let response = init_producer_id::handle(context, &request).await;
+            (encode_response(&header, &response), None)
+        }
+    };
+    let pieces = pieces.map_err(|error| unwritable(&error))?;
+    Ok(Some(Answer { pieces, share }))
+}
+
+/// A client's timeout, within what is allowed.
+fn wait_of(timeout_ms: i32, max: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)).min(max)
+}
+
+#[cfg(test)]
+mod tests;

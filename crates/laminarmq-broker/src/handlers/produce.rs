@@ -1,0 +1,289 @@
+//! Produce: batches are checked here, on the connection's task, and handed to their partitions in the
+//! order of the requests. The answer waits for what the client asked to wait for:
+//!
+//! | acks | answered when |
+//! |---|---|
+//! | 0 | never; an error closes the connection, which is all that such a client can notice |
+//! | 1 | the batch is in the leader's log: handed to the operating system |
+//! | -1 | the batch is committed: on disk on a quorum (with `flush=os`: handed to the system) |
+//!
+//! Each partition of a request has its own result.
+
+use super::wait_of;
+use super::wire::produce_code;
+use crate::context::Context;
+use crate::controller::Image;
+use crate::limits::{BATCH_INFLATION_MAX, BATCH_INFLATION_MIN_BYTES, PRODUCE_WAIT_MAX};
+use crate::shard::{Ack, Append, Appended, Input, Refusal};
+use crate::topics::{TimestampType, TopicSettings};
+use bytes::Bytes;
+use laminarmq_kafka::RequestHeader;
+use laminarmq_kafka::batch::{BatchError, BatchLimits, CheckedBatch, validate};
+use laminarmq_kafka::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, ProduceResponse,
+    TopicProduceData, TopicProduceResponse,
+};
+use laminarmq_replica::GroupId;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// Why a batch was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProduceError {
+    #[error("there is no such topic or partition")]
+    UnknownPartition,
+    #[error("acks={0}, only -1, 0 and 1 are allowed")]
+    RequiredAcks(i16),
+    #[error("transactions are not supported")]
+    Transactional,
+    #[error("the request has no records for the partition")]
+    NoRecords,
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    #[error("the batch was written, but not confirmed in time")]
+    TimedOut,
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// A request whose batches are with their partitions.
+#[derive(Debug)]
+pub(crate) struct Started {
+    header: RequestHeader,
+    wants_answer: bool,
+    wait: Duration,
+    topics: Vec<StartedTopic>,
+}
+
+#[derive(Debug)]
+struct StartedTopic {
+    name: String,
+    partitions: Vec<StartedPartition>,
+}
+
+#[derive(Debug)]
+struct StartedPartition {
+    index: i32,
+    /// The broker's time for the batch, or -1.
+    append_time_ms: i64,
+    result: Pending,
+}
+
+#[derive(Debug)]
+enum Pending {
+    Appending(oneshot::Receiver<Result<Appended, Refusal>>),
+    Refused(ProduceError),
+}
+
+pub(super) async fn start(
+    context: &Context,
+    header: RequestHeader,
+    request: ProduceRequest,
+    frame_length: usize,
+) -> Started {
+    let image = context.image();
+    let transactional = request.transactional_id.is_some();
+    let ack = match request.acks {
+        _ if transactional => Err(ProduceError::Transactional),
+        0 | 1 => Ok(Ack::Leader),
+        -1 => Ok(Ack::Quorum),
+        other => Err(ProduceError::RequiredAcks(other)),
+    };
+    let mut topics = Vec::with_capacity(request.topic_data.len());
+    for TopicProduceData {
+        name,
+        partition_data,
+    } in request.topic_data
+    {
+        let mut partitions = Vec::with_capacity(partition_data.len());
+        for data in partition_data {
+            let index = data.index;
+            let mut append_time_ms = -1;
+            let result = match &ack {
+                Err(ProduceError::RequiredAcks(acks)) => Err(ProduceError::RequiredAcks(*acks)),
+                Err(_) => Err(ProduceError::Transactional),
+                Ok(ack) => match check(context, &image, &name, data, frame_length) {
+                    Ok((group, batch)) => {
+                        if batch.attributes().is_log_append_time() {
+                            append_time_ms = batch.max_timestamp();
+                        }
+                        append(context, group, batch, *ack).await
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            let result = result.map_or_else(Pending::Refused, Pending::Appending);
+            partitions.push(StartedPartition {
+                index,
+                append_time_ms,
+                result,
+            });
+        }
+        topics.push(StartedTopic { name, partitions });
+    }
+    let wait = wait_of(request.timeout_ms, PRODUCE_WAIT_MAX);
+    Started {
+        header,
+        wants_answer: request.acks != 0,
+        wait,
+        topics,
+    }
+}
+
+/// Finds the partition and checks the batch.
+fn check(
+    context: &Context,
+    image: &Image,
+    topic: &str,
+    data: PartitionProduceData,
+    frame_length: usize,
+) -> Result<(GroupId, CheckedBatch), ProduceError> {
+    if context.failure.is_set() {
+        return Err(Refusal::Failed.into());
+    }
+    let topic = image.topic(topic).ok_or(ProduceError::UnknownPartition)?;
+    let partition = usize::try_from(data.index)
+        .ok()
+        .and_then(|n| topic.topic.partitions.get(n));
+    let group = partition.ok_or(ProduceError::UnknownPartition)?.group;
+    let records = data
+        .records
+        .filter(|records| !records.is_empty())
+        .ok_or(ProduceError::NoRecords)?;
+    let records = detach(records, frame_length);
+    let mut batch = validate(records, &limits(&topic.settings))?;
+    if topic.settings.timestamp_type == TimestampType::LogAppend {
+        batch.stamp_append_time(context.env.now_ms());
+    }
+    Ok((group, batch))
+}
+
+fn limits(settings: &TopicSettings) -> BatchLimits {
+    let max = u64::from(settings.max_message_bytes);
+    BatchLimits {
+        batch_bytes_max: settings.max_message_bytes as usize,
+        decompressed_bytes_max: (max * BATCH_INFLATION_MAX).max(BATCH_INFLATION_MIN_BYTES),
+    }
+}
+
+/// A batch keeps its whole frame in memory for as long as it is itself there, in the cache of its
+/// partition for instance. One that is only a small part of its frame gets memory of its own.
+fn detach(records: Bytes, frame_length: usize) -> Bytes {
+    if records.len() < frame_length / 4 {
+        Bytes::copy_from_slice(&records)
+    } else {
+        records
+    }
+}
+
+async fn append(
+    context: &Context,
+    group: GroupId,
+    batch: CheckedBatch,
+    ack: Ack,
+) -> Result<oneshot::Receiver<Result<Appended, Refusal>>, ProduceError> {
+    let route = context
+        .router
+        .route(group)
+        .ok_or(ProduceError::UnknownPartition)?;
+    let (reply, appended) = oneshot::channel();
+    context
+        .router
+        .send(
+            route.shard,
+            Input::Append(Append {
+                group,
+                batch,
+                ack,
+                reply,
+            }),
+        )
+        .await?;
+    Ok(appended)
+}
+
+/// Waits for the batches, at most for the client's timeout. `None`: the client wants no answer. An error
+/// closes the connection.
+pub(super) async fn finish(
+    started: Started,
+) -> Result<Option<(RequestHeader, ProduceResponse)>, String> {
+    let Started {
+        header,
+        wants_answer,
+        wait,
+        mut topics,
+    } = started;
+    let mut results = Vec::new();
+    let all = async {
+        for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
+            results.push(partition.wait().await);
+        }
+    };
+    // Without an answer there is nothing to be in time for, but the result is still wanted.
+    let wait = if wants_answer { wait } else { PRODUCE_WAIT_MAX };
+    let _ = timeout(wait, all).await;
+    let mut results = results.into_iter();
+    let mut next = || results.next().unwrap_or(Err(ProduceError::TimedOut));
+    if !wants_answer {
+        let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
+        return match (0..partitions).find_map(|_| next().err()) {
+            Some(error) => Err(format!("a produce without acks failed: {error}")),
+            None => Ok(None),
+        };
+    }
+    let answer = |partition: &StartedPartition, result| answer(partition, result);
+    let responses = topics
+        .into_iter()
+        .map(|topic| TopicProduceResponse {
+            partition_responses: topic.partitions.iter().map(|p| answer(p, next())).collect(),
+            name: topic.name,
+        })
+        .collect();
+    Ok(Some((
+        header,
+        ProduceResponse {
+            responses,
+            ..ProduceResponse::default()
+        },
+    )))
+}
+
+impl StartedPartition {
+    async fn wait(&mut self) -> Result<Appended, ProduceError> {
+        let refused = Pending::Refused(ProduceError::TimedOut);
+        match &mut self.result {
+            Pending::Appending(appended) => match appended.await {
+                Ok(result) => Ok(result?),
+                // The shard is gone, and nobody knows how far it got.
+                Err(_) => Err(Refusal::Unconfirmed.into()),
+            },
+            Pending::Refused(_) => match std::mem::replace(&mut self.result, refused) {
+                Pending::Refused(error) => Err(error),
+                Pending::Appending(_) => unreachable!("looked at just above"),
+            },
+        }
+    }
+}
+
+fn answer(
+    partition: &StartedPartition,
+    result: Result<Appended, ProduceError>,
+) -> PartitionProduceResponse {
+    match result {
+        Ok(appended) => PartitionProduceResponse {
+            index: partition.index,
+            base_offset: appended.base_offset.0.cast_signed(),
+            log_append_time_ms: partition.append_time_ms,
+            log_start_offset: appended.start_offset.0.cast_signed(),
+            ..PartitionProduceResponse::default()
+        },
+        Err(error) => PartitionProduceResponse {
+            index: partition.index,
+            error_code: produce_code(&error),
+            base_offset: -1,
+            error_message: Some(error.to_string()),
+            ..PartitionProduceResponse::default()
+        },
+    }
+}

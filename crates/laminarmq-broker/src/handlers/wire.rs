@@ -1,0 +1,72 @@
+//! Errors become error codes here, and only here: one match per operation. Whether a client may retry
+//! follows from the code ([`ErrorCode::retriable`]).
+
+use super::produce::ProduceError;
+use crate::controller::{CreateError, DeleteError};
+use crate::shard::Refusal;
+use laminarmq_kafka::ErrorCode;
+
+pub(super) fn refusal_code(refusal: &Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::NoPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        // A client that hears this asks for the metadata again, and finds out by itself.
+        Refusal::NotLeader | Refusal::Closing => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        Refusal::Unconfirmed => ErrorCode::REQUEST_TIMED_OUT,
+        Refusal::FencedEpoch { .. } => ErrorCode::FENCED_LEADER_EPOCH,
+        Refusal::UnknownEpoch { .. } => ErrorCode::UNKNOWN_LEADER_EPOCH,
+        Refusal::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
+        Refusal::NotAvailable => ErrorCode::OFFSET_NOT_AVAILABLE,
+        Refusal::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+        Refusal::Unreadable(_) | Refusal::Failed => ErrorCode::KAFKA_STORAGE_ERROR,
+    }
+}
+
+pub(super) fn produce_code(error: &ProduceError) -> ErrorCode {
+    match error {
+        ProduceError::UnknownPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        ProduceError::RequiredAcks(_) => ErrorCode::INVALID_REQUIRED_ACKS,
+        // Fatal to every client, and true: nobody may use transactions here.
+        ProduceError::Transactional => ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        ProduceError::NoRecords => ErrorCode::INVALID_RECORD,
+        ProduceError::Batch(error) => error.error_code(),
+        ProduceError::TimedOut => ErrorCode::REQUEST_TIMED_OUT,
+        // The code of a fetch would mean nothing to a producer.
+        ProduceError::Refused(Refusal::NotAvailable) => ErrorCode::NOT_LEADER_OR_FOLLOWER,
+        ProduceError::Refused(refusal) => refusal_code(refusal),
+    }
+}
+
+pub(super) fn create_code(error: &CreateError) -> ErrorCode {
+    match error {
+        CreateError::Name(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
+        CreateError::Exists => ErrorCode::TOPIC_ALREADY_EXISTS,
+        CreateError::Twice => ErrorCode::INVALID_REQUEST,
+        CreateError::Partitions(_) => ErrorCode::INVALID_PARTITIONS,
+        CreateError::TooManyPartitions { .. } | CreateError::TooLarge => {
+            ErrorCode::POLICY_VIOLATION
+        }
+        CreateError::ReplicationFactor(_) => ErrorCode::INVALID_REPLICATION_FACTOR,
+        CreateError::Assignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        CreateError::Setting(_) => ErrorCode::INVALID_CONFIG,
+        CreateError::Open(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+        CreateError::Refused(refusal) => change_code(refusal),
+    }
+}
+
+pub(super) fn delete_code(error: &DeleteError) -> ErrorCode {
+    match error {
+        DeleteError::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        DeleteError::UnknownId => ErrorCode::UNKNOWN_TOPIC_ID,
+        DeleteError::Refused(refusal) => change_code(refusal),
+    }
+}
+
+/// Why the metadata group did not take a change.
+pub(super) fn change_code(refusal: &Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::Failed => ErrorCode::KAFKA_STORAGE_ERROR,
+        Refusal::Unconfirmed => ErrorCode::REQUEST_TIMED_OUT,
+        Refusal::TooLarge { .. } => ErrorCode::POLICY_VIOLATION,
+        _ => ErrorCode::NOT_CONTROLLER,
+    }
+}

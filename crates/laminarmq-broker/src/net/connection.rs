@@ -1,0 +1,105 @@
+//! One connection: requests are read, decoded and started in order; another task answers them in the same
+//! order.
+//!
+//! - At most `requests_in_flight` requests wait for their answers; then no more are read.
+//! - A request's frame keeps its share of the bytes in flight until its answer is written.
+//! - What a peer does wrong closes its own connection, after the answers to what it did right.
+
+use super::frame::{FrameError, FrameReader};
+use super::writer::{self, Queued};
+use crate::context::Context;
+use crate::handlers::{self, Peer, Started};
+use laminarmq_kafka::{AnyRequest, DecodeError, Reader, RequestHeader};
+use std::io;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::{mpsc, watch};
+
+/// Why a connection was closed by us.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CloseReason {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error("a request that cannot be read: {0}")]
+    Request(#[from] DecodeError),
+    #[error("{api} version {version} is not served")]
+    Version { api: &'static str, version: i16 },
+    #[error("cannot use the socket: {0}")]
+    Socket(#[from] io::Error),
+    #[error(transparent)]
+    Answer(#[from] writer::WriteError),
+}
+
+pub(super) async fn serve(stream: TcpStream, context: Arc<Context>) -> Result<(), CloseReason> {
+    stream.set_nodelay(true)?;
+    let dialled = stream.local_addr()?;
+    let (read, write) = stream.into_split();
+    let (queue, queued) = mpsc::channel(context.config.limits.requests_in_flight);
+    let (hangup, gone) = watch::channel(false);
+    let peer = Peer { dialled, gone };
+    let writer = tokio::spawn(writer::run(
+        write,
+        queued,
+        Arc::clone(&context),
+        peer.clone(),
+    ));
+    let reading = read_requests(read, queue, &context, &peer).await;
+    // Whoever waits for data on behalf of this peer stops waiting.
+    let _ = hangup.send(true);
+    let writing = writer
+        .await
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    reading?;
+    writing?;
+    Ok(())
+}
+
+/// Reads until the peer is done, does something wrong, or the broker stops.
+async fn read_requests(
+    socket: OwnedReadHalf,
+    queue: mpsc::Sender<Queued>,
+    context: &Arc<Context>,
+    peer: &Peer,
+) -> Result<(), CloseReason> {
+    let limits = &context.config.limits;
+    let in_flight = Arc::clone(&context.frame_bytes);
+    let mut frames = FrameReader::new(socket, limits.frame_bytes, limits.idle, in_flight);
+    let mut stopping = context.stopping.clone();
+    loop {
+        let frame = tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+            () = queue.closed() => return Ok(()),
+            frame = frames.next() => frame?,
+        };
+        let Some(frame) = frame else { return Ok(()) };
+        let frame_length = frame.bytes.len();
+        let mut reader = Reader::new(frame.bytes);
+        let header = RequestHeader::decode(&mut reader)?;
+        let started = match handlers::unserved(&header, &reader) {
+            Some(answer) => Started::Answer(answer.ok_or_else(|| not_served(&header))?),
+            None => {
+                let request = AnyRequest::decode(&header, &mut reader)?;
+                handlers::start(context, peer, header, request, frame_length).await
+            }
+        };
+        if queue
+            .send(Queued {
+                started,
+                share: frame.share,
+            })
+            .await
+            .is_err()
+        {
+            return Ok(());
+        }
+    }
+}
+
+fn not_served(header: &RequestHeader) -> CloseReason {
+    CloseReason::Version {
+        api: header.api_key.name(),
+        version: header.api_version,
+    }
+}

@@ -1,0 +1,8 @@
+//! Sockets: accepting connections, taking frames off them, writing answers in the order of the requests.
+
+mod connection;
+mod frame;
+mod listener;
+mod writer;
+
+pub(crate) use listener::{Listener, bind};

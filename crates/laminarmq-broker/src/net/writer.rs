@@ -1,0 +1,179 @@
+//! Writes the answers of one connection, in the order of its requests.
+
+use crate::context::Context;
+use crate::handlers::{self, Answer, Peer, Started};
+use crate::limits::WRITE_STALL_MAX;
+use bytes::{Buf, Bytes};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::timeout;
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Queued {
+    pub(super) started: Started,
+    /// The frame's share of the bytes in flight.
+    pub(super) share: OwnedSemaphorePermit,
+}
+
+/// Why no more answers are written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("the peer takes no bytes")]
+    Stalled,
+    #[error("cannot write to the socket: {0}")]
+    Socket(#[from] io::Error),
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Answers until no more requests come. Dropping the queue tells the reader to stop.
+pub(super) async fn run<W: AsyncWrite + Unpin>(
+    mut socket: W,
+    mut queue: mpsc::Receiver<Queued>,
+    context: Arc<Context>,
+    peer: Peer,
+) -> Result<(), WriteError> {
+    while let Some(Queued { started, share }) = queue.recv().await {
+        let answer = handlers::finish(&context, &peer, started)
+            .await
+            .map_err(WriteError::Refused)?;
+        if let Some(Answer {
+            pieces,
+            share: _answer_share,
+        }) = answer
+        {
+            write(&mut socket, Pieces::new(pieces)).await?;
+        }
+        drop(share);
+    }
+    // Tells a peer that still listens that nothing more comes.
+    let _ = socket.shutdown().await;
+    Ok(())
+}
+
+async fn write<W: AsyncWrite + Unpin>(
+    socket: &mut W,
+    mut pieces: Pieces,
+) -> Result<(), WriteError> {
+    while pieces.has_remaining() {
+        let written = timeout(WRITE_STALL_MAX, socket.write_buf(&mut pieces))
+            .await
+            .map_err(|_| WriteError::Stalled)??;
+        if written == 0 {
+            return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+        }
+    }
+    Ok(())
+}
+
+/// The bytes of an answer, for vectored writes that leave them where they are.
+struct Pieces {
+    rest: VecDeque<Bytes>,
+    remaining: usize,
+}
+
+impl Pieces {
+    fn new(pieces: Vec<Bytes>) -> Self {
+        let remaining = pieces.iter().map(Bytes::len).sum();
+        Self {
+            rest: pieces.into(),
+            remaining,
+        }
+    }
+}
+
+impl Buf for Pieces {
+    fn remaining(&self) -> usize {
+        self.remaining
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.rest
+            .iter()
+            .find(|piece| !piece.is_empty())
+            .map_or(&[], |piece| piece)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let pieces = self.rest.iter().filter(|piece| !piece.is_empty());
+        slices
+            .iter_mut()
+            .zip(pieces)
+            .map(|(slice, piece)| *slice = IoSlice::new(piece))
+            .count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        assert!(count <= self.remaining, "more was written than there is");
+        self.remaining -= count;
+        while count > 0 {
+            let first = self.rest.front_mut().expect("remaining counts all pieces");
+            if first.len() > count {
+                first.advance(count);
+                break;
+            }
+            count -= first.len();
+            self.rest.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_advance_over_their_borders() {
+        let texts: [&'static str; 4] = ["", "abc", "", "defg"];
+        let all = || {
+            Pieces::new(
+                texts
+                    .iter()
+                    .map(|text| Bytes::from_static(text.as_bytes()))
+                    .collect(),
+            )
+        };
+        for first in 0..=7 {
+            for second in 0..=7 - first {
+                let mut pieces = all();
+                pieces.advance(first);
+                pieces.advance(second);
+                assert_eq!(pieces.remaining(), 7 - first - second);
+                let mut slices = [IoSlice::new(&[]); 8];
+                let count = pieces.chunks_vectored(&mut slices);
+                let rest: Vec<u8> = slices[..count].iter().flat_map(|s| s.to_vec()).collect();
+                assert_eq!(rest, b"abcdefg"[first + second..]);
+                assert!(rest.starts_with(pieces.chunk()));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_peer_gets_every_byte_in_order() {
+        let (mut near, mut far) = tokio::io::duplex(7);
+        let pieces: Vec<Bytes> = (0..200u8)
+            .map(|n| Bytes::from(vec![n; usize::from(n) % 13]))
+            .collect();
+        let want: Vec<u8> = pieces.iter().flatten().copied().collect();
+        let writing = tokio::spawn(async move {
+            write(&mut near, Pieces::new(pieces)).await.unwrap();
+        });
+        let mut got = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut far, &mut got)
+            .await
+            .unwrap();
+        writing.await.unwrap();
+        assert_eq!(got, want);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_is_given_up() {
+        let (mut near, _far) = tokio::io::duplex(7);
+        let result = write(&mut near, Pieces::new(vec![Bytes::from_static(&[1; 8])])).await;
+        assert!(matches!(result, Err(WriteError::Stalled)));
+    }
+}

@@ -1,0 +1,98 @@
+//! Which shard owns which group: the one table that says so. No shard number reaches the disk.
+
+mod watch;
+
+pub(crate) use watch::{PartitionWatch, Waiter};
+
+use crate::runtime::{Mailbox, ShardInput};
+use crate::shard::Refusal;
+use laminarmq_replica::GroupId;
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+/// A partition of this node, as seen from outside of its shard.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// Place of its shard in [`Router::mailboxes`].
+    pub(crate) shard: usize,
+    /// What its shard tells about it.
+    pub(crate) watch: PartitionWatch,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Router {
+    mailboxes: Vec<Mailbox>,
+    table: RwLock<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    routes: HashMap<GroupId, Arc<Route>>,
+    /// Partitions of each shard.
+    load: Vec<usize>,
+}
+
+impl Router {
+    pub(crate) fn new(mailboxes: Vec<Mailbox>) -> Self {
+        let load = vec![0; mailboxes.len()];
+        Self {
+            mailboxes,
+            table: RwLock::new(Table {
+                routes: HashMap::new(),
+                load,
+            }),
+        }
+    }
+
+    /// The route to a group of this node.
+    pub(crate) fn route(&self, group: GroupId) -> Option<Arc<Route>> {
+        self.table
+            .read()
+            .expect("no holder panics")
+            .routes
+            .get(&group)
+            .cloned()
+    }
+
+    /// Gives a group to the shard with the fewest.
+    pub(crate) fn add(&self, group: GroupId) -> Arc<Route> {
+        let mut table = self.table.write().expect("no holder panics");
+        let shard = (0..table.load.len())
+            .min_by_key(|shard| table.load[*shard])
+            .expect("there is at least one shard");
+        table.load[shard] += 1;
+        let route = Arc::new(Route {
+            shard,
+            watch: PartitionWatch::default(),
+        });
+        let before = table.routes.insert(group, Arc::clone(&route));
+        assert!(before.is_none(), "group {group} was given to a shard twice");
+        route
+    }
+
+    /// Forgets a group. Whoever waits for it wakes up.
+    pub(crate) fn remove(&self, group: GroupId) -> Option<Arc<Route>> {
+        let mut table = self.table.write().expect("no holder panics");
+        let route = table.routes.remove(&group)?;
+        table.load[route.shard] -= 1;
+        drop(table);
+        route.watch.close();
+        Some(route)
+    }
+
+    /// Puts an input into the mailbox of a shard, waiting while it is full.
+    pub(crate) async fn send(&self, shard: usize, input: ShardInput) -> Result<(), Refusal> {
+        self.mailboxes[shard]
+            .send(input)
+            .await
+            .map_err(|_| Refusal::Closing)
+    }
+
+    /// Like [`Router::send`], for threads that may wait.
+    pub(crate) fn send_blocking(&self, shard: usize, input: ShardInput) -> Result<(), Refusal> {
+        self.mailboxes[shard]
+            .blocking_send(input)
+            .map_err(|_| Refusal::Closing)
+    }
+}

@@ -1,0 +1,138 @@
+//! The thread of one shard: takes inputs from its mailbox, steps the shard, carries its outputs out.
+//!
+//! It waits for its mailbox and, at most, for the controller to take commands; the flusher's queue always
+//! has room for the one job that each partition may have outside.
+
+use super::{AppliedCommand, Failure, Real, ShardInput};
+use crate::controller::METADATA_GROUP;
+use crate::flusher::{FlushJob, Flusher};
+use crate::limits::SHARD_BATCH_LEN;
+use crate::routing::{Route, Router};
+use crate::shard::{Output, Shard};
+use laminarmq_replica::GroupId;
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::mpsc;
+
+/// What a shard's thread works with.
+pub(crate) struct ShardWiring {
+    /// Place of the shard in the router's table.
+    pub(crate) number: usize,
+    pub(crate) mailbox: mpsc::Receiver<ShardInput>,
+    pub(crate) router: Arc<Router>,
+    pub(crate) flusher: Flusher,
+    pub(crate) applied: mpsc::Sender<AppliedCommand>,
+    pub(crate) failure: Failure,
+}
+
+/// A shard's thread, running.
+#[derive(Debug)]
+pub(crate) struct ShardThread(JoinHandle<()>);
+
+impl ShardThread {
+    pub(crate) fn spawn(wiring: ShardWiring) -> io::Result<Self> {
+        let name = format!("shard-{}", wiring.number);
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || Runner::new(wiring).run())?;
+        Ok(Self(thread))
+    }
+
+    /// Waits for the thread, which ends once its shard is closed.
+    pub(crate) fn join(self) {
+        // A panic was reported by the thread's guard.
+        let _ = self.0.join();
+    }
+}
+
+struct Runner {
+    wiring: ShardWiring,
+    shard: Shard<Real>,
+    routes: HashMap<GroupId, Arc<Route>>,
+    inputs: Vec<ShardInput>,
+    outputs: Vec<Output<Real>>,
+}
+
+impl Runner {
+    fn new(wiring: ShardWiring) -> Self {
+        Self {
+            wiring,
+            shard: Shard::new(),
+            routes: HashMap::new(),
+            inputs: Vec::with_capacity(SHARD_BATCH_LEN),
+            outputs: Vec::new(),
+        }
+    }
+
+    fn run(mut self) {
+        let _guard = self.wiring.failure.clone().on_panic("a shard panicked");
+        while !self.shard.is_closed() {
+            let Some(first) = self.wiring.mailbox.blocking_recv() else {
+                break;
+            };
+            self.inputs.push(first);
+            while self.inputs.len() < SHARD_BATCH_LEN {
+                let Ok(next) = self.wiring.mailbox.try_recv() else {
+                    break;
+                };
+                self.inputs.push(next);
+            }
+            if self.wiring.failure.is_set() {
+                self.shard.fail(&mut self.outputs);
+            }
+            self.shard.step(self.inputs.drain(..), &mut self.outputs);
+            let mut outputs = std::mem::take(&mut self.outputs);
+            for output in outputs.drain(..) {
+                self.carry_out(output);
+            }
+            self.outputs = outputs;
+        }
+    }
+
+    /// Whoever asked may be gone by now: then nobody hears the answer, and that is fine.
+    fn carry_out(&mut self, output: Output<Real>) {
+        match output {
+            Output::Persist { group, job } => {
+                let shard = self.wiring.number;
+                self.wiring.flusher.submit(FlushJob { group, job, shard });
+            }
+            Output::Appended { reply, result } => drop(reply.send(result)),
+            Output::Read { reply, results } => drop(reply.send(results)),
+            Output::Lookup { reply, result } => drop(reply.send(result)),
+            Output::Proposed { reply, result } => drop(reply.send(result)),
+            Output::Changed { reply, result } => drop(reply.send(result)),
+            Output::Command {
+                group,
+                index,
+                command,
+            } => {
+                assert_eq!(
+                    group, METADATA_GROUP,
+                    "only the metadata group has commands"
+                );
+                // The controller ends before the shards only when the broker stops.
+                let _ = self
+                    .wiring
+                    .applied
+                    .blocking_send(AppliedCommand { index, command });
+            }
+            Output::Progress { group, progress } => {
+                if let Some(route) = self.route(group) {
+                    route.watch.update(progress);
+                }
+            }
+            Output::Final { state } => self.wiring.flusher.save_last(state),
+            Output::Failed { reason } => self.wiring.failure.set(&reason),
+        }
+    }
+
+    fn route(&mut self, group: GroupId) -> Option<&Arc<Route>> {
+        use std::collections::hash_map::Entry;
+        match self.routes.entry(group) {
+            Entry::Occupied(entry) => Some(entry.into_mut()),
+            Entry::Vacant(entry) => Some(entry.insert(self.wiring.router.route(group)?)),
+        }
+    }
+}

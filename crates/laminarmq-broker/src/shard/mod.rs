@@ -1,0 +1,296 @@
+//! A shard owns partitions: nobody else touches them, so they need no locks.
+//!
+//! [`Shard::step`] is a plain function of its inputs: it takes what arrived, lets the partitions that it
+//! concerns work until they are quiet, and pushes what is to be done outside to a list. It does not wait,
+//! does not sync, takes no clock and knows no runtime. Time, if it needs any, is an argument.
+//!
+//! - Inputs of one partition take effect in the order in which they come.
+//! - Each reply handle that came in goes out again exactly once, with its answer.
+//! - Of each partition at most one [`PersistJob`] is outside.
+//! - After a failure nothing is acknowledged any more, by any partition of the shard.
+
+mod partition;
+mod step;
+
+#[cfg(test)]
+mod tests;
+
+pub use step::Shard;
+
+use bytes::Bytes;
+use laminarmq::LogEnv;
+use laminarmq_kafka::batch::CheckedBatch;
+use laminarmq_replica::{
+    FetchPlan, FetchQuery, GroupId, GroupState, LogIndex, Offset, OffsetAnswer, OffsetQuery,
+    PersistDone, PersistJob, Replica, Term,
+};
+
+/// What surrounds a shard: its storage, and the handles by which answers find whoever asked. A handle is
+/// opaque here; it comes back with the answer.
+pub trait Outside {
+    /// Storage of the partitions' logs.
+    type Env: LogEnv;
+    /// Names who appended.
+    type AppendReply;
+    /// Names who reads.
+    type ReadReply;
+    /// Names who looks up an offset.
+    type LookupReply;
+    /// Names who proposed a command.
+    type CommandReply;
+    /// Names who wants a partition opened, removed, or the shard closed.
+    type ChangeReply;
+}
+
+/// What happens to a shard.
+pub enum Input<O: Outside> {
+    /// Own this partition from now on. Answered once it has a leader and knows what is committed.
+    Host(Box<Hosted<O>>),
+    /// Give this partition up. Whoever waits for it is told that it is gone.
+    Remove {
+        /// The partition.
+        group: GroupId,
+        /// Who asks.
+        reply: O::ChangeReply,
+    },
+    /// Append a batch.
+    Append(Append<O>),
+    /// Plan some reads.
+    Read {
+        /// Which.
+        reads: Vec<Read>,
+        /// Who asks.
+        reply: O::ReadReply,
+    },
+    /// Look up an offset.
+    Lookup {
+        /// Where and for what.
+        lookup: Lookup,
+        /// Who asks.
+        reply: O::LookupReply,
+    },
+    /// Propose a command to a group with a state machine.
+    Command {
+        /// The group.
+        group: GroupId,
+        /// The command.
+        command: Bytes,
+        /// Who asks.
+        reply: O::CommandReply,
+    },
+    /// A job from [`Output::Persist`] ran.
+    Persisted {
+        /// The partition.
+        group: GroupId,
+        /// How it went.
+        done: PersistDone,
+    },
+    /// Finish: sync and close every log. Answered when all are closed.
+    Close {
+        /// Who asks.
+        reply: O::ChangeReply,
+    },
+}
+
+/// A partition to own.
+pub struct Hosted<O: Outside> {
+    /// Its replica, opened.
+    pub replica: Replica<O::Env>,
+    /// Its group.
+    pub group: GroupId,
+    /// Who asks.
+    pub reply: O::ChangeReply,
+}
+
+/// A batch to append.
+pub struct Append<O: Outside> {
+    /// The partition.
+    pub group: GroupId,
+    /// The batch, checked.
+    pub batch: CheckedBatch,
+    /// When to answer.
+    pub ack: Ack,
+    /// Who asks.
+    pub reply: O::AppendReply,
+}
+
+/// When an append is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// Once it is in the leader's log: with the operating system.
+    Leader,
+    /// Once it is committed: saved by a quorum.
+    Quorum,
+}
+
+/// A batch that is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Offset of its first record.
+    pub base_offset: Offset,
+    /// First offset that can be read.
+    pub start_offset: Offset,
+}
+
+/// A read to plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Read {
+    /// The partition.
+    pub group: GroupId,
+    /// What to read.
+    pub query: FetchQuery,
+    /// The leader epoch that the reader believes in.
+    pub epoch: Option<i32>,
+}
+
+/// An offset to look up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lookup {
+    /// The partition.
+    pub group: GroupId,
+    /// What to look for.
+    pub query: OffsetQuery,
+    /// The leader epoch that the reader believes in.
+    pub epoch: Option<i32>,
+}
+
+/// Why a shard refused something. Where it refused an append with anything but
+/// [`Refusal::Unconfirmed`], nothing of it is or will be in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The shard does not own such a partition, or not any more.
+    #[error("there is no such partition here")]
+    NoPartition,
+    /// Another replica leads the partition.
+    #[error("another replica leads the partition")]
+    NotLeader,
+    /// The leadership changed before the append was committed: it may or may not survive.
+    #[error("the leadership changed before the append was confirmed")]
+    Unconfirmed,
+    /// The reader's leader epoch is an earlier one.
+    #[error("the leader epoch is {current}")]
+    FencedEpoch {
+        /// The epoch here.
+        current: i32,
+    },
+    /// The reader's leader epoch is a later one.
+    #[error("the leader epoch is still {current}")]
+    UnknownEpoch {
+        /// The epoch here.
+        current: i32,
+    },
+    /// The offset is not in the log.
+    #[error("the offset is outside of {start}..{end}")]
+    OutOfRange {
+        /// First that is there.
+        start: Offset,
+        /// One past the last.
+        end: Offset,
+    },
+    /// A new leader does not know yet what is committed.
+    #[error("what is committed is not known yet")]
+    NotAvailable,
+    /// Larger than the partition allows.
+    #[error("{bytes} bytes are more than the {max} that the partition allows")]
+    TooLarge {
+        /// Bytes of the batch or command.
+        bytes: u64,
+        /// The limit.
+        max: u32,
+    },
+    /// The log cannot be read there.
+    #[error("{0}")]
+    Unreadable(String),
+    /// The data directory failed; nothing is known to be on disk.
+    #[error("the data directory failed")]
+    Failed,
+    /// The broker is stopping.
+    #[error("the broker is stopping")]
+    Closing,
+}
+
+/// What a reader may want to know about a partition, whenever one of it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// First offset that is not committed; `None` while it is not known.
+    pub high_watermark: Option<Offset>,
+    /// The present leader epoch.
+    pub epoch: Term,
+    /// This replica leads.
+    pub leads: bool,
+}
+
+/// What is to be done outside.
+pub enum Output<O: Outside> {
+    /// Run this job on another thread and hand its result back as [`Input::Persisted`].
+    Persist {
+        /// The partition.
+        group: GroupId,
+        /// The job.
+        job: PersistJob<O::Env>,
+    },
+    /// An append was taken or refused.
+    Appended {
+        /// Who asked.
+        reply: O::AppendReply,
+        /// The answer.
+        result: Result<Appended, Refusal>,
+    },
+    /// Reads were planned, in the order asked for.
+    Read {
+        /// Who asked.
+        reply: O::ReadReply,
+        /// The answers.
+        results: Vec<Result<FetchPlan<O::Env>, Refusal>>,
+    },
+    /// An offset was looked up.
+    Lookup {
+        /// Who asked.
+        reply: O::LookupReply,
+        /// The answer.
+        result: Result<OffsetAnswer<O::Env>, Refusal>,
+    },
+    /// A command of this shard's own proposing is in the log, or was refused. Its effect comes as
+    /// [`Output::Command`].
+    Proposed {
+        /// Who asked.
+        reply: O::CommandReply,
+        /// Where it is in the log, committed.
+        result: Result<LogIndex, Refusal>,
+    },
+    /// A committed command, in the order of the log. Comes before the [`Output::Proposed`] of the same
+    /// index.
+    Command {
+        /// The group.
+        group: GroupId,
+        /// Where it is in the log.
+        index: LogIndex,
+        /// The command.
+        command: Bytes,
+    },
+    /// A partition got on, or its leader changed.
+    Progress {
+        /// The partition.
+        group: GroupId,
+        /// Where it is now.
+        progress: Progress,
+    },
+    /// The last state of a partition that was closed in order. Saving it spares the next start a look
+    /// through its log.
+    Final {
+        /// The state.
+        state: GroupState,
+    },
+    /// A partition was opened, removed, or the shard closed.
+    Changed {
+        /// Who asked.
+        reply: O::ChangeReply,
+        /// The answer.
+        result: Result<(), Refusal>,
+    },
+    /// The data directory must not be used any more.
+    Failed {
+        /// Why, for people.
+        reason: String,
+    },
+}
