@@ -165,6 +165,3 @@ pub(crate) async fn finish(
 fn wait_of(timeout_ms: i32, max: Duration) -> Duration {
     Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)).min(max)
 }
-
-#[cfg(test)]
-mod tests;
