@@ -324,6 +324,58 @@ fn a_ticket_covers_rolled_segments_and_their_names() {
 }
 
 #[test]
+fn records_that_were_truncated_do_not_hide_the_next_segment() {
+    let disk = MemEnv::new();
+    let mut log = open(disk.clone(), small(1 << 20));
+    let old = recs(0..10, 30);
+    append(&mut log, &old).unwrap();
+    // On the media, but the log never learns of it.
+    drop(log.sync_ticket().unwrap().run());
+    poll_ready(log.truncate_suffix(6)).unwrap();
+    poll_ready(log.roll()).unwrap();
+    let new = recs(50..52, 30);
+    append(&mut log, &new).unwrap();
+    drop(log);
+    // The cut is lost, what was written after it is not.
+    let left = disk.crashed_copy(|point| match point {
+        CrashPoint::Name { .. } => true,
+        CrashPoint::Length { base_index, .. } | CrashPoint::Sector { base_index, .. } => {
+            base_index == 6
+        }
+    });
+    let mut want = old[..5].to_vec();
+    want.extend(new);
+    for round in 0..2 {
+        let log = open(left.clone(), small(1 << 20));
+        assert_eq!(log.recovery().bytes_cut > 0, round == 0);
+        check(&log, 1, &want);
+    }
+}
+
+#[test]
+fn a_truncation_that_was_interrupted_does_not_come_back_after_opening() {
+    let disk = MemEnv::new();
+    let mut log = open(disk.clone(), small(1 << 20));
+    append(&mut log, &recs(0..3, 30)).unwrap();
+    poll_ready(log.roll()).unwrap();
+    append(&mut log, &recs(3..6, 30)).unwrap();
+    poll_ready(log.sync()).unwrap();
+    // The process dies between the removal of the second segment and the sync of the directory.
+    disk.fail_sync(Some(0));
+    poll_ready(log.truncate_suffix(2)).unwrap_err();
+    drop(log);
+    let mut log = open(disk.clone(), small(1 << 20));
+    let mut want = contents(&log);
+    assert_eq!(want, recs(0..3, 30));
+    let new = recs(70..74, 30);
+    append(&mut log, &new).unwrap();
+    poll_ready(log.sync()).unwrap();
+    want.extend(new);
+    disk.crash();
+    check(&open(disk, small(1 << 20)), 1, &want);
+}
+
+#[test]
 fn appends_between_rolls_make_one_call_each() {
     let disk = MemEnv::new();
     let mut log = open(disk.clone(), small(1 << 20));

@@ -1,63 +1,14 @@
-//! Files that were cut, lost, exchanged or flipped behind the log's back.
+//! Stores that were cut, lost, exchanged or flipped behind the log's back.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
 
-use common::{Rec, append, as_rec, check, check_searches, contents, open, recs, small};
+use common::{
+    FILE_HEADER, Rec, append, as_rec, bases, borders, changed, check, contents, goes_on, open,
+    recs, small, stored, try_open,
+};
 use laminarmq::{Damage, Log, LogOptions, MemEnv, OpenError, Part, ReadError, poll_ready};
-
-const FILE_HEADER: usize = 64;
-
-fn try_open(disk: &MemEnv, options: LogOptions) -> Result<Log<MemEnv>, OpenError> {
-    poll_ready(Log::open_with(disk.clone(), options))
-}
-
-/// A log on a disk that was closed in order, or killed after the last append.
-fn stored(model: &[Rec], options: LogOptions, close: bool) -> MemEnv {
-    let disk = MemEnv::new();
-    let mut log = open(disk.clone(), options);
-    append(&mut log, model).unwrap();
-    if close {
-        poll_ready(log.close()).unwrap();
-    }
-    disk
-}
-
-fn bases(disk: &MemEnv) -> Vec<u64> {
-    poll_ready(laminarmq::SegmentEnv::list(&mut disk.clone())).unwrap()
-}
-
-fn changed(disk: &MemEnv, base: u64, part: Part, change: impl FnOnce(&mut Vec<u8>)) -> MemEnv {
-    let copy = disk.copy();
-    let mut bytes = copy.file(base, part).unwrap();
-    change(&mut bytes);
-    copy.set_file(base, part, Some(bytes));
-    copy
-}
-
-/// Store positions at which one record ends and the next may begin.
-fn borders(model: &[Rec]) -> Vec<usize> {
-    let mut at = FILE_HEADER;
-    let ends = model.iter().map(|record| {
-        at += 56 + record.value.len();
-        at
-    });
-    std::iter::once(FILE_HEADER).chain(ends).collect()
-}
-
-/// The log takes records and keeps them over one more opening.
-fn goes_on(disk: &MemEnv, options: LogOptions, mut model: Vec<Rec>) {
-    let mut log = open(disk.clone(), options);
-    let more = recs(900..903, 20);
-    append(&mut log, &more).unwrap();
-    model.extend(more);
-    check(&log, 1, &model);
-    drop(log);
-    let log = open(disk.clone(), options);
-    assert_eq!(log.recovery().bytes_cut, 0);
-    check(&log, 1, &model);
-}
 
 #[test]
 fn an_end_torn_at_any_byte_is_cut_and_reported() {
@@ -137,85 +88,6 @@ fn a_closed_log_that_lost_bytes_is_an_error_that_says_where() {
 }
 
 #[test]
-fn an_index_that_is_lost_or_cut_or_not_its_own_is_rebuilt() {
-    let options = small(700);
-    let model = recs(0..25, 40);
-    let disk = stored(&model, options, true);
-    let all = bases(&disk);
-    assert!(all.len() > 3);
-    let verify = |disk: &MemEnv| {
-        let log = try_open(disk, options).unwrap();
-        assert_eq!(
-            (log.recovery().indexes_rebuilt, log.recovery().bytes_cut),
-            (1, 0)
-        );
-        check(&log, 1, &model);
-        check_searches(&log, 1, &model);
-        poll_ready(log.close()).unwrap();
-        let log = try_open(disk, options).unwrap();
-        assert!(log.recovery().is_clean());
-        check(&log, 1, &model);
-    };
-    for base in &all {
-        let lost = disk.copy();
-        lost.set_file(*base, Part::Index, None);
-        verify(&lost);
-        let length = disk.file(*base, Part::Index).unwrap().len();
-        for cut in 0..length {
-            verify(&changed(&disk, *base, Part::Index, |bytes| {
-                bytes.truncate(cut);
-            }));
-        }
-        let other = all.iter().find(|other| *other != base).unwrap();
-        let foreign = disk.file(*other, Part::Index).unwrap();
-        verify(&changed(&disk, *base, Part::Index, |bytes| {
-            *bytes = foreign;
-        }));
-        // The same segment of another log.
-        let other = MemEnv::new();
-        other.set_now_ms(5);
-        let mut log = open(other.clone(), options);
-        append(&mut log, &recs(100..125, 40)).unwrap();
-        poll_ready(log.close()).unwrap();
-        let foreign = other.file(*base, Part::Index).unwrap();
-        verify(&changed(&disk, *base, Part::Index, |bytes| {
-            *bytes = foreign;
-        }));
-    }
-}
-
-#[test]
-fn an_index_from_before_a_truncation_is_not_believed() {
-    let options = small(1 << 20);
-    // The replacement has the same lengths, so that every position fits.
-    let old: Vec<Rec> = recs(0..12, 20);
-    let new: Vec<Rec> = old
-        .iter()
-        .map(|record| Rec {
-            term: 99,
-            ..record.clone()
-        })
-        .collect();
-    for (kept, added) in [(5, 7), (5, 3), (5, 6), (0, 12), (11, 1)] {
-        let disk = stored(&old, options, true);
-        let stale = disk.file(1, Part::Index).unwrap();
-        let mut log = open(disk.clone(), options);
-        poll_ready(log.truncate_suffix(1 + kept as u64)).unwrap();
-        append(&mut log, &new[kept..kept + added]).unwrap();
-        poll_ready(log.close()).unwrap();
-        disk.set_file(1, Part::Index, Some(stale));
-        let mut want = old[..kept].to_vec();
-        want.extend_from_slice(&new[kept..kept + added]);
-        let log = try_open(&disk, options).unwrap();
-        assert_eq!(
-            (log.recovery().indexes_rebuilt, log.recovery().bytes_cut),
-            (1, 0)
-        );
-        check(&log, 1, &want);
-    }
-}
-
-#[test]
 fn old_bytes_behind_new_ones_are_not_records() {
     let options = small(1 << 20);
     // Same lengths and indices: only the links tell the old records from the new.
@@ -250,49 +122,73 @@ fn old_bytes_behind_new_ones_are_not_records() {
     }
 }
 
-#[test]
-fn an_index_that_points_to_another_record_yields_an_error() {
-    let options = small(500);
-    let model = recs(0..25, 40);
-    let disk = stored(&model, options, true);
-    let forged = changed(&disk, 1, Part::Index, |bytes| {
-        let (second, third) = (64 + 48, 64 + 2 * 48);
-        bytes.copy_within(third..third + 46, second);
-        let crc = crc32c::crc32c_append(
-            crc32c::crc32c(&2u64.to_le_bytes()),
-            &bytes[second..second + 46],
-        );
-        bytes[second + 46..third].copy_from_slice(&crc.to_le_bytes()[..2]);
-    });
-    let log = try_open(&forged, options).unwrap();
-    assert!(matches!(
-        poll_ready(log.read(2)),
-        Err(ReadError::Damaged(Damage {
+/// Three records in a first segment, with no index left, the second one damaged.
+fn damaged_without_index(disk: &MemEnv) {
+    disk.set_file(1, Part::Index, None);
+    let mut store = disk.file(1, Part::Store).unwrap();
+    let second = FILE_HEADER + 56 + recs(0..1, 20)[0].value.len();
+    store[second + 60] ^= 1;
+    disk.set_file(1, Part::Store, Some(store));
+}
+
+fn is_damage_at_2(opened: &Result<Log<MemEnv>, OpenError>) -> bool {
+    matches!(
+        opened,
+        Err(OpenError::Damaged(Damage {
             segment: 1,
             index: 2,
             ..
         }))
-    ));
-    assert!(poll_ready(log.plan(2..3, 1)).unwrap().read().is_err());
-    assert_eq!(as_rec(&poll_ready(log.read(3)).unwrap()), model[2]);
+    )
 }
 
 #[test]
-fn an_index_from_an_earlier_close_is_completed() {
+fn the_header_of_a_later_segment_proves_what_was_durable() {
     let options = small(1 << 20);
-    let model = recs(0..12, 20);
-    let disk = stored(&model[..7], options, true);
-    let earlier = disk.file(1, Part::Index).unwrap();
-    let mut log = open(disk.clone(), options);
-    append(&mut log, &model[7..]).unwrap();
-    poll_ready(log.close()).unwrap();
-    disk.set_file(1, Part::Index, Some(earlier));
-    let log = try_open(&disk, options).unwrap();
-    assert_eq!(
-        (log.recovery().indexes_rebuilt, log.recovery().bytes_cut),
-        (1, 0)
-    );
-    check(&log, 1, &model);
+    for sync in [true, false] {
+        let disk = MemEnv::new();
+        let mut log = open(disk.clone(), options);
+        append(&mut log, &recs(0..3, 20)).unwrap();
+        if sync {
+            poll_ready(log.sync()).unwrap();
+        }
+        poll_ready(log.roll()).unwrap();
+        drop(log);
+        damaged_without_index(&disk);
+        let opened = try_open(&disk, options);
+        if sync {
+            assert!(is_damage_at_2(&opened));
+        } else {
+            assert_eq!(contents(&opened.unwrap()), recs(0..1, 20));
+        }
+    }
+}
+
+#[test]
+fn chunks_of_a_later_segment_prove_what_was_durable() {
+    let options = small(1 << 20);
+    for sync in [true, false] {
+        let disk = MemEnv::new();
+        let mut log = open(disk.clone(), options);
+        append(&mut log, &recs(0..3, 20)).unwrap();
+        poll_ready(log.roll()).unwrap();
+        append(&mut log, &recs(3..4, 20)).unwrap();
+        if sync {
+            let done = log.sync_ticket().unwrap().run();
+            log.complete(done).unwrap();
+        }
+        append(&mut log, &recs(4..5, 20)).unwrap();
+        drop(log);
+        damaged_without_index(&disk);
+        let opened = try_open(&disk, options);
+        if sync {
+            assert!(is_damage_at_2(&opened));
+        } else {
+            let log = opened.unwrap();
+            assert_eq!(log.recovery().segments_dropped, 1);
+            assert_eq!(contents(&log), recs(0..1, 20));
+        }
+    }
 }
 
 /// Whatever a log answers is right, or an error.

@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "each test file uses a part of this")]
 #![allow(clippy::unwrap_used, reason = "only tests use this")]
 
-use laminarmq::{Append, Log, LogOptions, ReadError, SegmentEnv, poll_ready};
+use laminarmq::{
+    Append, Log, LogOptions, MemEnv, OpenError, Part, ReadError, SegmentEnv, poll_ready,
+};
 
 /// A record as the model keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -186,4 +188,62 @@ pub(crate) fn small(segment_bytes: u64) -> LogOptions {
 pub(crate) fn contents<E: SegmentEnv>(log: &Log<E>) -> Vec<Rec> {
     let records = poll_ready(log.read_range(log.start_index()..log.end_index(), u64::MAX)).unwrap();
     records.iter().map(as_rec).collect()
+}
+
+/// Length of a store's file header.
+pub(crate) const FILE_HEADER: usize = 64;
+
+pub(crate) fn try_open(disk: &MemEnv, options: LogOptions) -> Result<Log<MemEnv>, OpenError> {
+    poll_ready(Log::open_with(disk.clone(), options))
+}
+
+/// A log on a disk that was closed in order, or killed after the last append.
+pub(crate) fn stored(model: &[Rec], options: LogOptions, close: bool) -> MemEnv {
+    let disk = MemEnv::new();
+    let mut log = open(disk.clone(), options);
+    append(&mut log, model).unwrap();
+    if close {
+        poll_ready(log.close()).unwrap();
+    }
+    disk
+}
+
+pub(crate) fn bases(disk: &MemEnv) -> Vec<u64> {
+    poll_ready(SegmentEnv::list(&mut disk.clone())).unwrap()
+}
+
+pub(crate) fn changed(
+    disk: &MemEnv,
+    base: u64,
+    part: Part,
+    change: impl FnOnce(&mut Vec<u8>),
+) -> MemEnv {
+    let copy = disk.copy();
+    let mut bytes = copy.file(base, part).unwrap();
+    change(&mut bytes);
+    copy.set_file(base, part, Some(bytes));
+    copy
+}
+
+/// Store positions at which one record ends and the next may begin.
+pub(crate) fn borders(model: &[Rec]) -> Vec<usize> {
+    let mut at = FILE_HEADER;
+    let ends = model.iter().map(|record| {
+        at += 56 + record.value.len();
+        at
+    });
+    std::iter::once(FILE_HEADER).chain(ends).collect()
+}
+
+/// The log takes records and keeps them over one more opening.
+pub(crate) fn goes_on(disk: &MemEnv, options: LogOptions, mut model: Vec<Rec>) {
+    let mut log = open(disk.clone(), options);
+    let more = recs(900..903, 20);
+    append(&mut log, &more).unwrap();
+    model.extend(more);
+    check(&log, 1, &model);
+    drop(log);
+    let log = open(disk.clone(), options);
+    assert_eq!(log.recovery().bytes_cut, 0);
+    check(&log, 1, &model);
 }

@@ -1,0 +1,145 @@
+//! Index files that were cut, lost, exchanged or forged behind the log's back.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod common;
+
+use common::{
+    Rec, append, as_rec, bases, changed, check, check_searches, open, recs, small, stored, try_open,
+};
+use laminarmq::{Damage, MemEnv, Part, ReadError, poll_ready};
+
+#[test]
+fn an_index_that_is_lost_or_cut_or_not_its_own_is_rebuilt() {
+    let options = small(700);
+    let model = recs(0..25, 40);
+    let disk = stored(&model, options, true);
+    let all = bases(&disk);
+    assert!(all.len() > 3);
+    let verify = |disk: &MemEnv| {
+        let log = try_open(disk, options).unwrap();
+        assert_eq!(
+            (log.recovery().indexes_rebuilt, log.recovery().bytes_cut),
+            (1, 0)
+        );
+        check(&log, 1, &model);
+        check_searches(&log, 1, &model);
+        poll_ready(log.close()).unwrap();
+        let log = try_open(disk, options).unwrap();
+        assert!(log.recovery().is_clean());
+        check(&log, 1, &model);
+    };
+    for base in &all {
+        let lost = disk.copy();
+        lost.set_file(*base, Part::Index, None);
+        verify(&lost);
+        let length = disk.file(*base, Part::Index).unwrap().len();
+        for cut in 0..length {
+            verify(&changed(&disk, *base, Part::Index, |bytes| {
+                bytes.truncate(cut);
+            }));
+        }
+        let other = all.iter().find(|other| *other != base).unwrap();
+        let foreign = disk.file(*other, Part::Index).unwrap();
+        verify(&changed(&disk, *base, Part::Index, |bytes| {
+            *bytes = foreign;
+        }));
+        // The same segment of another log.
+        let other = MemEnv::new();
+        other.set_now_ms(5);
+        let mut log = open(other.clone(), options);
+        append(&mut log, &recs(100..125, 40)).unwrap();
+        poll_ready(log.close()).unwrap();
+        let foreign = other.file(*base, Part::Index).unwrap();
+        verify(&changed(&disk, *base, Part::Index, |bytes| {
+            *bytes = foreign;
+        }));
+    }
+}
+
+#[test]
+fn an_index_from_before_a_truncation_is_not_believed() {
+    let options = small(1 << 20);
+    // The replacement has the same lengths, so that every position fits.
+    let old: Vec<Rec> = recs(0..12, 20);
+    let new: Vec<Rec> = old
+        .iter()
+        .map(|record| Rec {
+            term: 99,
+            ..record.clone()
+        })
+        .collect();
+    for (kept, added) in [(5, 7), (5, 3), (5, 6), (0, 12), (11, 1)] {
+        let disk = stored(&old, options, true);
+        let stale = disk.file(1, Part::Index).unwrap();
+        let mut log = open(disk.clone(), options);
+        poll_ready(log.truncate_suffix(1 + kept as u64)).unwrap();
+        append(&mut log, &new[kept..kept + added]).unwrap();
+        poll_ready(log.close()).unwrap();
+        disk.set_file(1, Part::Index, Some(stale));
+        let mut want = old[..kept].to_vec();
+        want.extend_from_slice(&new[kept..kept + added]);
+        let log = try_open(&disk, options).unwrap();
+        assert_eq!(
+            (log.recovery().indexes_rebuilt, log.recovery().bytes_cut),
+            (1, 0)
+        );
+        check(&log, 1, &want);
+    }
+}
+
+/// An index in which the second entry says of itself, with a right check, what the third one says.
+fn forged(disk: &MemEnv, base: u64) -> MemEnv {
+    changed(disk, base, Part::Index, |bytes| {
+        let (second, third) = (64 + 48, 64 + 2 * 48);
+        bytes.copy_within(third..third + 46, second);
+        let index = (base + 1).to_le_bytes();
+        let crc = crc32c::crc32c_append(crc32c::crc32c(&index), &bytes[second..second + 46]);
+        bytes[second + 46..third].copy_from_slice(&crc.to_le_bytes()[..2]);
+    })
+}
+
+#[test]
+fn an_index_that_points_to_another_record_yields_an_error() {
+    let options = small(500);
+    let model = recs(0..25, 40);
+    let disk = forged(&stored(&model, options, true), 1);
+    let log = try_open(&disk, options).unwrap();
+    assert!(matches!(
+        poll_ready(log.read(2)),
+        Err(ReadError::Damaged(Damage {
+            segment: 1,
+            index: 2,
+            ..
+        }))
+    ));
+    assert!(poll_ready(log.plan(2..3, 1)).unwrap().read().is_err());
+    assert_eq!(as_rec(&poll_ready(log.read(3)).unwrap()), model[2]);
+}
+
+#[test]
+fn the_index_of_the_write_segment_is_checked_as_a_whole() {
+    let options = small(1 << 20);
+    let model = recs(0..25, 40);
+    let log = try_open(&forged(&stored(&model, options, true), 1), options).unwrap();
+    assert_eq!(log.recovery().indexes_rebuilt, 1);
+    check(&log, 1, &model);
+}
+
+#[test]
+fn an_index_from_an_earlier_close_is_completed() {
+    let options = small(1 << 20);
+    let model = recs(0..12, 20);
+    let disk = stored(&model[..7], options, true);
+    let earlier = disk.file(1, Part::Index).unwrap();
+    let mut log = open(disk.clone(), options);
+    append(&mut log, &model[7..]).unwrap();
+    poll_ready(log.close()).unwrap();
+    disk.set_file(1, Part::Index, Some(earlier));
+    let log = try_open(&disk, options).unwrap();
+    assert_eq!(
+        (log.recovery().indexes_rebuilt, log.recovery().bytes_cut),
+        (1, 0)
+    );
+    check(&log, 1, &model);
+}
