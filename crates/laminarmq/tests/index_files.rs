@@ -88,11 +88,11 @@ fn an_index_from_before_a_truncation_is_not_believed() {
     }
 }
 
-/// An index in which the second entry says of itself, with a right check, what the third one says.
+/// An index in which the second entry says of itself, with a right check, what the first one says.
 fn forged(disk: &MemEnv, base: u64) -> MemEnv {
     changed(disk, base, Part::Index, |bytes| {
-        let (second, third) = (64 + 48, 64 + 2 * 48);
-        bytes.copy_within(third..third + 46, second);
+        let (first, second, third) = (64, 64 + 48, 64 + 2 * 48);
+        bytes.copy_within(first..first + 46, second);
         let index = (base + 1).to_le_bytes();
         let crc = crc32c::crc32c_append(crc32c::crc32c(&index), &bytes[second..second + 46]);
         bytes[second + 46..third].copy_from_slice(&crc.to_le_bytes()[..2]);
