@@ -1,0 +1,330 @@
+//! A broker in memory, for tests of the client: it speaks the protocol, keeps batches, and misbehaves
+//! when told to.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use bytes::{Bytes, BytesMut};
+use laminarmq_broker::HostPort;
+use laminarmq_kafka::api::api_versions_answer;
+use laminarmq_kafka::batch::{BatchHeader, HEAD_BYTES, set_base_offset_and_epoch, verify};
+use laminarmq_kafka::frame::encode_response_as;
+use laminarmq_kafka::messages::fetch::{FetchableTopicResponse, PartitionData};
+use laminarmq_kafka::messages::list_offsets::{
+    EARLIEST_TIMESTAMP, ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use laminarmq_kafka::messages::metadata::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use laminarmq_kafka::messages::produce::{PartitionProduceResponse, TopicProduceResponse};
+use laminarmq_kafka::messages::*;
+use laminarmq_kafka::{
+    AnyRequest, ApiKey, ErrorCode, Reader, Records, RequestHeader, encode_response,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the broker does in place of answering as it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Refuses with this code, and does nothing.
+    Refuse(ErrorCode),
+    /// Does its work and closes the connection before the answer.
+    DropAnswer,
+    /// Answers with these bytes.
+    Answer(Vec<u8>),
+}
+
+#[derive(Debug, Default)]
+struct State {
+    port: u16,
+    /// Stored batches by topic and partition.
+    topics: BTreeMap<String, Vec<Vec<Bytes>>>,
+    /// Next faults by API.
+    faults: BTreeMap<ApiKey, VecDeque<Fault>>,
+    /// Requests that came, by API.
+    requests: Vec<(ApiKey, i16)>,
+}
+
+/// A running one; its state is shared with the test.
+#[derive(Debug, Clone)]
+pub(crate) struct FakeBroker {
+    state: Arc<Mutex<State>>,
+}
+
+impl FakeBroker {
+    /// Starts one on a free port, with these topics and numbers of partitions.
+    pub(crate) async fn start(topics: &[(&str, usize)]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let topics = topics
+            .iter()
+            .map(|(name, partitions)| ((*name).to_owned(), vec![Vec::new(); *partitions]));
+        let state = State {
+            port: listener.local_addr().expect("bound").port(),
+            topics: topics.collect(),
+            ..State::default()
+        };
+        let broker = Self {
+            state: Arc::new(Mutex::new(state)),
+        };
+        let serving = broker.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serving.clone().serve(stream));
+            }
+        });
+        broker
+    }
+
+    pub(crate) fn address(&self) -> HostPort {
+        HostPort {
+            host: String::from("127.0.0.1"),
+            port: self.with(|state| state.port),
+        }
+    }
+
+    /// Queues a fault for the next request of `api`.
+    pub(crate) fn fault(&self, api: ApiKey, fault: Fault) {
+        self.with(|state| state.faults.entry(api).or_default().push_back(fault));
+    }
+
+    /// How many requests of `api` came.
+    pub(crate) fn count(&self, api: ApiKey) -> usize {
+        self.with(|state| state.requests.iter().filter(|(of, _)| *of == api).count())
+    }
+
+    /// The stored batches of a partition.
+    pub(crate) fn batches(&self, topic: &str, partition: usize) -> Vec<Bytes> {
+        self.with(|state| state.topics[topic][partition].clone())
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.state.lock().expect("no test panics in here"))
+    }
+
+    async fn serve(self, mut stream: TcpStream) {
+        loop {
+            let Ok(length) = stream.read_u32().await else {
+                return;
+            };
+            let mut frame = vec![0; usize::try_from(length).expect("32 bits fit")];
+            if stream.read_exact(&mut frame).await.is_err() {
+                return;
+            }
+            let mut reader = Reader::new(Bytes::from(frame));
+            let header = RequestHeader::decode(&mut reader).expect("our client's header");
+            let request = AnyRequest::decode(&header, &mut reader).expect("our client's request");
+            let fault = self.with(|state| {
+                state.requests.push((header.api_key, header.api_version));
+                let faults = state.faults.get_mut(&header.api_key);
+                faults.and_then(VecDeque::pop_front)
+            });
+            let answer = match fault {
+                Some(Fault::Answer(bytes)) => vec![Bytes::from(bytes)],
+                Some(Fault::DropAnswer) => {
+                    self.answer(&header, request, ErrorCode::NONE);
+                    return;
+                }
+                Some(Fault::Refuse(code)) => self.answer(&header, request, code),
+                None => self.answer(&header, request, ErrorCode::NONE),
+            };
+            for piece in answer {
+                if stream.write_all(&piece).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Does the work and encodes the answer; none for `acks=0`.
+    fn answer(&self, header: &RequestHeader, request: AnyRequest, code: ErrorCode) -> Vec<Bytes> {
+        let encoded = match request {
+            AnyRequest::ApiVersions(_) => {
+                let (mut response, version) = api_versions_answer(header.api_version);
+                response.error_code = code;
+                encode_response_as(header.correlation_id, version, &response)
+            }
+            AnyRequest::Metadata(request) => {
+                encode_response(header, &self.metadata(&request, code))
+            }
+            AnyRequest::InitProducerId(_) => encode_response(
+                header,
+                &InitProducerIdResponse {
+                    error_code: code,
+                    producer_id: 7,
+                    ..InitProducerIdResponse::default()
+                },
+            ),
+            AnyRequest::Produce(request) => {
+                let acks = request.acks;
+                let response = self.produce(request, code);
+                if acks == 0 {
+                    return Vec::new();
+                }
+                encode_response(header, &response)
+            }
+            AnyRequest::Fetch(request) => encode_response(header, &self.fetch(&request, code)),
+            AnyRequest::ListOffsets(request) => {
+                encode_response(header, &self.list_offsets(&request, code))
+            }
+            other => panic!("no test asks for {:?}", other.api_key()),
+        };
+        encoded.expect("a version of ours")
+    }
+
+    fn metadata(&self, request: &MetadataRequest, code: ErrorCode) -> MetadataResponse {
+        self.with(|state| {
+            let wanted = request.topics.as_ref().map(|topics| {
+                let names = topics.iter().filter_map(|topic| topic.name.clone());
+                names.collect::<Vec<_>>()
+            });
+            let names = wanted.unwrap_or_else(|| state.topics.keys().cloned().collect());
+            let topics = names.into_iter().map(|name| {
+                let partitions = state.topics.get(&name).map(Vec::len);
+                let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+                MetadataResponseTopic {
+                    error_code: partitions.map_or(unknown, |_| code),
+                    name: Some(name),
+                    partitions: (0..partitions.unwrap_or(0))
+                        .map(|index| MetadataResponsePartition {
+                            partition_index: i32::try_from(index).expect("few"),
+                            leader_id: 1,
+                            ..MetadataResponsePartition::default()
+                        })
+                        .collect(),
+                    ..MetadataResponseTopic::default()
+                }
+            });
+            MetadataResponse {
+                topics: topics.collect(),
+                brokers: vec![MetadataResponseBroker {
+                    node_id: 1,
+                    host: String::from("127.0.0.1"),
+                    port: i32::from(state.port),
+                    ..MetadataResponseBroker::default()
+                }],
+                ..MetadataResponse::default()
+            }
+        })
+    }
+
+    fn produce(&self, request: ProduceRequest, code: ErrorCode) -> ProduceResponse {
+        self.with(|state| {
+            let topics = request.topic_data.into_iter().map(|topic| {
+                let stored = state.topics.get_mut(&topic.name).expect("a known topic");
+                let answers = topic.partition_data.into_iter().map(|partition| {
+                    let at = usize::try_from(partition.index).expect("a known partition");
+                    let batch = partition.records.expect("a batch");
+                    let base_offset = if code.is_none() {
+                        append(&mut stored[at], &batch)
+                    } else {
+                        -1
+                    };
+                    PartitionProduceResponse {
+                        index: partition.index,
+                        error_code: code,
+                        base_offset,
+                        ..PartitionProduceResponse::default()
+                    }
+                });
+                TopicProduceResponse {
+                    partition_responses: answers.collect(),
+                    name: topic.name,
+                }
+            });
+            ProduceResponse {
+                responses: topics.collect(),
+                ..ProduceResponse::default()
+            }
+        })
+    }
+
+    /// One batch per partition and answer, from the one that holds the offset.
+    fn fetch(&self, request: &FetchRequest, code: ErrorCode) -> FetchResponse {
+        self.with(|state| {
+            let topics = request.topics.iter().map(|topic| FetchableTopicResponse {
+                topic: topic.topic.clone(),
+                partitions: topic
+                    .partitions
+                    .iter()
+                    .map(|wanted| {
+                        let at = usize::try_from(wanted.partition).expect("a known partition");
+                        let stored = &state.topics[&topic.topic][at];
+                        let batch = stored
+                            .iter()
+                            .find(|batch| head(batch).next_offset() > wanted.fetch_offset);
+                        let data = batch.filter(|_| code.is_none()).cloned();
+                        PartitionData {
+                            partition_index: wanted.partition,
+                            error_code: code,
+                            high_watermark: end(stored),
+                            records: data.map_or_else(Records::empty, Records::from),
+                            ..PartitionData::default()
+                        }
+                    })
+                    .collect(),
+            });
+            FetchResponse {
+                responses: topics.collect(),
+                ..FetchResponse::default()
+            }
+        })
+    }
+
+    fn list_offsets(&self, request: &ListOffsetsRequest, code: ErrorCode) -> ListOffsetsResponse {
+        self.with(|state| {
+            let topics = request.topics.iter().map(|topic| ListOffsetsTopicResponse {
+                name: topic.name.clone(),
+                partitions: topic
+                    .partitions
+                    .iter()
+                    .map(|wanted| {
+                        let at = usize::try_from(wanted.partition_index).expect("known");
+                        let start = wanted.timestamp == EARLIEST_TIMESTAMP;
+                        let end = end(&state.topics[&topic.name][at]);
+                        ListOffsetsPartitionResponse {
+                            partition_index: wanted.partition_index,
+                            error_code: code,
+                            offset: if start { 0 } else { end },
+                            ..ListOffsetsPartitionResponse::default()
+                        }
+                    })
+                    .collect(),
+            });
+            ListOffsetsResponse {
+                topics: topics.collect(),
+                ..ListOffsetsResponse::default()
+            }
+        })
+    }
+}
+
+fn head(batch: &Bytes) -> BatchHeader {
+    BatchHeader::parse(batch).expect("a stored batch")
+}
+
+fn end(stored: &[Bytes]) -> i64 {
+    stored.last().map_or(0, |batch| head(batch).next_offset())
+}
+
+/// Stores a batch at the end; its base offset. One whose sequence came before is not stored again.
+fn append(stored: &mut Vec<Bytes>, batch: &Bytes) -> i64 {
+    let sent = verify(batch).expect("our client's batch");
+    let same = |known: &&Bytes| {
+        let known = head(known);
+        sent.producer_id >= 0
+            && known.producer_id == sent.producer_id
+            && known.base_sequence == sent.base_sequence
+    };
+    if let Some(known) = stored.iter().find(same) {
+        return head(known).base_offset;
+    }
+    let base_offset = end(stored);
+    let mut bytes = BytesMut::from(&batch[..]);
+    let head = bytes
+        .first_chunk_mut::<HEAD_BYTES>()
+        .expect("a whole batch");
+    set_base_offset_and_epoch(head, base_offset, 0);
+    stored.push(bytes.freeze());
+    base_offset
+}

@@ -1,0 +1,69 @@
+//! When to try again: pauses that double, up to a deadline.
+
+use std::time::{Duration, Instant};
+
+use super::ClientError;
+use crate::clock;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// The attempts of one piece of work.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    deadline: Instant,
+    pause: Duration,
+}
+
+impl Attempts {
+    /// Attempts that may go on for `budget`.
+    pub(super) fn within(budget: Duration) -> Self {
+        Self {
+            deadline: clock::now() + budget,
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    /// Pauses before the next attempt, or gives `error` back: it would not help, or time is up.
+    pub(super) async fn after(&mut self, error: ClientError) -> Result<(), ClientError> {
+        let pause = self.pause_after(&error, clock::now()).ok_or(error)?;
+        clock::pause(pause).await;
+        Ok(())
+    }
+
+    fn pause_after(&mut self, error: &ClientError, now: Instant) -> Option<Duration> {
+        if !error.retriable() || now + self.pause > self.deadline {
+            return None;
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).min(PAUSE_MAX);
+        Some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use laminarmq_kafka::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn pauses_double_until_the_deadline() {
+        let mut attempts = Attempts::within(Duration::from_secs(10));
+        let start = attempts.deadline - Duration::from_secs(10);
+        let error = ClientError::refused("x", ErrorCode::NOT_LEADER_OR_FOLLOWER, None);
+        let pauses: Vec<_> = (0..8)
+            .map_while(|_| attempts.pause_after(&error, start))
+            .map(|pause| pause.as_millis())
+            .collect();
+        assert_eq!(pauses, [20, 40, 80, 160, 320, 640, 1000, 1000]);
+        assert_eq!(attempts.pause_after(&error, attempts.deadline), None);
+    }
+
+    #[test]
+    fn an_error_for_good_is_given_back_at_once() {
+        let mut attempts = Attempts::within(Duration::from_secs(10));
+        let error = ClientError::refused("x", ErrorCode::MESSAGE_TOO_LARGE, None);
+        assert_eq!(attempts.pause_after(&error, clock::now()), None);
+    }
+}

@@ -1,0 +1,127 @@
+//! Why a broker did not start, as one line with what to do.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
+use laminarmq_broker::{BrokerConfig, StartError};
+
+use crate::failure::Failure;
+
+/// Says what stood in the way and what helps.
+pub(super) fn explain(error: &StartError, config: &BrokerConfig) -> Failure {
+    let failure = Failure::failed(error);
+    let hint = match error {
+        StartError::Listen { address, source } => return explain_listen(address, source, config),
+        StartError::Config(_) => Some(String::from("`laminarmq config show` lists every setting")),
+        StartError::Thread(_) => Some(String::from(
+            "the system allows no more threads: raise `ulimit -u`, or give fewer --shards",
+        )),
+        // A directory that is in use, too new or damaged says by itself what to do.
+        _ => io_kind(error).map(|kind| disk_hint(kind).to_owned()),
+    };
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The kind of the first I/O error in the chain of causes.
+fn io_kind(error: &(dyn Error + 'static)) -> Option<ErrorKind> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error.kind());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn disk_hint(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::PermissionDenied => {
+            "give this user the right to write there, or choose another directory with --data-dir"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "the disk is full: free some space, or choose another directory with --data-dir"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            "choose a directory on a writable file system with --data-dir"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "something else has that name; choose another directory with --data-dir"
+        }
+        _ => "check --data-dir and the disk under it",
+    }
+}
+
+fn explain_listen(address: &str, error: &io::Error, config: &BrokerConfig) -> Failure {
+    let port = config.listen.port;
+    let cannot =
+        |reason: &str| Failure::failed(format_args!("cannot listen on {address}: {reason}"));
+    match error.kind() {
+        ErrorKind::AddrInUse => cannot("another program has this port").hint(format_args!(
+            "stop it (`ss -ltnp 'sport = :{port}'` shows which), or choose another port with \
+             --listen HOST:PORT"
+        )),
+        ErrorKind::PermissionDenied => cannot("no permission")
+            .hint("ports below 1024 are for root; choose a higher one with --listen HOST:PORT"),
+        ErrorKind::AddrNotAvailable => cannot("this machine does not have that address")
+            .hint("--listen 0.0.0.0:PORT takes all that it has"),
+        _ => cannot(&error.to_string()).hint("check --listen HOST:PORT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use laminarmq_broker::DataDirError;
+
+    use super::*;
+
+    fn text(error: &StartError) -> String {
+        let failure = explain(error, &BrokerConfig::default());
+        failure.render(false).expect("a failure has a text")
+    }
+
+    #[test]
+    fn a_taken_port_and_a_port_for_root() {
+        let listen = |kind: ErrorKind| {
+            text(&StartError::Listen {
+                address: String::from("127.0.0.1:9092"),
+                source: kind.into(),
+            })
+        };
+        let taken = listen(ErrorKind::AddrInUse);
+        assert!(
+            taken.starts_with("error: cannot listen on 127.0.0.1:9092: "),
+            "{taken}"
+        );
+        assert!(
+            taken.contains("choose another port with --listen"),
+            "{taken}"
+        );
+        assert!(listen(ErrorKind::PermissionDenied).contains("below 1024"));
+    }
+
+    #[test]
+    fn the_disk_speaks_through_whatever_holds_its_error() {
+        let data_dir = |kind: ErrorKind| {
+            text(&StartError::DataDir(DataDirError::Io {
+                what: "create",
+                path: "/data".into(),
+                source: kind.into(),
+            }))
+        };
+        assert!(data_dir(ErrorKind::PermissionDenied).contains("the right to write there"));
+        assert!(data_dir(ErrorKind::StorageFull).contains("the disk is full"));
+        let in_use = text(&StartError::DataDir(DataDirError::InUse {
+            path: "/data".into(),
+            pid: Some(1),
+        }));
+        assert!(
+            in_use.contains("in use by another process (pid 1)"),
+            "{in_use}"
+        );
+        assert!(!in_use.contains("check --data-dir"), "{in_use}");
+    }
+}
