@@ -5,6 +5,7 @@ use laminarmq_kafka::batch::{BatchBuilder, Compression, NewRecord, ProducerStamp
 use laminarmq_kafka::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use laminarmq_kafka::messages::delete_topics::DeleteTopicState;
 use laminarmq_kafka::messages::fetch::{FetchPartition, FetchTopic, ForgottenTopic};
+use laminarmq_kafka::messages::find_coordinator::{KEY_TYPE_GROUP, KEY_TYPE_TRANSACTION};
 use laminarmq_kafka::messages::list_offsets::{
     EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, ListOffsetsPartition, ListOffsetsTopic, MAX_TIMESTAMP,
 };
@@ -12,7 +13,8 @@ use laminarmq_kafka::messages::metadata::MetadataRequestTopic;
 use laminarmq_kafka::messages::produce::{PartitionProduceData, TopicProduceData};
 use laminarmq_kafka::messages::{
     ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, FetchRequest,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
+    ProduceRequest,
 };
 use laminarmq_kafka::{AnyRequest, ApiKey, RequestHeader, Writer};
 
@@ -38,6 +40,7 @@ pub fn valid_requests(api: ApiKey, version: i16, topic: &str) -> Vec<Bytes> {
         ApiKey::CreateTopics => create_topics(),
         ApiKey::DeleteTopics => delete_topics(version),
         ApiKey::InitProducerId => init_producer_id(version),
+        ApiKey::FindCoordinator => find_coordinator(version),
         other => panic!("no valid requests are written down for {}", other.name()),
     };
     requests
@@ -313,6 +316,30 @@ fn init_producer_id(version: i16) -> Vec<AnyRequest> {
             producer_epoch: 0,
             ..plain
         });
+    }
+    requests.into_iter().map(Into::into).collect()
+}
+
+fn find_coordinator(version: i16) -> Vec<AnyRequest> {
+    let request = |key: &str, key_type| {
+        if version >= 4 {
+            let coordinator_keys = vec![key.to_owned(), String::new()];
+            FindCoordinatorRequest {
+                key_type,
+                coordinator_keys,
+                ..FindCoordinatorRequest::default()
+            }
+        } else {
+            FindCoordinatorRequest {
+                key: key.to_owned(),
+                key_type,
+                ..FindCoordinatorRequest::default()
+            }
+        }
+    };
+    let mut requests = vec![request("group", KEY_TYPE_GROUP)];
+    if version >= 1 {
+        requests.push(request("transaction", KEY_TYPE_TRANSACTION));
     }
     requests.into_iter().map(Into::into).collect()
 }

@@ -1,0 +1,237 @@
+//! Runs the broker and the machine's limit by turns, and prints a table.
+
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::{fs, io};
+
+use clap::Parser;
+use laminarmq_bench::exit;
+use laminarmq_bench::generator::{Load, Run, source};
+use laminarmq_bench::program::Program;
+use laminarmq_bench::report::{Comparison, Pair, markdown};
+use laminarmq_testkit::{BrokerProcess, laminarmq};
+
+/// Compares the broker with what the machine can do: one producer or consumer, one partition.
+///
+/// Needs the release build of `laminarmq` (or LAMINARMQ_BIN), and should itself be built with --release.
+/// Each pair is a run of the broker and one of the limit program, in alternating order, on fresh files.
+#[derive(Parser)]
+struct Options {
+    /// A directory on the file system under test; it is made, and must not be there yet.
+    #[arg(long, default_value = "laminarmq-compare")]
+    dir: PathBuf,
+    /// How many pairs of runs for each comparison.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    rounds: u64,
+    /// Records of each run.
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u64,
+    /// Records of each run with flush=sync.
+    #[arg(long, default_value_t = 300_000)]
+    records_sync: u64,
+    /// Bytes of each value.
+    #[arg(long, default_value_t = 1024)]
+    record_bytes: u64,
+    /// Records in each batch.
+    #[arg(long, default_value_t = 1000)]
+    batch_records: u64,
+    /// Batches under way at once.
+    #[arg(long, default_value_t = 5)]
+    in_flight: u64,
+}
+
+fn main() -> ExitCode {
+    exit("compare", compare(&Options::parse()))
+}
+
+fn compare(options: &Options) -> Result<(), String> {
+    fs::create_dir(&options.dir).map_err(|error| format!("{}: {error}", options.dir.display()))?;
+    let result = compare_in(options);
+    fs::remove_dir_all(&options.dir)
+        .map_err(|error| format!("{}: {error}", options.dir.display()))?;
+    print!("{}\n{}", header(options), markdown(&result?));
+    Ok(())
+}
+
+fn compare_in(options: &Options) -> Result<Vec<Comparison>, String> {
+    let load = |records| Load {
+        records,
+        record_bytes: options.record_bytes,
+        batch_records: options.batch_records,
+        in_flight: options.in_flight,
+    };
+    let Options { dir, rounds, .. } = options;
+    let (all, synced) = (load(options.records), load(options.records_sync));
+    // The limit's file is as long as what the consumer of the first run reads: values and all around them.
+    let consumed = Cell::new(0);
+    let consume = |broker: &BrokerProcess| {
+        all.consume(broker.addr())
+            .inspect(|run| consumed.set(run.bytes))
+    };
+    Ok(vec![
+        pairs(
+            *rounds,
+            "produce, flush=os",
+            "each frame is written to a file, nothing is synced",
+            || with_broker(dir, |broker| all.produce(broker.addr(), "os")),
+            || with_sink(dir, &[], |limit| all.sink(limit.addr())),
+        )?,
+        pairs(
+            *rounds,
+            "produce, flush=sync",
+            "each frame is written to a file, then fdatasync is called",
+            || with_broker(dir, |broker| synced.produce(broker.addr(), "sync")),
+            || with_sink(dir, &["--sync"], |limit| synced.sink(limit.addr())),
+        )?,
+        pairs(
+            *rounds,
+            "consume",
+            "a cached file is read 1 MiB at a time and sent",
+            || with_broker(dir, consume),
+            || {
+                with_source(dir, consumed.get(), |limit| {
+                    source(limit.addr(), consumed.get())
+                })
+            },
+        )?,
+    ])
+}
+
+/// Takes the pairs, the broker first in every other one.
+fn pairs(
+    rounds: u64,
+    name: &'static str,
+    limit_meaning: &'static str,
+    broker: impl Fn() -> Result<Run, String>,
+    limit: impl Fn() -> Result<Run, String>,
+) -> Result<Comparison, String> {
+    let mut comparison = Comparison {
+        name,
+        broker_meaning: String::new(),
+        limit_meaning,
+        pairs: Vec::new(),
+    };
+    for round in 0..rounds {
+        let (broker, limit) = if round % 2 == 0 {
+            let broker = broker()?;
+            (broker, limit()?)
+        } else {
+            let limit = limit()?;
+            (broker()?, limit)
+        };
+        eprintln!(
+            "{name}, {} of {rounds}: broker {:.0} MB/s, limit {:.0} MB/s",
+            round + 1,
+            broker.measure.rate / 1e6,
+            limit.measure.rate / 1e6,
+        );
+        comparison.broker_meaning = broker.meaning;
+        comparison.pairs.push(Pair {
+            broker: broker.measure,
+            limit: limit.measure,
+        });
+    }
+    Ok(comparison)
+}
+
+fn with_broker(
+    dir: &Path,
+    run: impl Fn(&BrokerProcess) -> Result<Run, String>,
+) -> Result<Run, String> {
+    fresh(&dir.join("broker"), |data| {
+        let mut broker = BrokerProcess::start(data);
+        let result = run(&broker);
+        broker.kill9();
+        result
+    })
+}
+
+fn with_sink(
+    dir: &Path,
+    flags: &[&str],
+    run: impl Fn(&Program) -> Result<Run, String>,
+) -> Result<Run, String> {
+    fresh(&dir.join("sink"), |files| {
+        let mut arguments = vec!["--dir".into(), files.as_os_str().to_owned()];
+        arguments.extend(flags.iter().map(Into::into));
+        run(&Program::start("limit-sink", arguments).map_err(|error| error.to_string())?)
+    })
+}
+
+fn with_source(
+    dir: &Path,
+    bytes: u64,
+    run: impl Fn(&Program) -> Result<Run, String>,
+) -> Result<Run, String> {
+    fresh(&dir.join("source"), |files| {
+        fs::create_dir(files).map_err(|error| error.to_string())?;
+        let arguments = [
+            "--file".into(),
+            files.join("file").into_os_string(),
+            "--bytes".into(),
+            bytes.to_string().into(),
+        ];
+        run(&Program::start("limit-source", arguments).map_err(|error| error.to_string())?)
+    })
+}
+
+/// Runs with a path that is not there yet; afterwards removes what is there, and waits until the disk
+/// has nothing left to do from this run.
+fn fresh(path: &Path, run: impl FnOnce(&Path) -> Result<Run, String>) -> Result<Run, String> {
+    let result = run(path);
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(format!("{}: {error}", path.display()));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    output(&mut Command::new("sync"));
+    result
+}
+
+/// What a reader must know to judge the numbers.
+fn header(options: &Options) -> String {
+    let Options {
+        rounds,
+        records,
+        records_sync,
+        record_bytes,
+        batch_records,
+        in_flight,
+        ..
+    } = options;
+    let version = output(laminarmq().arg("--version"));
+    let kernel = output(Command::new("uname").args(["-s", "-r", "-m"]));
+    let mut file_system = Command::new("df");
+    let parent = options
+        .dir
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    file_system
+        .arg("--output=fstype")
+        .arg(parent.unwrap_or(Path::new(".")));
+    let file_system = output(&mut file_system);
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpus
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .unwrap_or_default();
+    let cpu = cpu.trim_start_matches([' ', '\t', ':']);
+    format!(
+        "{version}; {kernel}; {cores} cores, {cpu}; {file_system}. One producer or consumer, one partition, \
+         {rounds} pairs; {records} records ({records_sync} with flush=sync) of {record_bytes} bytes, \
+         {batch_records} to a batch, {in_flight} batches under way, acks=all. Every record was read back \
+         and compared (consume: counted).\n"
+    )
+}
+
+/// The last line of a command's output; empty when it fails.
+fn output(command: &mut Command) -> String {
+    let done = command.output();
+    let text = done
+        .map(|done| String::from_utf8_lossy(&done.stdout).into_owned())
+        .unwrap_or_default();
+    text.lines().next_back().unwrap_or_default().to_owned()
+}
