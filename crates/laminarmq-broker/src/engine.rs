@@ -3,8 +3,8 @@
 use crate::broker::StartError;
 use crate::config::BrokerConfig;
 use crate::controller::{
-    Controller, ControllerError, ControllerHandle, ControllerWiring, CreatePolicy, Image, Opener,
-    Request,
+    Controller, ControllerError, ControllerHandle, ControllerWiring, CreatePolicy, Image,
+    LocalPartitions, Opener, Request,
 };
 use crate::data_dir::DataDir;
 use crate::env::Env;
@@ -71,10 +71,12 @@ impl Engine {
         let tail_cache_bytes = config.limits.tail_cache_bytes;
         let wiring = ControllerWiring {
             policy: policy(config, dir),
-            opener: Opener::new(Arc::clone(dir), env.clone(), saved, tail_cache_bytes),
             env: env.clone(),
-            router: Arc::clone(&router),
-            flusher,
+            local: LocalPartitions {
+                opener: Opener::new(Arc::clone(dir), env.clone(), saved, tail_cache_bytes),
+                router: Arc::clone(&router),
+                flusher,
+            },
             applied,
             failure: failure.clone(),
         };

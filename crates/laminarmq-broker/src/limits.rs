@@ -57,7 +57,7 @@ pub const IDLE_DEFAULT: Duration = Duration::from_secs(600);
 pub const FRAME_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A client that takes no byte of an answer for this long loses its connection.
-pub const WRITE_STALL_MAX: Duration = Duration::from_secs(60);
+pub const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
 
 /// How long a shutdown waits for requests that were read before it began.
 pub const DRAIN_WAIT_MAX: Duration = Duration::from_secs(10);
@@ -77,6 +77,10 @@ pub const MAILBOX_LEN: usize = 1024;
 
 /// Inputs that a shard takes from its mailbox before it lets its partitions work.
 pub const SHARD_BATCH_LEN: usize = 256;
+
+/// Reads that one fetch asks of a shard at a time, so that a fetch of very many partitions lets others in
+/// between.
+pub const READS_PER_INPUT: usize = 512;
 
 /// Requests that wait for the controller.
 pub const CONTROLLER_QUEUE_LEN: usize = 256;

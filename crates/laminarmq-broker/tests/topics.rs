@@ -234,6 +234,21 @@ async fn a_deleted_topic_is_gone_with_its_files_and_its_name_is_free() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_topic_whose_partitions_cannot_be_opened_is_taken_back() {
+    let mut fixture = fixture().await;
+    let client = &mut fixture.client;
+    let topics = fixture.dir.path().join("topics");
+    std::fs::write(topics.join("t-1"), "in the way").unwrap();
+    let response = client.ask(7, &create_request("t", 3, &[])).await;
+    assert_eq!(response.topics[0].error_code, ErrorCode::KAFKA_STORAGE_ERROR);
+    assert!(client.ask(12, &all_topics()).await.topics.is_empty());
+    assert!(!topics.join("t-0").exists() && !topics.join("t-2").exists());
+    std::fs::remove_file(topics.join("t-1")).unwrap();
+    client.create("t", 3, &[]).await;
+    assert_eq!(client.produce("t", 1, batch(&["a"])).await.error_code, ErrorCode::NONE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_is_deleted_while_it_is_written_to() {
     let mut fixture = fixture_with(|config| config.default_flush = Default::default()).await;
     let client = &mut fixture.client;

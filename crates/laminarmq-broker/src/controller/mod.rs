@@ -7,17 +7,19 @@
 mod change;
 mod command;
 mod image;
+mod local;
 mod opener;
 mod service;
 mod state;
 
 pub(crate) use change::{CreateError, CreatePolicy, DeleteError, NewTopic, TopicRef};
 pub(crate) use image::{Image, TopicImage};
+pub(crate) use local::LocalPartitions;
 pub use opener::OpenError;
 pub(crate) use opener::Opener;
 pub use service::ControllerError;
 pub(crate) use service::{Controller, ControllerWiring};
-pub(crate) use state::METADATA_GROUP;
+pub(crate) use state::{METADATA_GROUP, Topic};
 
 use crate::shard::Refusal;
 use std::ops::Range;
@@ -35,7 +37,7 @@ pub(crate) enum Request {
     },
     Delete {
         topics: Vec<TopicRef>,
-        reply: oneshot::Sender<Vec<Result<Arc<TopicImage>, DeleteError>>>,
+        reply: oneshot::Sender<Vec<Result<Arc<Topic>, DeleteError>>>,
     },
     /// End.
     Stop,
@@ -68,7 +70,7 @@ impl ControllerHandle {
     pub(crate) async fn delete_topics(
         &self,
         topics: Vec<TopicRef>,
-    ) -> Result<Vec<Result<Arc<TopicImage>, DeleteError>>, Refusal> {
+    ) -> Result<Vec<Result<Arc<Topic>, DeleteError>>, Refusal> {
         self.ask(|reply| Request::Delete { topics, reply }).await
     }
 

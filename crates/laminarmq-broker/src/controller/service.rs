@@ -3,43 +3,35 @@
 use super::change::{
     CreateError, CreatePolicy, DeleteError, NewTopic, TopicRef, plan_create, plan_delete,
 };
-use super::command::{Command, CommandError};
+use super::command::Command;
 use super::image::{Image, TopicImage};
-use super::opener::{OpenError, Opener};
+use super::local::LocalPartitions;
+use super::opener::OpenError;
 use super::state::{Applied, METADATA_GROUP, MetadataState, Topic};
 use super::{ControllerHandle, Request};
-use crate::data_dir::PartitionName;
 use crate::env::Env;
-use crate::flusher::Flusher;
 use crate::limits::{
     APPLIED_QUEUE_LEN, CONTROLLER_QUEUE_LEN, PRODUCER_ID_BLOCK, TOPICS_PER_CHANGE_MAX,
 };
-use crate::routing::Router;
 use crate::runtime::{AppliedCommand, Failure};
-use crate::shard::{Hosted, Input, Refusal};
+use crate::shard::{Input, Refusal};
 use crate::topics::TopicSettings;
 use bytes::Bytes;
 use laminarmq_kafka::Uuid;
-use laminarmq_replica::{GroupId, LogIndex};
-use std::collections::{BTreeMap, BTreeSet};
+use laminarmq_replica::LogIndex;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
 
 // While the controller proposes it does not take applied commands, so all of one request must fit.
 const _: () = assert!(TOPICS_PER_CHANGE_MAX < APPLIED_QUEUE_LEN);
 
-/// Threads that open partitions at the start.
-const OPEN_THREADS: usize = 8;
-
 /// What the controller works with.
 pub(crate) struct ControllerWiring {
     pub(crate) policy: CreatePolicy,
-    pub(crate) opener: Opener,
     pub(crate) env: Env,
-    pub(crate) router: Arc<Router>,
-    pub(crate) flusher: Flusher,
+    pub(crate) local: LocalPartitions,
     pub(crate) applied: mpsc::Receiver<AppliedCommand>,
     pub(crate) failure: Failure,
 }
@@ -72,14 +64,8 @@ pub enum ControllerError {
     Shard(#[from] Refusal),
 }
 
-impl From<(LogIndex, CommandError)> for ControllerError {
-    fn from((index, error): (LogIndex, CommandError)) -> Self {
-        Self::Command {
-            index: index.0,
-            reason: error.to_string(),
-        }
-    }
-}
+/// What a wish became: the command to propose, and what the topic will look like but for its group ids.
+type Plan = Result<(Command, Arc<TopicImage>), CreateError>;
 
 impl Controller {
     /// Opens the metadata group, brings the state up to date, and opens this node's partitions.
@@ -92,10 +78,11 @@ impl Controller {
             applied: LogIndex(0),
             image,
         };
-        let replica = controller.wiring.opener.open_metadata()?;
-        controller
-            .replay(controller.host(METADATA_GROUP, replica).await?)
+        let local = &controller.wiring.local;
+        let ready = local
+            .host(METADATA_GROUP, local.opener.open_metadata()?)
             .await?;
+        controller.replay(ready).await?;
         controller.open_all().await?;
         Ok(controller)
     }
@@ -133,22 +120,6 @@ impl Controller {
         }
     }
 
-    async fn host(
-        &self,
-        group: GroupId,
-        replica: laminarmq_replica::Replica<laminarmq::FileEnv>,
-    ) -> Result<oneshot::Receiver<Result<(), Refusal>>, Refusal> {
-        let (reply, ready) = oneshot::channel();
-        let shard = self.wiring.router.add(group).shard;
-        let hosted = Box::new(Hosted {
-            replica,
-            group,
-            reply,
-        });
-        self.wiring.router.send(shard, Input::Host(hosted)).await?;
-        Ok(ready)
-    }
-
     /// Applies what the metadata log holds. The group is ready only once all of it was handed over.
     async fn replay(
         &mut self,
@@ -179,36 +150,24 @@ impl Controller {
             "command {index} after {}",
             self.applied
         );
-        let command = Command::decode(&command).map_err(|error| (index, error))?;
+        let command = Command::decode(&command).map_err(|error| ControllerError::Command {
+            index: index.0,
+            reason: error.to_string(),
+        })?;
         self.applied = index;
         Ok(self.state.apply(command))
     }
 
-    /// Opens the partitions of all topics, several at a time, and shows them once all are ready.
+    /// Opens the partitions of all topics, and shows them once all are ready.
     async fn open_all(&mut self) -> Result<(), ControllerError> {
         let topics = self.resolve_all()?;
-        let mut names = BTreeSet::from([PartitionName::metadata().to_string()]);
-        for image in &topics {
-            let topic = &image.topic;
-            for (partition, _) in (0u32..).zip(&topic.partitions) {
-                names.insert(PartitionName::new(&topic.name, partition).to_string());
-            }
+        let local = &self.wiring.local;
+        local.set_strays_aside(&topics)?;
+        for result in local.open(&topics).await {
+            result?;
         }
-        self.wiring
-            .opener
-            .dir()
-            .set_strays_aside(&names)
-            .map_err(OpenError::from)?;
-        self.open_topics(&topics).await?;
-        // Whatever state is left belongs to partitions that are gone.
-        self.wiring
-            .flusher
-            .forget(self.wiring.opener.unclaimed())
-            .await;
-        self.image.send_modify(|image| {
-            let image = Arc::make_mut(image);
-            topics.into_iter().for_each(|topic| image.insert(topic));
-        });
+        local.forget_unclaimed().await;
+        self.show(topics);
         Ok(())
     }
 
@@ -228,59 +187,14 @@ impl Controller {
         self.state.topics().map(resolve).collect()
     }
 
-    /// Opens all partitions of these topics and waits until each has a leader. Partitions that were opened
-    /// before one failed stay open.
-    async fn open_topics(&self, topics: &[Arc<TopicImage>]) -> Result<(), ControllerError> {
-        let jobs: Vec<_> = topics
-            .iter()
-            .flat_map(|image| {
-                (0u32..)
-                    .zip(&image.topic.partitions)
-                    .map(move |(n, p)| (image, n, p.group))
-            })
-            .collect();
-        let mut waiting = Vec::with_capacity(jobs.len());
-        for (group, replica) in self.open_replicas(&jobs)? {
-            waiting.push(self.host(group, replica).await?);
+    fn show(&self, topics: Vec<Arc<TopicImage>>) {
+        if topics.is_empty() {
+            return;
         }
-        for ready in waiting {
-            ready.await.map_err(|_| Refusal::Closing)??;
-        }
-        Ok(())
-    }
-
-    fn open_replicas(
-        &self,
-        jobs: &[(&Arc<TopicImage>, u32, GroupId)],
-    ) -> Result<Vec<(GroupId, laminarmq_replica::Replica<laminarmq::FileEnv>)>, OpenError> {
-        let next = AtomicUsize::new(0);
-        let opener = &self.wiring.opener;
-        let work = || {
-            let mut opened = Vec::new();
-            while let Some((image, number, group)) = jobs.get(next.fetch_add(1, Ordering::Relaxed))
-            {
-                let replica = opener.open_partition(&image.topic, *number, &image.settings)?;
-                opened.push((*group, replica));
-            }
-            Ok(opened)
-        };
-        if jobs.len() == 1 {
-            return work();
-        }
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..OPEN_THREADS.min(jobs.len()))
-                .map(|_| scope.spawn(work))
-                .collect();
-            let mut all = Vec::with_capacity(jobs.len());
-            for thread in threads {
-                all.extend(
-                    thread
-                        .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
-                );
-            }
-            Ok(all)
-        })
+        self.image.send_modify(|image| {
+            let image = Arc::make_mut(image);
+            topics.into_iter().for_each(|topic| image.insert(topic));
+        });
     }
 
     async fn create(
@@ -297,40 +211,28 @@ impl Controller {
         }
         let commands = plans
             .iter()
-            .filter_map(|plan| plan.as_ref().ok())
-            .map(|(command, _)| command);
-        let mut outcomes = self.propose(commands.cloned().collect()).await.into_iter();
-        let mut results = Vec::with_capacity(plans.len());
-        for plan in plans {
-            let result = match plan {
-                Ok((_, image)) => match outcomes.next().expect("one per command") {
-                    Ok(Applied::TopicCreated(topic)) => self.bring_up(topic, &image.settings).await,
-                    Ok(_) => Err(CreateError::Exists),
-                    Err(refusal) => Err(refusal.into()),
-                },
-                Err(error) => Err(error),
-            };
-            results.push(result);
-        }
-        let created: Vec<_> = results
-            .iter()
-            .filter_map(|result| result.as_ref().ok())
-            .cloned()
+            .flatten()
+            .map(|(command, _)| command.clone())
             .collect();
-        if !created.is_empty() {
-            self.image.send_modify(|image| {
-                let image = Arc::make_mut(image);
-                created.into_iter().for_each(|topic| image.insert(topic));
-            });
-        }
+        let mut outcomes = self.propose(commands).await.into_iter();
+        let mut next = || outcomes.next().expect("one per command");
+        let mut made = |(_, planned): (Command, Arc<TopicImage>)| match next()? {
+            Applied::TopicCreated(topic) => Ok(Arc::new(TopicImage {
+                topic,
+                settings: planned.settings.clone(),
+            })),
+            _ => Err(CreateError::Exists),
+        };
+        let mut results: Vec<_> = plans
+            .into_iter()
+            .map(|plan| plan.and_then(&mut made))
+            .collect();
+        self.bring_up(&mut results).await;
+        self.show(results.iter().flatten().cloned().collect());
         results
     }
 
-    /// Checks each wish. What a planned topic will look like has no group ids yet.
-    fn plan_creates(
-        &self,
-        wishes: Vec<NewTopic>,
-    ) -> Vec<Result<(Command, Arc<TopicImage>), CreateError>> {
+    fn plan_creates(&self, wishes: Vec<NewTopic>) -> Vec<Plan> {
         let mut seen = BTreeMap::<String, usize>::new();
         for wish in &wishes {
             *seen.entry(wish.name.clone()).or_default() += 1;
@@ -343,9 +245,9 @@ impl Controller {
             let id = self.fresh_topic_id();
             let plan = plan_create(&self.state, &self.wiring.policy, wish, reserved, id)?;
             reserved += plan.command.replicas.len();
-            let topic = Topic::planned(&plan.command);
+            let topic = Arc::new(Topic::planned(&plan.command));
             let image = TopicImage {
-                topic: Arc::new(topic),
+                topic,
                 settings: plan.settings,
             };
             Ok((Command::CreateTopic(plan.command), Arc::new(image)))
@@ -361,30 +263,33 @@ impl Controller {
         Uuid(bytes)
     }
 
-    /// Opens a new topic's partitions. Where that fails the topic is taken back.
-    async fn bring_up(
-        &mut self,
-        topic: Arc<Topic>,
-        settings: &TopicSettings,
-    ) -> Result<Arc<TopicImage>, CreateError> {
-        let image = Arc::new(TopicImage {
-            topic,
-            settings: settings.clone(),
-        });
-        let Err(error) = self.open_topics(std::slice::from_ref(&image)).await else {
-            return Ok(image);
-        };
-        tracing::error!(topic = image.topic.name, %error, "cannot open a new topic; it is taken back");
-        let delete = Command::DeleteTopic {
-            topic_id: image.topic.id,
-        };
-        if let [Ok(_)] = self.propose(vec![delete]).await.as_slice() {
-            self.take_down(&image.topic).await;
+    /// Opens the partitions of new topics. A topic for which that fails is taken back.
+    async fn bring_up(&mut self, results: &mut [Result<Arc<TopicImage>, CreateError>]) {
+        let topics: Vec<_> = results.iter().flatten().cloned().collect();
+        let opened = self.wiring.local.open(&topics).await;
+        let mut failed = BTreeMap::new();
+        for (image, result) in topics.iter().zip(opened) {
+            let Err(error) = result else { continue };
+            let topic = &image.topic;
+            tracing::error!(topic = topic.name, %error, "cannot open a new topic; it is taken back");
+            let delete = Command::DeleteTopic { topic_id: topic.id };
+            if let [Ok(_)] = self.propose(vec![delete]).await.as_slice() {
+                self.wiring.local.take_down(topic).await;
+            }
+            failed.insert(topic.id, error.to_string());
         }
-        Err(CreateError::Open(error.to_string()))
+        for result in results {
+            let reason = result
+                .as_ref()
+                .ok()
+                .and_then(|image| failed.remove(&image.topic.id));
+            if let Some(reason) = reason {
+                *result = Err(CreateError::Open(reason));
+            }
+        }
     }
 
-    async fn delete(&mut self, topics: Vec<TopicRef>) -> Vec<Result<Arc<TopicImage>, DeleteError>> {
+    async fn delete(&mut self, topics: Vec<TopicRef>) -> Vec<Result<Arc<Topic>, DeleteError>> {
         let mut results = Vec::with_capacity(topics.len());
         for topic in topics {
             results.push(self.delete_one(&topic).await);
@@ -392,67 +297,19 @@ impl Controller {
         results
     }
 
-    async fn delete_one(&mut self, topic: &TopicRef) -> Result<Arc<TopicImage>, DeleteError> {
-        let topic = Arc::clone(plan_delete(&self.state, topic)?);
+    async fn delete_one(&mut self, topic: &TopicRef) -> Result<Arc<Topic>, DeleteError> {
+        let topic_id = plan_delete(&self.state, topic)?.id;
         let outcome = self
-            .propose(vec![Command::DeleteTopic { topic_id: topic.id }])
+            .propose(vec![Command::DeleteTopic { topic_id }])
             .await
             .pop();
-        match outcome.expect("one per command")? {
-            Applied::TopicDeleted(_) => {}
-            _ => return Err(DeleteError::Unknown),
-        }
-        let settings = TopicSettings::of_defaults(self.wiring.policy.defaults);
-        let image = self.image.borrow().topic_by_id(topic.id).cloned();
-        let image = image.unwrap_or_else(|| {
-            Arc::new(TopicImage {
-                topic: Arc::clone(&topic),
-                settings,
-            })
-        });
+        let Applied::TopicDeleted(topic) = outcome.expect("one per command")? else {
+            return Err(DeleteError::Unknown);
+        };
         self.image
-            .send_modify(|image| Arc::make_mut(image).remove(topic.id));
-        self.take_down(&topic).await;
-        Ok(image)
-    }
-
-    /// Closes the partitions of a topic that is deleted and removes their files.
-    async fn take_down(&self, topic: &Topic) {
-        let mut waiting = Vec::new();
-        for partition in &topic.partitions {
-            let Some(route) = self.wiring.router.remove(partition.group) else {
-                continue;
-            };
-            let (reply, removed) = oneshot::channel();
-            let input = Input::Remove {
-                group: partition.group,
-                reply,
-            };
-            if self.wiring.router.send(route.shard, input).await.is_ok() {
-                waiting.push(removed);
-            }
-        }
-        for removed in waiting {
-            // A shard that is gone owns nothing.
-            let _ = removed.await;
-        }
-        self.wiring
-            .flusher
-            .forget(topic.partitions.iter().map(|p| p.group).collect())
-            .await;
-        for (number, partition) in (0u32..).zip(&topic.partitions) {
-            self.wiring.opener.forget(partition.group);
-            let name = PartitionName::new(&topic.name, number);
-            if let Err(error) = self
-                .wiring
-                .opener
-                .dir()
-                .remove_partition(&name, partition.group.0)
-            {
-                // It belongs to nobody any more: the next start sets it aside.
-                tracing::error!(partition = %name, %error, "cannot remove the files of a deleted topic");
-            }
-        }
+            .send_modify(|image| Arc::make_mut(image).remove(topic_id));
+        self.wiring.local.take_down(&topic).await;
+        Ok(topic)
     }
 
     async fn producer_ids(&mut self) -> Result<Range<u64>, Refusal> {
@@ -497,11 +354,8 @@ impl Controller {
         &self,
         command: &Command,
     ) -> Result<oneshot::Receiver<Result<LogIndex, Refusal>>, Refusal> {
-        let route = self
-            .wiring
-            .router
-            .route(METADATA_GROUP)
-            .ok_or(Refusal::NoPartition)?;
+        let router = &self.wiring.local.router;
+        let route = router.route(METADATA_GROUP).ok_or(Refusal::NoPartition)?;
         let (reply, answer) = oneshot::channel();
         let command = Bytes::from(command.encode());
         let input = Input::Command {
@@ -509,7 +363,7 @@ impl Controller {
             command,
             reply,
         };
-        self.wiring.router.send(route.shard, input).await?;
+        router.send(route.shard, input).await?;
         Ok(answer)
     }
 

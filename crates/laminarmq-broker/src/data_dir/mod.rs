@@ -141,26 +141,20 @@ impl DataDir {
     }
 
     /// Takes the folder of partition `name` out of use and removes its files. When this returns, the
-    /// name is free, also after a crash.
+    /// name is free, also after a crash. What belongs to another group stays.
     pub(crate) fn remove_partition(
         &self,
         name: &PartitionName,
         group: u64,
     ) -> Result<(), DataDirError> {
-        let topics = self.topics();
-        let aside = topics.join(format!("{group}{}", partition::DELETED));
-        match fs::rename(topics.join(name.to_string()), &aside) {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) => {
-                return Err(DataDirError::io(
-                    "rename",
-                    &self.partition_path(name),
-                    error,
-                ));
-            }
+        let path = self.partition_path(name);
+        match PartitionMeta::read(&path)? {
+            Some(meta) if meta.group_id == group => {}
+            _ => return Ok(()),
         }
-        files::sync_dir(&topics)?;
+        let aside = self.topics().join(format!("{group}{}", partition::DELETED));
+        fs::rename(&path, &aside).map_err(|error| DataDirError::io("rename", &path, error))?;
+        files::sync_dir(&self.topics())?;
         files::remove_dir_all(&aside)
     }
 

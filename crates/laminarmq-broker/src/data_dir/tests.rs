@@ -118,6 +118,12 @@ fn removing_frees_the_name_and_what_is_left_is_swept() {
     let dir = DataDir::open(temp.path(), &Env::system()).unwrap();
     let name = PartitionName::new("t", 0);
     dir.open_partition(&name, &meta(1)).unwrap();
+    dir.remove_partition(&name, 2).unwrap();
+    assert_eq!(
+        folders(&dir),
+        ["__cluster_metadata-0", "t-0"],
+        "it is another group's"
+    );
     dir.remove_partition(&name, 1).unwrap();
     dir.remove_partition(&name, 1).unwrap();
     assert_eq!(folders(&dir), ["__cluster_metadata-0"]);

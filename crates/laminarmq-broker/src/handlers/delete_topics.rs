@@ -3,7 +3,7 @@
 use super::wire::{change_code, delete_code};
 use super::{CHANGE_WAIT_MAX, wait_of};
 use crate::context::Context;
-use crate::controller::{DeleteError, TopicImage, TopicRef};
+use crate::controller::{DeleteError, Topic, TopicRef};
 use crate::limits::TOPICS_PER_CHANGE_MAX;
 use laminarmq_kafka::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
@@ -67,11 +67,11 @@ fn wanted(request: DeleteTopicsRequest, version: i16) -> Vec<TopicRef> {
         .collect()
 }
 
-fn answer(topic: TopicRef, result: Result<Arc<TopicImage>, DeleteError>) -> DeletableTopicResult {
+fn answer(topic: TopicRef, result: Result<Arc<Topic>, DeleteError>) -> DeletableTopicResult {
     match result {
-        Ok(image) => DeletableTopicResult {
-            name: Some(image.topic.name.clone()),
-            topic_id: image.topic.id,
+        Ok(deleted) => DeletableTopicResult {
+            name: Some(deleted.name.clone()),
+            topic_id: deleted.id,
             ..DeletableTopicResult::default()
         },
         Err(error) => failed(topic, delete_code(&error), error.to_string()),

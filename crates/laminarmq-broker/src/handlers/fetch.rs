@@ -11,7 +11,7 @@
 use super::wire::refusal_code;
 use super::{Peer, wait_of};
 use crate::context::Context;
-use crate::limits::{FETCH_BYTES_MAX, FETCH_WAIT_MAX};
+use crate::limits::{FETCH_BYTES_MAX, FETCH_WAIT_MAX, READS_PER_INPUT};
 use crate::routing::{Route, Waiter};
 use crate::shard::{Input, Read, Refusal};
 use bytes::Bytes;
@@ -167,7 +167,7 @@ fn versions(targets: &[Target]) -> Vec<u64> {
     targets.iter().map(version).collect()
 }
 
-/// Asks each shard once for all of its partitions.
+/// Asks each shard once for all of its partitions, or a few times for very many.
 async fn plan(context: &Context, targets: &[Target]) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::with_capacity(targets.len());
     let mut asked: Vec<(usize, Vec<(usize, Read)>)> = Vec::new();
@@ -188,7 +188,11 @@ async fn plan(context: &Context, targets: &[Target]) -> Vec<Plan> {
             query,
             epoch: target.epoch,
         };
-        match asked.iter_mut().find(|(shard, _)| *shard == route.shard) {
+        match asked
+            .iter_mut()
+            .rev()
+            .find(|(shard, reads)| *shard == route.shard && reads.len() < READS_PER_INPUT)
+        {
             Some((_, reads)) => reads.push((number, read)),
             None => asked.push((route.shard, vec![(number, read)])),
         }

@@ -1,0 +1,171 @@
+//! This node's partitions: opening them, handing them to shards, taking them away again.
+
+use super::image::TopicImage;
+use super::opener::{OpenError, Opener};
+use super::service::ControllerError;
+use super::state::Topic;
+use crate::data_dir::PartitionName;
+use crate::flusher::Flusher;
+use crate::routing::Router;
+use crate::shard::{Hosted, Input, Refusal};
+use laminarmq::FileEnv;
+use laminarmq_replica::{GroupId, Replica};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::oneshot;
+
+/// Threads that open partitions at the same time. Opening one waits mostly for syncs.
+const OPEN_THREADS: usize = 8;
+
+/// Ends when a shard has taken a partition and it is ready, or not.
+type Ready = oneshot::Receiver<Result<(), Refusal>>;
+
+/// A partition to open: which topic of a list, which partition of it.
+type Job = (usize, u32);
+
+/// See the module's documentation.
+pub(crate) struct LocalPartitions {
+    pub(crate) opener: Opener,
+    pub(crate) router: Arc<Router>,
+    pub(crate) flusher: Flusher,
+}
+
+impl LocalPartitions {
+    /// Hands a replica to a shard.
+    pub(super) async fn host(
+        &self,
+        group: GroupId,
+        replica: Replica<FileEnv>,
+    ) -> Result<Ready, Refusal> {
+        let (reply, ready) = oneshot::channel();
+        let shard = self.router.add(group).shard;
+        let hosted = Box::new(Hosted {
+            replica,
+            group,
+            reply,
+        });
+        self.router.send(shard, Input::Host(hosted)).await?;
+        Ok(ready)
+    }
+
+    /// Opens all partitions of these topics, several at a time, and waits until each has a leader. One
+    /// answer per topic; of a topic that failed, some partitions may be open.
+    pub(super) async fn open(
+        &self,
+        topics: &[Arc<TopicImage>],
+    ) -> Vec<Result<(), ControllerError>> {
+        let mut results: Vec<_> = topics.iter().map(|_| Ok(())).collect();
+        let mut waiting = Vec::new();
+        for ((topic, partition), replica) in self.open_replicas(topics) {
+            let group = topics[topic].topic.partitions[partition as usize].group;
+            let hosted = match replica {
+                Ok(replica) => self
+                    .host(group, replica)
+                    .await
+                    .map_err(ControllerError::from),
+                Err(error) => Err(error.into()),
+            };
+            match hosted {
+                Ok(ready) => waiting.push((topic, ready)),
+                Err(error) => results[topic] = Err(error),
+            }
+        }
+        for (topic, ready) in waiting {
+            if let Err(refusal) = ready.await.unwrap_or(Err(Refusal::Closing)) {
+                results[topic] = Err(refusal.into());
+            }
+        }
+        results
+    }
+
+    fn open_replicas(
+        &self,
+        topics: &[Arc<TopicImage>],
+    ) -> Vec<(Job, Result<Replica<FileEnv>, OpenError>)> {
+        let jobs: Vec<Job> = topics
+            .iter()
+            .enumerate()
+            .flat_map(|(topic, image)| {
+                (0..)
+                    .zip(&image.topic.partitions)
+                    .map(move |(partition, _)| (topic, partition))
+            })
+            .collect();
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut opened = Vec::new();
+            while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let TopicImage { topic, settings } = &*topics[job.0];
+                opened.push((*job, self.opener.open_partition(topic, job.1, settings)));
+            }
+            opened
+        };
+        if jobs.len() == 1 {
+            return work();
+        }
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..OPEN_THREADS.min(jobs.len()))
+                .map(|_| scope.spawn(work))
+                .collect();
+            let done = threads.into_iter().flat_map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            done.collect()
+        })
+    }
+
+    /// Closes the partitions of a topic that is deleted and removes their files.
+    pub(super) async fn take_down(&self, topic: &Topic) {
+        let mut waiting = Vec::new();
+        for partition in &topic.partitions {
+            let Some(route) = self.router.remove(partition.group) else {
+                continue;
+            };
+            let (reply, removed) = oneshot::channel();
+            let input = Input::Remove {
+                group: partition.group,
+                reply,
+            };
+            if self.router.send(route.shard, input).await.is_ok() {
+                waiting.push(removed);
+            }
+        }
+        for removed in waiting {
+            // A shard that is gone owns nothing.
+            let _ = removed.await;
+        }
+        self.flusher
+            .forget(topic.partitions.iter().map(|p| p.group).collect())
+            .await;
+        for (number, partition) in (0..).zip(&topic.partitions) {
+            self.opener.forget(partition.group);
+            let name = PartitionName::new(&topic.name, number);
+            if let Err(error) = self.opener.dir().remove_partition(&name, partition.group.0) {
+                // It belongs to nobody any more: the next start sets it aside.
+                tracing::error!(partition = %name, %error, "cannot remove a deleted partition's files");
+            }
+        }
+    }
+
+    /// Sets aside all folders that belong to none of these topics.
+    pub(super) fn set_strays_aside(&self, topics: &[Arc<TopicImage>]) -> Result<(), OpenError> {
+        let mut names = BTreeSet::from([PartitionName::metadata().to_string()]);
+        for image in topics {
+            for (number, _) in (0..).zip(&image.topic.partitions) {
+                names.insert(PartitionName::new(&image.topic.name, number).to_string());
+            }
+        }
+        Ok(self.opener.dir().set_strays_aside(&names)?)
+    }
+
+    /// Forgets the saved state of partitions that are gone.
+    pub(super) async fn forget_unclaimed(&self) {
+        let unclaimed = self.opener.unclaimed();
+        if !unclaimed.is_empty() {
+            self.flusher.forget(unclaimed).await;
+        }
+    }
+}
