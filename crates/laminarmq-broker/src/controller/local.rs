@@ -121,7 +121,7 @@ impl LocalPartitions {
     pub(super) async fn take_down(&self, topic: &Topic) {
         let mut waiting = Vec::new();
         for partition in &topic.partitions {
-            let Some(route) = self.router.remove(partition.group) else {
+            let Some(route) = self.router.route(partition.group) else {
                 continue;
             };
             let (reply, removed) = oneshot::channel();
@@ -136,6 +136,10 @@ impl LocalPartitions {
         for removed in waiting {
             // A shard that is gone owns nothing.
             let _ = removed.await;
+        }
+        // Only now: this wakes whoever waits for a partition, and they ask its shard once more.
+        for partition in &topic.partitions {
+            self.router.remove(partition.group);
         }
         self.flusher
             .forget(topic.partitions.iter().map(|p| p.group).collect())

@@ -71,14 +71,15 @@ impl Router {
         route
     }
 
-    /// Forgets a group. Whoever waits for it wakes up.
-    pub(crate) fn remove(&self, group: GroupId) -> Option<Arc<Route>> {
+    /// Forgets a group that its shard has given up. Whoever waits for it wakes up.
+    pub(crate) fn remove(&self, group: GroupId) {
         let mut table = self.table.write().expect("no holder panics");
-        let route = table.routes.remove(&group)?;
+        let Some(route) = table.routes.remove(&group) else {
+            return;
+        };
         table.load[route.shard] -= 1;
         drop(table);
         route.watch.close();
-        Some(route)
     }
 
     /// Puts an input into the mailbox of a shard, waiting while it is full.

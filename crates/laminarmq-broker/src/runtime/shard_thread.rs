@@ -7,10 +7,8 @@ use super::{AppliedCommand, Failure, Real, ShardInput};
 use crate::controller::METADATA_GROUP;
 use crate::flusher::{FlushJob, Flusher};
 use crate::limits::SHARD_BATCH_LEN;
-use crate::routing::{Route, Router};
+use crate::routing::Router;
 use crate::shard::{Output, Shard};
-use laminarmq_replica::GroupId;
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -50,7 +48,6 @@ impl ShardThread {
 struct Runner {
     wiring: ShardWiring,
     shard: Shard<Real>,
-    routes: HashMap<GroupId, Arc<Route>>,
     inputs: Vec<ShardInput>,
     outputs: Vec<Output<Real>>,
 }
@@ -60,7 +57,6 @@ impl Runner {
         Self {
             wiring,
             shard: Shard::new(),
-            routes: HashMap::new(),
             inputs: Vec::with_capacity(SHARD_BATCH_LEN),
             outputs: Vec::new(),
         }
@@ -119,20 +115,12 @@ impl Runner {
                     .blocking_send(AppliedCommand { index, command });
             }
             Output::Progress { group, progress } => {
-                if let Some(route) = self.route(group) {
+                if let Some(route) = self.wiring.router.route(group) {
                     route.watch.update(progress);
                 }
             }
             Output::Final { state } => self.wiring.flusher.save_last(state),
             Output::Failed { reason } => self.wiring.failure.set(&reason),
-        }
-    }
-
-    fn route(&mut self, group: GroupId) -> Option<&Arc<Route>> {
-        use std::collections::hash_map::Entry;
-        match self.routes.entry(group) {
-            Entry::Occupied(entry) => Some(entry.into_mut()),
-            Entry::Vacant(entry) => Some(entry.insert(self.wiring.router.route(group)?)),
         }
     }
 }
