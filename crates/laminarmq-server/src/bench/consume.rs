@@ -50,8 +50,10 @@ pub(super) struct Work<'a> {
     pub(super) fetch_bytes: u32,
     /// Where each partition ends (exclusive), once that is known.
     pub(super) ends: &'a OnceLock<BTreeMap<i32, i64>>,
-    /// Number and start of the run whose records are timed on their way through.
+    /// The run whose records are compared.
     pub(super) run: u64,
+    /// The run whose batches are timed on their way, if any is under way.
+    pub(super) timed_run: Option<u64>,
     pub(super) start: Instant,
     /// Records that were read.
     pub(super) done: &'a AtomicU64,
@@ -248,8 +250,8 @@ impl<'a> Reader<'a> {
                 .saturating_sub(skipped.unsigned_abs());
             if self.work.check == Check::Content {
                 self.compare(&batch, piece.from)?;
-            } else {
-                self.time(&batch, came)?;
+            } else if let Some(run) = self.work.timed_run {
+                self.time(&batch, run, came)?;
             }
         }
         self.consumed.records += count;
@@ -271,14 +273,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes the time that a batch of this run was on its way.
-    fn time(&mut self, batch: &Batch, came: Instant) -> Result<(), Failure> {
+    fn time(&mut self, batch: &Batch, run: u64, came: Instant) -> Result<(), Failure> {
         let first = batch
             .records(&LIMITS)
             .map_err(|error| damaged(-1, &error))?
             .next();
         let value = first.transpose().map_err(|error| damaged(-1, &error))?;
         let mark = value.and_then(|record| Mark::read(&record.value?));
-        if let Some(mark) = mark.filter(|mark| mark.run == self.work.run) {
+        if let Some(mark) = mark.filter(|mark| mark.run == run) {
             let now = came.saturating_duration_since(self.work.start);
             let way = now.saturating_sub(Duration::from_nanos(mark.due_ns));
             record(&mut self.end_to_end, way);

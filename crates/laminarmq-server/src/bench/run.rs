@@ -27,6 +27,8 @@ use crate::output::{Out, human};
 
 /// How often a progress bar is told where we are.
 const TICK: Duration = Duration::from_millis(100);
+/// How long a record may take from its ack until it can be read.
+const READABLE_WAIT_MAX: Duration = Duration::from_secs(30);
 /// What frames to a plain sink say; nobody reads it.
 const RAW_TOPIC: &str = "bench";
 /// The newest version of produce requests: what our own broker takes, so that a sink gets the same.
@@ -81,7 +83,7 @@ fn raw_sink(plan: &Plan, sink: &HostPort) -> Result<Report, Failure> {
     let workers = workers.collect::<Result<Vec<_>, Failure>>()?;
     let produced = plan.produce(workers, random_run(), clock::now())?;
     Ok(Report {
-        title: format!("{} to the plain sink at {sink}", plan.load_in_words()),
+        title: format!("{}, to the plain sink at {sink}", plan.load_in_words(1)),
         ack: Some(String::from("whatever the sink does before it answers")),
         rate: plan.rate,
         produced: Some(produced),
@@ -126,11 +128,7 @@ impl<'a> Bench<'a> {
     fn measure(&self) -> Result<Report, Failure> {
         let before = self.ends()?;
         let mut report = Report {
-            title: format!(
-                "{} in {}",
-                self.plan.load_in_words(),
-                human::plural(self.topic.partitions.len() as u64, "partition")
-            ),
+            title: self.plan.load_in_words(self.topic.partitions.len() as u64),
             ack: Some(self.ack_in_words()),
             rate: self.plan.rate,
             ..Report::default()
@@ -151,11 +149,11 @@ impl<'a> Bench<'a> {
             }
             Target::Consume => {
                 // The writing only prepares; its own pace does not matter.
-                self.produce(clock::now())?;
+                let filled = self.produce(clock::now())?;
                 report.title = self.plan.reading_in_words(&self.topic.name);
                 report.ack = None;
                 report.rate = None;
-                let ends = self.ends()?;
+                let ends = self.ends_after(&before, filled.records)?;
                 report.consumed = Some(self.consume(&before, &ends, self.plan.check)?.0);
                 return Ok(report);
             }
@@ -164,7 +162,7 @@ impl<'a> Bench<'a> {
         if self.plan.verify
             && let Some(produced) = &report.produced
         {
-            let ends = self.ends()?;
+            let ends = self.ends_after(&before, produced.records)?;
             let (_, tally) = self.consume(&before, &ends, Check::Content)?;
             report.verdict = Some(tally.verdict(produced.records));
         }
@@ -226,7 +224,10 @@ impl<'a> Bench<'a> {
         let known = OnceLock::from(ends.clone());
         let done = AtomicU64::new(0);
         let workers = self.consumers(starts)?;
-        let work = self.work(check, &known, &done, clock::now());
+        let work = Work {
+            timed_run: None,
+            ..self.work(check, &known, &done, clock::now())
+        };
         let progress = Progress::new("reading", Unit::Records, total.unsigned_abs());
         watch(&progress, &done, Duration::ZERO, || {
             consume::run(workers, &work)
@@ -246,6 +247,7 @@ impl<'a> Bench<'a> {
             fetch_bytes: self.plan.fetch_bytes,
             ends,
             run: self.run,
+            timed_run: Some(self.run),
             start,
             done,
         }
@@ -286,7 +288,8 @@ impl<'a> Bench<'a> {
         thread::scope(|scope| {
             let consuming = scope.spawn(|| consume::run(consumers, &work));
             let produced = self.plan.produce(producers, self.run, start);
-            let after = self.ends();
+            let records = produced.as_ref().map_or(0, |produced| produced.records);
+            let after = self.ends_after(before, records);
             // Whatever went wrong, the consumers must not wait for ever.
             let _ = ends.set(
                 after
@@ -349,6 +352,27 @@ impl<'a> Bench<'a> {
             .collect())
     }
 
+    /// The ends once `records` more than `before` can be read. An ack with `acks=1` comes before that,
+    /// and `acks=0` has none; what is still not there after a while is missing.
+    fn ends_after(
+        &self,
+        before: &BTreeMap<i32, i64>,
+        records: u64,
+    ) -> Result<BTreeMap<i32, i64>, Failure> {
+        let deadline = clock::now() + READABLE_WAIT_MAX;
+        loop {
+            let ends = self.ends()?;
+            let there: i64 = ends
+                .iter()
+                .map(|(partition, end)| end - before.get(partition).copied().unwrap_or(0))
+                .sum();
+            if there.unsigned_abs() >= records || clock::now() >= deadline {
+                return Ok(ends);
+            }
+            self.runtime.block_on(clock::pause(TICK / 10));
+        }
+    }
+
     fn ack_in_words(&self) -> String {
         let who = match self.plan.acks {
             Acks::None => return String::from("nothing: there are none (acks=0)"),
@@ -406,15 +430,16 @@ impl Plan {
         }
     }
 
-    /// `1 producer, 1.0 KiB records in batches of 1 000, 5 in flight, as fast as it goes`
-    fn load_in_words(&self) -> String {
+    /// `1 producer, 1 partition, 1.0 KiB records in batches of 1 000, 5 in flight, as fast as it goes`
+    fn load_in_words(&self, partitions: u64) -> String {
         let pace = match self.rate {
             Some(rate) => format!("{} records/s", human::count(rate)),
             None => String::from("as fast as it goes"),
         };
         format!(
-            "{}, {} records, batches of {}, {} in flight, {pace}",
+            "{}, {}, {} records in batches of {}, {} in flight, {pace}",
             human::plural(u64::from(self.producers), "producer"),
+            human::plural(partitions, "partition"),
             human::bytes(self.record_bytes as u64),
             human::count(u64::from(self.batch_records)),
             self.in_flight,

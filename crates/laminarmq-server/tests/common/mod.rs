@@ -1,5 +1,9 @@
 //! Runs the binary as a user does.
 
+#![allow(dead_code, reason = "each test file uses a part of this")]
+
+pub(crate) mod broker;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

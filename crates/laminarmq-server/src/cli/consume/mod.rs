@@ -74,7 +74,7 @@ pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
     let assignments = assign(&client, &topic, &args).await?;
     let mut consumer = Consumer::open(&client, &topic.name, &assignments);
     let mut printer = Printer::new(&args);
-    let mut interrupt = Interrupt::listen();
+    let mut interrupt = Interrupt::listen()?;
     if printer.out.is_terminal() && assignments.iter().all(|a| a.to.is_none()) {
         output::note("waiting for records; Ctrl-C ends");
     }

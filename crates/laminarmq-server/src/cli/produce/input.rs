@@ -91,6 +91,12 @@ impl Input {
     pub(super) async fn next(&mut self) -> Result<Option<Chunk>, Failure> {
         self.chunks.recv().await.transpose()
     }
+
+    /// What was read and not taken yet. Reading goes on meanwhile, so this ends after what fits into
+    /// the channel.
+    pub(super) fn already_read(&mut self) -> impl Iterator<Item = Result<Chunk, Failure>> {
+        (0..AHEAD).map_while(|_| self.chunks.try_recv().ok())
+    }
 }
 
 fn read_all(

@@ -138,7 +138,9 @@ fn parse_batch_bytes(text: &str) -> Result<usize, String> {
 }
 
 pub(super) async fn run(args: ProduceArgs) -> Result<(), Failure> {
-    // The file first: a wrong name must not create a topic.
+    // Before anything is read: what was read is sent, also after Ctrl-C.
+    let mut interrupt = Interrupt::listen()?;
+    // The file before the broker: a wrong name must not create a topic.
     let mut input = Input::open(
         args.file.as_deref(),
         InputOptions {
@@ -167,16 +169,17 @@ pub(super) async fn run(args: ProduceArgs) -> Result<(), Failure> {
         .map(|(name, value)| (name.as_str(), Some(value.as_bytes())))
         .collect();
 
-    let mut interrupt = Interrupt::listen();
     loop {
         let chunk = tokio::select! {
-            // What was read is still sent.
             () = interrupt.wait() => break,
             chunk = next_chunk(&mut input, &mut producer) => chunk?,
         };
         let Some(chunk) = chunk else { break };
         send(&mut producer, &chunk, &args, &headers).await?;
         progress.set(chunk.position);
+    }
+    for chunk in input.already_read() {
+        send(&mut producer, &chunk?, &args, &headers).await?;
     }
     let summary = producer.finish().await?;
     progress.finish();
