@@ -15,8 +15,7 @@ pub struct Effects<E: LogEnv> {
     pub messages: Vec<(ReplicaId, PeerMessage)>,
     /// Proposals that are in the log here (what `acks=1` waits for), in log order.
     pub appended: Vec<Appended>,
-    /// Proposals that are on a quorum's disks, this replica's among them (what `acks=all` waits
-    /// for), in log order.
+    /// Proposals that are on a quorum's disks (what `acks=all` waits for), in log order.
     pub committed: Vec<Committed>,
     /// Committed commands for the group's state machine, in log order.
     pub commands: Vec<(LogIndex, Bytes)>,

@@ -85,6 +85,7 @@ impl<E: LogEnv> Replica<E> {
             self.consensus.store_mut().parts_mut().0.complete(log)?;
         }
         self.persisting.out = None;
+        self.unborn = false;
         self.persisting.done = id.0;
         self.consensus.persisted(id.0);
         Ok(())
@@ -111,6 +112,7 @@ impl<E: LogEnv> Replica<E> {
                 break;
             }
         }
+        self.take_visible(effects)?;
         self.persisting.release(&mut effects.messages);
         if self.high_watermark != watermark {
             effects.high_watermark = Some(self.high_watermark);
@@ -147,16 +149,20 @@ impl<E: LogEnv> Replica<E> {
         }
         let committed = std::mem::take(&mut turn.committed);
         self.consensus.finish(turn)?;
-        self.take_committed(&committed, effects)
+        self.take_committed(&committed, effects)?;
+        self.take_visible(effects)
     }
 
     /// Asks for what must be saved, or reports turns that need nothing. True: look again.
     fn settle(&mut self, effects: &mut Effects<E>) -> bool {
-        if self.persisting.out.is_some() || self.persisting.done == self.persisting.seen {
+        if self.persisting.out.is_some() {
+            return false;
+        }
+        if self.persisting.done == self.persisting.seen && !self.unborn {
             return false;
         }
         let want_log = std::mem::take(&mut self.persisting.log) && self.config.flush == Flush::Sync;
-        let want_state = std::mem::take(&mut self.persisting.state);
+        let want_state = std::mem::take(&mut self.persisting.state) || self.unborn;
         let ticket = if want_log {
             self.consensus.store_mut().parts_mut().0.sync_ticket()
         } else {
@@ -199,22 +205,34 @@ impl<E: LogEnv> Replica<E> {
         }
         self.applied = last.index;
         self.consensus.applied(last.index);
-        while let Some(front) = self
+        Ok(())
+    }
+
+    /// Answers proposals that are on a quorum's disks, and moves the high watermark.
+    fn take_visible(&mut self, effects: &mut Effects<E>) -> Result<(), Fatal> {
+        let committed = if self.is_leader() {
+            self.consensus.commit()
+        } else {
+            self.applied
+        };
+        let visible = committed.min(self.last_index());
+        if visible <= self.visible {
+            return Ok(());
+        }
+        self.visible = visible;
+        let count = self
             .tracked
-            .front()
-            .copied()
-            .filter(|front| front.index <= last.index)
-        {
-            self.tracked.pop_front();
-            self.tracked_bytes -= front.bytes;
-            effects.committed.extend(front.token.map(|token| Committed {
+            .partition_point(|tracked| tracked.index <= visible);
+        for done in self.tracked.drain(..count) {
+            self.tracked_bytes -= done.bytes;
+            effects.committed.extend(done.token.map(|token| Committed {
                 token,
-                index: front.index,
-                base_offset: front.base_offset,
-                next_offset: front.next_offset,
+                index: done.index,
+                base_offset: done.base_offset,
+                next_offset: done.next_offset,
             }));
         }
-        self.high_watermark = self.high_watermark.max(self.offset_after(last.index)?);
+        self.high_watermark = self.high_watermark.max(self.offset_after(visible)?);
         Ok(())
     }
 

@@ -230,7 +230,10 @@ impl<E: LogEnv> Replica<E> {
 
     /// A newer leader's log differs from `from` on.
     fn truncate(&mut self, from: LogIndex, effects: &mut Effects<E>) -> Result<(), Fatal> {
-        assert!(from > self.applied, "committed entries are never replaced");
+        assert!(
+            from > self.applied && from > self.visible,
+            "committed entries are never replaced"
+        );
         let first_gone = poll_ready(self.log().entry(from.get()))?;
         let (log, terms) = self.consensus.store_mut().parts_mut();
         poll_ready(log.truncate_suffix(from.get()))?;

@@ -172,8 +172,7 @@ impl<E: LogEnv> Replica<E> {
         if first.length > query.max_bytes && !query.at_least_one {
             return Ok(());
         }
-        // The last entry that was acted on: the high watermark follows from it.
-        let end = self.applied.get() + 1;
+        let end = self.visible.get() + 1;
         let range = poll_ready(self.log().plan(first.index..end, query.max_bytes))?;
         plan.bytes = range.byte_len();
         plan.pieces.push(Piece::File(FileRange { plan: range }));

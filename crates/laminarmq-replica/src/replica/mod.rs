@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! start_offset <= last_stable_offset <= high_watermark <= end_offset
-//! applied <= committed, applied <= what is saved here; high_watermark follows from applied
+//! applied <= committed, applied <= what is saved here
+//! visible == committed on a leader, applied elsewhere; high_watermark follows from visible
 //! the tail cache, the tracked entries and the log end at the same index after every advance
 //! at most one persist job is out; turns are reported as saved in order, and only when both the
 //!     log and the raft-state of each are
@@ -62,13 +63,20 @@ pub struct Replica<E: LogEnv> {
     tracked_bytes: u64,
     /// The offset that the next data entry gets.
     end_offset: Offset,
-    /// Committed entries up to here, inclusive, were acted on.
+    /// Committed entries up to here, inclusive, are saved here and were acted on.
     applied: LogIndex,
+    /// Entries up to here, inclusive, are on a quorum's disks: proposals were answered, and
+    /// consumers may see them. A leader need not wait for its own disk: a follower that heard of
+    /// the commit serves it already.
+    visible: LogIndex,
     high_watermark: Offset,
     /// The no-op of this replica's own term, once it leads.
     own_noop: Option<LogPoint>,
     persisting: Persisting,
     told: Leadership,
+    /// Nothing of it was ever saved, and others have a vote too: it says and hears nothing until
+    /// its first state is saved. Then a log without a state always means that a state was lost.
+    unborn: bool,
     ended: bool,
 }
 
@@ -159,7 +167,7 @@ impl<E: LogEnv> Replica<E> {
 
     /// One step of the clock; how long it is, the caller decides, alike on all replicas.
     pub fn tick(&mut self) {
-        if !self.ended {
+        if !self.ended && !self.unborn {
             self.consensus.tick();
         }
     }
@@ -169,6 +177,9 @@ impl<E: LogEnv> Replica<E> {
     pub fn step(&mut self, from: ReplicaId, message: PeerMessage) -> Result<(), PeerError> {
         if self.ended {
             return Err(PeerError::Ended);
+        }
+        if self.unborn {
+            return Err(PeerError::Busy);
         }
         self.step_checked(from, message)
     }
@@ -267,11 +278,11 @@ impl<E: LogEnv> Replica<E> {
     /// False for a leader whose own first entry is not committed yet: until then it may know less
     /// than was promised to consumers before.
     pub fn is_watermark_known(&self) -> bool {
-        let known = |noop: LogPoint| noop.term == self.leader_epoch() && noop.index <= self.applied;
+        let known = |noop: LogPoint| noop.term == self.leader_epoch() && noop.index <= self.visible;
         !self.is_leader() || self.own_noop.is_some_and(known)
     }
 
-    /// The last committed index that was acted on here.
+    /// The last committed index that is saved and was acted on here.
     pub fn applied_index(&self) -> LogIndex {
         self.applied
     }

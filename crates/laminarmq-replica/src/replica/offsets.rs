@@ -135,7 +135,7 @@ impl<E: LogEnv> Replica<E> {
         };
         // An internal entry at the start of a segment may stand in front of it.
         while entry.kind != EntryKind::Data.as_u8() {
-            if entry.index >= self.applied.get() {
+            if entry.index >= self.visible.get() {
                 return Ok(OffsetAnswer::NotFound);
             }
             entry = poll_ready(self.log().entry(entry.index + 1))?;
@@ -156,16 +156,16 @@ impl<E: LogEnv> Replica<E> {
 
     /// The latest time of all visible records; `None` if no record has one.
     fn max_timestamp(&self) -> Result<Option<i64>, ReadError> {
-        let applied = self.applied.get();
+        let visible = self.visible.get();
         let mut max = None;
         for segment in self.log().segments() {
-            if segment.base_index > applied || segment.base_index == segment.end_index {
+            if segment.base_index > visible || segment.base_index == segment.end_index {
                 continue;
             }
-            let in_segment = if segment.end_index <= applied + 1 {
+            let in_segment = if segment.end_index <= visible + 1 {
                 segment.max_timestamp
             } else {
-                Some(poll_ready(self.log().entry(applied))?.max_timestamp)
+                Some(poll_ready(self.log().entry(visible))?.max_timestamp)
             };
             max = max.max(in_segment);
         }

@@ -25,8 +25,9 @@ impl<E: LogEnv> Replica<E> {
     /// leaves that to the operating system): from here on they count as saved. A sole voter leads
     /// when this returns; its vote is saved together with its first entry, by the first job.
     ///
-    /// Without a saved state, the log must be new, or the replica its group's only voter: any
-    /// other may have voted and forgotten it.
+    /// Without a saved state, the log must be empty, or the replica its group's only voter: any
+    /// other may have voted and forgotten it. Such a new replica saves its first state before it
+    /// takes part.
     pub fn open(
         config: ReplicaConfig,
         mut log: Log<E>,
@@ -34,6 +35,7 @@ impl<E: LogEnv> Replica<E> {
         random: Box<dyn RandomSource + Send>,
     ) -> Result<Self, OpenError> {
         config.validate()?;
+        let unborn = saved.is_none() && !config.members.is_sole_voter(config.replica);
         let state = known_state(&config, &log, saved)?;
         if log.start_index() != state.start.index.get() {
             return Err(OpenError::Start {
@@ -84,6 +86,7 @@ impl<E: LogEnv> Replica<E> {
             tracked_bytes: 0,
             end_offset,
             applied,
+            visible: commit,
             high_watermark: state.start.offset,
             own_noop: None,
             persisting: Persisting::default(),
@@ -92,6 +95,7 @@ impl<E: LogEnv> Replica<E> {
                 term: Term(0),
                 leader: None,
             },
+            unborn,
             ended: false,
         };
         replica.high_watermark = replica.offset_after(commit)?;

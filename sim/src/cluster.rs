@@ -1,0 +1,563 @@
+//! Drives the nodes: events in, effects acted on, faults injected, promises checked on the way.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use laminarmq_replica::{Effects, PeerMessage, ReplicaId, Role};
+
+use crate::checkers::{self, Broken, Committed, Leaders, Watermarks};
+use crate::clock::{Clock, Time};
+use crate::disk::Disk;
+use crate::network::{Network, Weather, describe};
+use crate::node::Node;
+use crate::random::Random;
+use crate::report::Counts;
+use crate::scenario::{Ended, Plan};
+use crate::trace::Trace;
+use crate::workload::{Next, Workload, read_all};
+
+/// What is planned to happen. Events of a node carry its lifetime: they die with it.
+pub(crate) enum Event {
+    Start(u64),
+    Tick(u64, u64),
+    Saved(u64, u64),
+    Deliver {
+        from: u64,
+        to: u64,
+        number: u64,
+        message: Box<PeerMessage>,
+    },
+    Produce(usize),
+    GiveUp {
+        producer: usize,
+        last: u64,
+    },
+    Consume(usize),
+    Fault,
+    Calm,
+    Look,
+}
+
+pub(crate) struct Cluster {
+    pub(crate) plan: Plan,
+    pub(crate) clock: Clock<Event>,
+    pub(crate) trace: Trace,
+    pub(crate) counts: Counts,
+    pub(crate) network: Network,
+    pub(crate) nodes: BTreeMap<u64, Node>,
+    pub(crate) workload: Workload,
+    /// How long things take, as long as nothing goes wrong.
+    timing: Random,
+    pub(crate) faults: Random,
+    disks: Random,
+    starts: Random,
+    /// Nodes whose next sync is going to fail.
+    pub(crate) failing: BTreeSet<u64>,
+    /// The newest message delivered on each link.
+    delivered: BTreeMap<(u64, u64), u64>,
+    leaders: Leaders,
+    committed: Committed,
+    watermarks: Watermarks,
+    /// Leaders that were checked since they know their watermark: (node, lifetime, term).
+    checked: BTreeSet<(u64, u64, u32)>,
+    calm: bool,
+    acknowledged_at_calm: u64,
+    settled: bool,
+}
+
+impl Cluster {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let mut random = Random::new(plan.seed, 0);
+        let ids = plan.nodes.clone();
+        let disks = Random::new(random.next(), plan.variant);
+        let mut starts = random.fork();
+        let mut nodes = BTreeMap::new();
+        for &id in &ids {
+            let disk = Disk::new(plan.lies);
+            disk.cut_at(plan.cut_at);
+            nodes.insert(id, Node::new(id, &ids, disk, &mut starts));
+        }
+        let workload = Workload::new(random.fork(), &ids, plan.producers, plan.consumers);
+        Self {
+            network: Network::new(random.fork(), plan.weather),
+            timing: random.fork(),
+            faults: Random::new(random.next(), plan.variant),
+            trace: Trace::new(plan.keep_all),
+            clock: Clock::new(),
+            counts: Counts::default(),
+            nodes,
+            workload,
+            disks,
+            starts,
+            failing: BTreeSet::new(),
+            delivered: BTreeMap::new(),
+            leaders: Leaders::default(),
+            committed: Committed::default(),
+            watermarks: Watermarks::default(),
+            checked: BTreeSet::new(),
+            calm: false,
+            acknowledged_at_calm: 0,
+            settled: false,
+            plan,
+        }
+    }
+
+    /// Runs to the end. The first broken promise ends it.
+    pub(crate) fn run(mut self) -> Ended {
+        let result = self.run_events().and_then(|()| self.finish());
+        self.counts.syncs = self.nodes.values().map(|node| node.disk.syncs()).sum();
+        Ended {
+            counts: self.counts,
+            trace_hash: self.trace.hash(),
+            trace: self.trace.into_lines(),
+            failure: result.err(),
+        }
+    }
+
+    fn run_events(&mut self) -> Result<(), Broken> {
+        for &id in &self.plan.nodes {
+            self.clock.at(Time::default(), Event::Start(id));
+        }
+        for producer in 0..self.workload.producers() {
+            self.clock
+                .in_micros(1 + producer as u64, Event::Produce(producer));
+        }
+        for consumer in 0..self.workload.consumers() {
+            self.clock
+                .in_micros(100 + consumer as u64, Event::Consume(consumer));
+        }
+        let calm = Time::default().after_millis(self.plan.faults_millis);
+        self.clock.at(calm, Event::Calm);
+        self.clock.in_micros(200_000, Event::Look);
+        self.plan_fault();
+        let end = calm.after_millis(self.plan.settle_millis);
+        while let Some(event) = self.clock.advance(end) {
+            let now = self.clock.now();
+            self.nodes
+                .values()
+                .for_each(|node| node.disk.set_now_ms(now.millis()));
+            self.handle(event)?;
+            if self.settled {
+                return Ok(());
+            }
+        }
+        let state: Vec<_> = self
+            .nodes
+            .values()
+            .map(|node| (node.id, self.describe_node(node)))
+            .collect();
+        Err(format!(
+            "no progress in {} ms without faults: {state:?}",
+            self.plan.settle_millis
+        ))
+    }
+
+    fn describe_node(&self, node: &Node) -> String {
+        node.up.as_ref().map_or("down".to_owned(), |up| {
+            let replica = &up.replica;
+            format!(
+                "{:?} of term {}, applied {} of {}",
+                replica.role(),
+                replica.leader_epoch(),
+                replica.applied_index(),
+                replica.log().end_index() - 1
+            )
+        })
+    }
+
+    pub(crate) fn note(&mut self, words: &str) {
+        let line = format!("{:>9} {words}", self.clock.now().0);
+        self.trace.line(line);
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), Broken> {
+        match event {
+            Event::Start(id) => self.start(id),
+            Event::Tick(id, lifetime) => {
+                let Some(node) = self.alive(id, lifetime) else {
+                    return Ok(());
+                };
+                let tick = node.tick;
+                node.up.as_mut().expect("alive").replica.tick();
+                self.clock.in_micros(tick, Event::Tick(id, lifetime));
+                self.pump(id)
+            }
+            Event::Saved(id, lifetime) => {
+                let Some(node) = self.alive(id, lifetime) else {
+                    return Ok(());
+                };
+                let result = node.up.as_mut().expect("alive").finish_job();
+                self.note(&format!("{id} saved"));
+                match result {
+                    Ok(()) => self.pump(id),
+                    Err(error) => self.ended(id, &error),
+                }
+            }
+            Event::Deliver {
+                from,
+                to,
+                number,
+                message,
+            } => self.deliver(from, to, number, *message),
+            Event::Produce(producer) => self.produce(producer),
+            Event::GiveUp { producer, last } => {
+                if self.workload.timeout(producer, last, &mut self.counts) {
+                    self.note(&format!("producer {producer} gives up to {last}"));
+                    self.clock.in_micros(1_000, Event::Produce(producer));
+                }
+                Ok(())
+            }
+            Event::Consume(consumer) => self.consume(consumer),
+            Event::Fault => {
+                if !self.calm {
+                    self.inject()?;
+                    self.plan_fault();
+                }
+                Ok(())
+            }
+            Event::Calm => {
+                self.note("calm: no more faults");
+                self.calm = true;
+                self.acknowledged_at_calm = self.counts.acknowledged;
+                self.network.heal();
+                self.failing.clear();
+                for (&id, node) in &self.nodes {
+                    node.disk.be_good();
+                    self.clock.in_micros(1_000, Event::Start(id));
+                }
+                self.network.weather = Weather {
+                    loss: 0,
+                    repeat: 0,
+                    late: 0,
+                    ..self.network.weather
+                };
+                Ok(())
+            }
+            Event::Look => self.look(),
+        }
+    }
+
+    fn alive(&mut self, id: u64, lifetime: u64) -> Option<&mut Node> {
+        self.nodes
+            .get_mut(&id)
+            .filter(|node| node.lifetime == lifetime && node.up.is_some())
+    }
+
+    fn start(&mut self, id: u64) -> Result<(), Broken> {
+        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
+        if node.up.is_some() {
+            return Ok(());
+        }
+        let result = node.start(&mut self.starts);
+        let (lifetime, tick) = (node.lifetime, node.tick);
+        self.note(&format!("{id} starts, lifetime {lifetime}: {result:?}"));
+        match result {
+            Ok(()) => {
+                self.clock.in_micros(tick, Event::Tick(id, lifetime));
+                self.pump(id)
+            }
+            Err(error) => self.ended(id, &error),
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        from: u64,
+        to: u64,
+        number: u64,
+        message: PeerMessage,
+    ) -> Result<(), Broken> {
+        // A partition that began meanwhile takes what is on its way.
+        if self.network.is_blocked(from, to) {
+            self.counts.blocked += 1;
+            return Ok(());
+        }
+        let newest = self.delivered.entry((from, to)).or_default();
+        if number < *newest {
+            self.counts.reordered += 1;
+        }
+        *newest = number.max(*newest);
+        let node = self.nodes.get_mut(&to).expect("a node of this cluster");
+        let Some(up) = &mut node.up else {
+            return Ok(());
+        };
+        let words = describe(&message);
+        let result = up.replica.step(ReplicaId(from), message);
+        self.note(&format!("{from}>{to} {words}"));
+        match result {
+            Ok(()) => self.pump(to),
+            Err(error) if error.is_harmless() => {
+                self.counts.refused += 1;
+                Ok(())
+            }
+            Err(error) => Err(format!(
+                "node {to} refused an honest message of {from}: {error}"
+            )),
+        }
+    }
+
+    fn produce(&mut self, producer: usize) -> Result<(), Broken> {
+        let since_calm = self.counts.acknowledged - self.acknowledged_at_calm;
+        if self.calm && since_calm >= self.plan.calm_requests {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let id = self.workload.target(producer);
+        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
+        let lifetime = node.lifetime;
+        let Some(up) = &mut node.up else {
+            self.workload.no_answer(producer);
+            self.clock.in_micros(7_000, Event::Produce(producer));
+            return Ok(());
+        };
+        let next =
+            self.workload
+                .produce(producer, lifetime, now, &mut up.replica, &mut self.counts);
+        self.note(&format!("producer {producer} asks {id}: {next:?}"));
+        match next {
+            Next::Wait(last) => {
+                let patience = self.timing.between(100, 1_500) * 1000;
+                self.clock
+                    .in_micros(patience, Event::GiveUp { producer, last });
+            }
+            Next::Again => self.clock.in_micros(5_000, Event::Produce(producer)),
+        }
+        self.pump(id)
+    }
+
+    fn consume(&mut self, consumer: usize) -> Result<(), Broken> {
+        let pause = self.timing.between(2_000, 40_000);
+        self.clock.in_micros(pause, Event::Consume(consumer));
+        let ids: Vec<_> = self.nodes.keys().copied().collect();
+        let id = self.timing.pick(&ids);
+        match &self.nodes[&id].up {
+            Some(up) => self
+                .workload
+                .consume(consumer, id, &up.replica, &mut self.counts),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets a replica do all it can, and acts on it.
+    pub(crate) fn pump(&mut self, id: u64) -> Result<(), Broken> {
+        loop {
+            let node = self.nodes.get_mut(&id).expect("a node of this cluster");
+            let Some(up) = &mut node.up else {
+                return Ok(());
+            };
+            match up.advance() {
+                Ok(effects) => {
+                    let more = effects.more;
+                    self.act(id, effects)?;
+                    if !more {
+                        break;
+                    }
+                }
+                Err(error) => return self.ended(id, &error),
+            }
+        }
+        if self.nodes[&id].disk.is_cut() {
+            return self.ended(id, "the power is gone");
+        }
+        self.observe(id)
+    }
+
+    fn act(&mut self, id: u64, effects: Effects<Disk>) -> Result<(), Broken> {
+        let now = self.clock.now();
+        for (to, mut message) in effects.messages {
+            self.network.maybe_corrupt(&mut message);
+            let number = self.counts.messages;
+            for arrival in self.network.send(id, to.get(), now, &mut self.counts) {
+                let (from, to, message) = (id, to.get(), Box::new(message.clone()));
+                let event = Event::Deliver {
+                    from,
+                    to,
+                    number,
+                    message,
+                };
+                self.clock.at(arrival, event);
+            }
+        }
+        let mut free = Vec::new();
+        if self.plan.early_ack {
+            for done in &effects.appended {
+                let base = done.base_offset.get();
+                free.extend(
+                    self.workload
+                        .acknowledged(done.token, base, now, &mut self.counts),
+                );
+            }
+        }
+        for done in &effects.committed {
+            let base = done.base_offset.get();
+            free.extend(
+                self.workload
+                    .acknowledged(done.token, base, now, &mut self.counts),
+            );
+        }
+        for (token, reason) in effects.dropped {
+            free.extend(self.workload.dropped(token, reason, &mut self.counts));
+        }
+        for producer in free {
+            let pause = self.timing.between(100, 20_000);
+            self.clock.in_micros(pause, Event::Produce(producer));
+        }
+        if let Some(change) = effects.leadership {
+            self.note(&format!(
+                "{id} is {:?} of term {}, led by {:?}",
+                change.role, change.term, change.leader
+            ));
+            if change.role == Role::Leader {
+                self.counts.leaders += 1;
+                self.leaders.leads(id, change.term.get())?;
+            }
+        }
+        if let Some(job) = effects.persist {
+            let early = self.timing.per_mille(300);
+            let slow = self.timing.per_mille(10);
+            let takes = if slow {
+                self.timing.between(10_000, 250_000)
+            } else {
+                self.timing.between(150, 4_000)
+            };
+            let node = self.nodes.get_mut(&id).expect("a node of this cluster");
+            let lifetime = node.lifetime;
+            node.up
+                .as_mut()
+                .expect("it just advanced")
+                .begin_job(job, early);
+            self.clock.in_micros(takes, Event::Saved(id, lifetime));
+        }
+        Ok(())
+    }
+
+    /// Checks what a node says of itself.
+    fn observe(&mut self, id: u64) -> Result<(), Broken> {
+        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
+        let lifetime = node.lifetime;
+        let Some(up) = &mut node.up else {
+            return Ok(());
+        };
+        let watermark = up.replica.high_watermark().get();
+        self.watermarks.stands(id, lifetime, watermark)?;
+        if watermark > up.replica.end_offset().get() {
+            return Err(format!(
+                "node {id}'s high watermark {watermark} is past its end"
+            ));
+        }
+        if up.was_truncated() {
+            self.counts.truncations += 1;
+        }
+        let applied = up.replica.applied_index().get();
+        if applied > up.compared {
+            let from = up.compared + 1;
+            for (index, entry) in (from..).zip(up.entries(from, applied)?) {
+                self.committed.commits(id, index, entry)?;
+                self.counts.compared += 1;
+            }
+            up.compared = applied;
+        }
+        let replica = &up.replica;
+        let key = (id, lifetime, replica.leader_epoch().get());
+        if replica.is_leader() && replica.is_watermark_known() && self.checked.insert(key) {
+            // A new leader that knows what is committed knows all that was ever promised.
+            let records = read_all(id, replica)?;
+            checkers::partition(&self.workload.history, &records).map_err(|broken| {
+                format!("at node {id}, newly leader of term {}: {broken}", key.2)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A replica ended. Where no fault explains it, that is a broken promise.
+    fn ended(&mut self, id: u64, error: &str) -> Result<(), Broken> {
+        if self.nodes[&id].disk.is_cut() {
+            self.counts.cuts_at_sync += 1;
+            self.power_cut(id, "the power goes at a sync");
+            return Ok(());
+        }
+        if self.failing.remove(&id) {
+            self.counts.failed_syncs += 1;
+            self.power_cut(id, "a sync fails");
+            return Ok(());
+        }
+        Err(format!("node {id} ended: {error}"))
+    }
+
+    /// The node goes down, and what was not synced with it; it comes back later.
+    pub(crate) fn power_cut(&mut self, id: u64, why: &str) {
+        self.failing.remove(&id);
+        self.counts.power_cuts += 1;
+        self.down(id);
+        let (lost, kept) = self.nodes[&id].disk.crash(&mut self.disks);
+        self.counts.unsynced_lost += lost;
+        self.counts.unsynced_kept += kept;
+        self.note(&format!("{id} down, {why}: {lost} lost, {kept} kept"));
+    }
+
+    /// The process is gone; what it wrote stays.
+    pub(crate) fn kill(&mut self, id: u64) {
+        self.counts.kills += 1;
+        self.down(id);
+        self.note(&format!("{id} down, killed"));
+    }
+
+    fn down(&mut self, id: u64) {
+        self.nodes.get_mut(&id).expect("a node of this cluster").up = None;
+        for producer in self.workload.disconnected(id, &mut self.counts) {
+            self.clock.in_micros(3_000, Event::Produce(producer));
+        }
+        let away = self.faults.between(2, self.plan.away_millis) * 1000;
+        self.clock.in_micros(away, Event::Start(id));
+    }
+
+    /// Compares the logs of all nodes that are up, and sees whether the run is over.
+    fn look(&mut self) -> Result<(), Broken> {
+        let mut logs = Vec::new();
+        for node in self.nodes.values() {
+            if let Some(up) = &node.up {
+                logs.push((node.id, up.whole_log()?));
+            }
+        }
+        for (at, (id, log)) in logs.iter().enumerate() {
+            for (other, other_log) in &logs[at + 1..] {
+                checkers::log_matching((*id, log), (*other, other_log))?;
+            }
+        }
+        self.settled = self.is_settled(logs.iter().map(|(_, log)| log.len() as u64));
+        self.clock.in_micros(300_000, Event::Look);
+        Ok(())
+    }
+
+    /// All are up, nothing is on its way, and something was acknowledged since the faults ended.
+    fn is_settled(&self, mut lengths: impl Iterator<Item = u64>) -> bool {
+        let since_calm = self.counts.acknowledged - self.acknowledged_at_calm;
+        let up: Vec<_> = self
+            .nodes
+            .values()
+            .filter_map(|node| node.up.as_ref())
+            .collect();
+        let all = self.committed.len();
+        self.calm
+            && since_calm >= self.plan.calm_requests
+            && self.workload.is_idle()
+            && up.len() == self.nodes.len()
+            && lengths.all(|length| length == all)
+            && up
+                .iter()
+                .all(|up| up.compared == all && !up.replica.is_persisting())
+    }
+
+    /// The end: every node has the same partition, and it is what the clients were promised.
+    fn finish(&mut self) -> Result<(), Broken> {
+        for node in self.nodes.values() {
+            let up = node.up.as_ref().expect("a settled run");
+            let records = read_all(node.id, &up.replica)?;
+            let found = checkers::partition(&self.workload.history, &records)
+                .map_err(|broken| format!("at the end, at node {}: {broken}", node.id))?;
+            self.counts.records = found.records;
+            self.counts.unacknowledged = found.unacknowledged;
+            self.trace.bytes(&node.disk.bytes(&up.segments()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,41 @@
+//! What the clients saw, in plain values. Nothing here comes from inside a replica.
+
+use crate::clock::Time;
+
+/// How a produce request ended, as its client knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Not yet, or never: it may or may not be in the partition.
+    None,
+    /// In the partition, from this offset on.
+    Acknowledged { base_offset: u64, at: Time },
+    /// Certainly not in the partition.
+    Refused,
+}
+
+/// One produce request.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) client: usize,
+    /// The connection it went over: requests on one keep their order.
+    pub(crate) connection: (u64, u64),
+    pub(crate) values: Vec<String>,
+    pub(crate) sent: Time,
+    pub(crate) answer: Answer,
+}
+
+/// One record that a consumer got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) node: u64,
+    pub(crate) offset: u64,
+    pub(crate) value: String,
+}
+
+/// Everything the clients of a run saw.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// By request number.
+    pub(crate) requests: Vec<Request>,
+    pub(crate) reads: Vec<Read>,
+}

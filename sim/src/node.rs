@@ -1,0 +1,169 @@
+//! One node: a disk, and while it is up a replica on it.
+
+use laminarmq::{Log, LogOptions, poll_ready};
+use laminarmq_replica::{
+    Effects, GroupId, Membership, PersistDone, PersistJob, RaftStateFile, Replica, ReplicaConfig,
+    ReplicaId,
+};
+
+use crate::checkers::Plain;
+use crate::disk::Disk;
+use crate::random::Random;
+use crate::trace::Hash;
+
+const GROUP: GroupId = GroupId(1);
+
+pub(crate) struct Node {
+    pub(crate) id: u64,
+    pub(crate) disk: Disk,
+    pub(crate) up: Option<Up>,
+    /// Counts starts.
+    pub(crate) lifetime: u64,
+    /// Microseconds between two ticks: clocks differ.
+    pub(crate) tick: u64,
+    config: ReplicaConfig,
+}
+
+pub(crate) struct Up {
+    pub(crate) replica: Replica<Disk>,
+    state: RaftStateFile<Disk>,
+    job: Option<Job>,
+    /// Committed entries up to here were compared with those of others.
+    pub(crate) compared: u64,
+    /// The last entry at the last look, to see truncations.
+    pub(crate) last: (u64, u32),
+}
+
+/// A persist job on its way.
+enum Job {
+    /// It runs when its time is over: it syncs what was written meanwhile, too.
+    Late(PersistJob<Disk>),
+    /// It ran at once, and only the news take time.
+    Early(PersistDone),
+}
+
+impl Node {
+    pub(crate) fn new(id: u64, nodes: &[u64], disk: Disk, random: &mut Random) -> Self {
+        let members = Membership::of_voters(nodes.iter().copied().map(ReplicaId));
+        let mut config = ReplicaConfig::new(GROUP, ReplicaId(id), members);
+        config.segment_bytes = random.pick(&[2_000, 8_000, 40_000]);
+        config.tail_cache_bytes = random.pick(&[0, 3_000, 1 << 20]);
+        config.inflight_bytes_max = random.pick(&[500, 5_000, 1 << 20]);
+        config.uncommitted_bytes_max = random.pick(&[3_000, 1 << 20]);
+        Self {
+            id,
+            disk,
+            up: None,
+            lifetime: 0,
+            tick: 10_000,
+            config,
+        }
+    }
+
+    /// Starts it. An error is the product's refusal, or the power going meanwhile.
+    pub(crate) fn start(&mut self, random: &mut Random) -> Result<(), String> {
+        self.lifetime += 1;
+        self.tick = random.between(9_000, 11_500);
+        let state = RaftStateFile::open(self.disk.clone()).map_err(|error| error.to_string())?;
+        let options = LogOptions {
+            initial_index: 1,
+            auto_roll: false,
+            ..LogOptions::default()
+        };
+        let log = poll_ready(Log::open_with(self.disk.clone(), options))
+            .map_err(|error| error.to_string())?;
+        let saved = state.get(GROUP).cloned();
+        let replica = Replica::open(self.config.clone(), log, saved, Box::new(random.fork()))
+            .map_err(|error| error.to_string())?;
+        let mut up = Up {
+            replica,
+            state,
+            job: None,
+            compared: 0,
+            last: (0, 0),
+        };
+        up.last = up.last_entry();
+        self.up = Some(up);
+        Ok(())
+    }
+}
+
+impl Up {
+    /// Takes a job; it is over when [`Up::finish_job`] is called.
+    pub(crate) fn begin_job(&mut self, job: PersistJob<Disk>, early: bool) {
+        assert!(self.job.is_none(), "one job is out at a time");
+        self.job = Some(if early {
+            Job::Early(job.run(&mut self.state))
+        } else {
+            Job::Late(job)
+        });
+    }
+
+    /// The job's time is over. An error ends the replica.
+    pub(crate) fn finish_job(&mut self) -> Result<(), String> {
+        let done = match self.job.take() {
+            None => return Ok(()),
+            Some(Job::Late(job)) => job.run(&mut self.state),
+            Some(Job::Early(done)) => done,
+        };
+        self.replica
+            .on_persisted(done)
+            .map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn advance(&mut self) -> Result<Effects<Disk>, String> {
+        self.replica.advance().map_err(|error| error.to_string())
+    }
+
+    fn last_index(&self) -> u64 {
+        self.replica.log().end_index() - 1
+    }
+
+    fn last_entry(&self) -> (u64, u32) {
+        let last = self.last_index();
+        (last, self.term(last))
+    }
+
+    fn term(&self, index: u64) -> u32 {
+        poll_ready(self.replica.log().entry(index)).map_or(0, |entry| entry.term)
+    }
+
+    /// Whether the log lost an end since the last look.
+    pub(crate) fn was_truncated(&mut self) -> bool {
+        let now = self.last_entry();
+        let (index, term) = std::mem::replace(&mut self.last, now);
+        index > 0 && (index > self.last_index() || self.term(index) != term)
+    }
+
+    /// Entries of the log from `from` to `to`, both inclusive, in plain values.
+    pub(crate) fn entries(&self, from: u64, to: u64) -> Result<Vec<Plain>, String> {
+        let records = poll_ready(self.replica.log().read_range(from..to + 1, u64::MAX));
+        let records = records.map_err(|error| format!("its log cannot be read: {error}"))?;
+        let plain = |record: laminarmq::Record| {
+            let head = [record.kind, record.flags];
+            let hash = Hash::of(&[&head, &record.key.to_le_bytes(), &record.value]);
+            Plain {
+                term: record.term,
+                hash,
+            }
+        };
+        Ok(records.into_iter().map(plain).collect())
+    }
+
+    /// The whole log in plain values.
+    pub(crate) fn whole_log(&self) -> Result<Vec<Plain>, String> {
+        match self.last_index() {
+            0 => Ok(Vec::new()),
+            last => self.entries(1, last),
+        }
+    }
+
+    /// The first indices of all segments.
+    pub(crate) fn segments(&self) -> Vec<u64> {
+        self.replica
+            .log()
+            .segments()
+            .map(|segment| segment.base_index)
+            .collect()
+    }
+}

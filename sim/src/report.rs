@@ -1,0 +1,131 @@
+//! What happened in a run, and how to see it again.
+
+use std::fmt;
+
+use crate::scenario::{Canary, Scenario};
+
+macro_rules! counts {
+    ($($(#[$doc:meta])* $name:ident: $words:literal,)*) => {
+        /// How often what happened.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        impl Counts {
+            /// Adds another run's.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+            }
+        }
+
+        impl fmt::Display for Counts {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                $(writeln!(f, "  {:>12}  {}", self.$name, $words)?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+counts! {
+    /// Power cuts.
+    power_cuts: "power cuts",
+    /// Power cuts exactly at a sync.
+    cuts_at_sync: "power cuts at a sync",
+    /// Killed processes.
+    kills: "killed processes",
+    /// Failed syncs.
+    failed_syncs: "failed syncs",
+    /// Unsynced sectors, lengths and names that a power cut took.
+    unsynced_lost: "unsynced sectors, lengths and names lost",
+    /// Those that the media had taken nevertheless.
+    unsynced_kept: "unsynced sectors, lengths and names kept",
+    /// Syncs that were done.
+    syncs: "syncs",
+    /// Messages sent.
+    messages: "messages sent",
+    /// Lost by the network.
+    lost: "messages lost",
+    /// Sent over a link that carried nothing.
+    blocked: "messages into a partition",
+    /// Delivered twice.
+    repeated: "messages repeated",
+    /// Delayed beyond the usual.
+    late: "messages very late",
+    /// Delivered after one that was sent later.
+    reordered: "messages overtaken",
+    /// Refused by the receiver as unexpected.
+    refused: "messages refused",
+    /// Partitions begun.
+    partitions: "partitions",
+    /// Hand-overs asked for.
+    transfers: "hand-overs asked for",
+    /// Times that somebody became leader.
+    leaders: "leader changes",
+    /// Logs that lost an end to a newer leader.
+    truncations: "truncations",
+    /// Batches that clients sent.
+    invoked: "produce requests",
+    /// Acknowledged.
+    acknowledged: "produce requests acknowledged",
+    /// Refused.
+    failed: "produce requests refused",
+    /// Never answered.
+    unknown: "produce requests without an answer",
+    /// Records read by consumers during the run.
+    reads: "records read by consumers",
+    /// Committed entries compared.
+    compared: "committed entries compared",
+    /// Records in the partition at the end, over all runs.
+    records: "records at the end",
+    /// Of those, never acknowledged.
+    unacknowledged: "records at the end without an acknowledgement",
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// Its scenario.
+    pub scenario: Scenario,
+    /// The fault outside the model that it ran with.
+    pub canary: Option<Canary>,
+    /// What happened.
+    pub counts: Counts,
+    /// A hash of every event, and of every byte on every disk at the end.
+    pub trace_hash: u64,
+    /// The first broken promise; it ends the run.
+    pub failure: Option<String>,
+    /// The newest events; all of them if that was asked for.
+    pub trace: Vec<String>,
+}
+
+impl Outcome {
+    /// The command that repeats the run.
+    #[must_use]
+    pub fn replay(&self) -> String {
+        let canary = self
+            .canary
+            .map_or(String::new(), |canary| format!(" --canary {canary}"));
+        format!(
+            "cargo run -p laminarmq-sim -- --scenario {} --seed {}{canary} --trace",
+            self.scenario, self.seed
+        )
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(failure) = &self.failure else {
+            return write!(
+                f,
+                "seed {}: fine, trace {:016x}",
+                self.seed, self.trace_hash
+            );
+        };
+        writeln!(f, "seed {} BROKE: {failure}", self.seed)?;
+        write!(f, "again: {}", self.replay())
+    }
+}
