@@ -99,7 +99,7 @@ impl Report {
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.title.clone()];
         if let Some(ack) = &self.ack {
-            lines.push(format!("an ack means: {ack}"));
+            lines.push(format!("ack        {ack}"));
         }
         if let Some(produced) = &self.produced {
             lines.push(String::new());
@@ -368,7 +368,7 @@ mod tests {
         assert_eq!(
             report.lines().join("\n"),
             "1 producer\n\
-             an ack means: on the disk\n\
+             ack        on the disk\n\
              \n\
              produced   2 000 000 records in 2.00 s: 1 000 000 records/s, 976.6 MiB/s\n\
              latency    from when a batch was sent to its ack (1 000)\n           \

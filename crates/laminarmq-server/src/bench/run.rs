@@ -84,7 +84,9 @@ fn raw_sink(plan: &Plan, sink: &HostPort) -> Result<Report, Failure> {
     let produced = plan.produce(workers, random_run(), clock::now())?;
     Ok(Report {
         title: format!("{}, to the plain sink at {sink}", plan.load_in_words(1)),
-        ack: Some(String::from("whatever the sink does before it answers")),
+        ack: Some(String::from(
+            "the length of a frame, after whatever the sink does with it",
+        )),
         rate: plan.rate,
         produced: Some(produced),
         ..Report::default()
@@ -374,17 +376,23 @@ impl<'a> Bench<'a> {
     }
 
     fn ack_in_words(&self) -> String {
-        let who = match self.plan.acks {
-            Acks::None => return String::from("nothing: there are none (acks=0)"),
-            Acks::Leader => "acks=1: the leader has the batch",
-            Acks::All => "acks=all: a quorum has the batch",
+        let flush = if self.created {
+            format!("flush={}", self.plan.flush)
+        } else {
+            String::from("the topic's own flush")
         };
-        match (self.created, self.plan.acks, self.plan.flush) {
-            (false, ..) => format!("{who}; on disk or not by the topic's own `flush`"),
-            (true, Acks::All, "sync") => format!("{who} on disk (flush=sync)"),
-            (true, Acks::All, _) => format!("{who} in the page cache (flush=os)"),
-            (true, ..) => format!("{who}, maybe not on disk yet (flush={})", self.plan.flush),
-        }
+        let meaning = match (self.plan.acks, self.created, self.plan.flush) {
+            (Acks::None, ..) => return String::from("acks=0: there are none"),
+            (Acks::Leader, ..) => "the leader has the batch, maybe not on disk yet",
+            (Acks::All, true, "sync") => "a quorum has the batch on disk",
+            (Acks::All, true, _) => "a quorum has the batch in memory; a power cut may lose it",
+            (Acks::All, false, _) => "a quorum has the batch, on disk if that says sync",
+        };
+        let acks = match self.plan.acks {
+            Acks::Leader => "1",
+            _ => "all",
+        };
+        format!("acks={acks}, {flush}: {meaning}")
     }
 }
 

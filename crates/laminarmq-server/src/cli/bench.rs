@@ -14,10 +14,10 @@ use crate::output::human;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  laminarmq bench                                     a million records of 1 KiB, as fast as it goes
+  laminarmq bench                                     a million records of 1 KiB at full speed
   laminarmq bench --duration 30s --rate 50000         latency at a fixed rate, open loop
   laminarmq bench --flush os --acks 1 --producers 4 --partitions 8
-  laminarmq bench --mode consume                      fills a topic, then reads it as fast as it goes
+  laminarmq bench --mode consume                      fills a topic, then reads it at full speed
   laminarmq bench --mode both --rate 10000 --batch-size 10
 
 Without --topic a topic is created for the run and deleted after it. Afterwards everything is
@@ -28,7 +28,12 @@ every batch that it delayed.";
 #[derive(Debug, Args)]
 pub(super) struct BenchArgs {
     /// What to measure
-    #[arg(long, default_value = "produce")]
+    #[arg(
+        long,
+        value_name = "produce|consume|both",
+        default_value = "produce",
+        hide_possible_values = true
+    )]
     mode: Mode,
     /// Topic to use; created if missing, and kept [default: a new one, deleted afterwards]
     #[arg(long)]
@@ -38,7 +43,12 @@ pub(super) struct BenchArgs {
     partitions: u32,
     /// When a write counts as done, for a topic that is created: `sync` on the disk, `os` in the
     /// page cache
-    #[arg(long, value_name = "sync|os", default_value = "sync")]
+    #[arg(
+        long,
+        value_name = "sync|os",
+        default_value = "sync",
+        hide_possible_values = true
+    )]
     flush: Flush,
     /// Who must have a batch: 0 nobody, 1 the leader, `all` a quorum
     #[arg(long, value_name = "0|1|all", default_value = "all", value_parser = parse_acks)]
@@ -68,10 +78,15 @@ pub(super) struct BenchArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     rate: Option<u64>,
     /// Read everything back afterwards and compare
-    #[arg(long, value_name = "true|false", num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_value_t = true, default_missing_value = "true", hide_possible_values = true, action = clap::ArgAction::Set)]
     verify: bool,
     /// What consumers look at: nothing but the batch heads, the CRC, or every value
-    #[arg(long, default_value = "crc")]
+    #[arg(
+        long,
+        value_name = "none|crc|content",
+        default_value = "crc",
+        hide_possible_values = true
+    )]
     check: CheckArg,
     /// How much one fetch asks for
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = parse_fetch_size)]

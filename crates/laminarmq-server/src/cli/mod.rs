@@ -152,6 +152,7 @@ fn report_usage(error: &clap::Error) -> ExitCode {
 pub(crate) fn on_client_runtime(
     command: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
+    output::log_warnings();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

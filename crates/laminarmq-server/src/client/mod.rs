@@ -61,7 +61,7 @@ impl Default for ClientOptions {
         Self {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(30),
-            delivery_timeout: Duration::from_secs(60),
+            delivery_timeout: Duration::from_secs(30),
         }
     }
 }

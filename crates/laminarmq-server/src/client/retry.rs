@@ -13,6 +13,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Attempts {
     deadline: Instant,
     pause: Duration,
+    /// Whoever waits was told why.
+    told: bool,
 }
 
 impl Attempts {
@@ -21,12 +23,22 @@ impl Attempts {
         Self {
             deadline: clock::now() + budget,
             pause: FIRST_PAUSE,
+            told: false,
         }
     }
 
     /// Pauses before the next attempt, or gives `error` back: it would not help, or time is up.
     pub(super) async fn after(&mut self, error: ClientError) -> Result<(), ClientError> {
-        let pause = self.pause_after(&error, clock::now()).ok_or(error)?;
+        let now = clock::now();
+        let Some(pause) = self.pause_after(&error, now) else {
+            return Err(error);
+        };
+        // Short trouble is nobody's business; more than about a second looks like a hang.
+        if pause == PAUSE_MAX && !self.told {
+            self.told = true;
+            let left = self.deadline.saturating_duration_since(now).as_secs();
+            tracing::warn!("{error}; trying again for up to {left} s");
+        }
         clock::pause(pause).await;
         Ok(())
     }

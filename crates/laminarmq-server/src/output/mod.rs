@@ -79,6 +79,18 @@ pub(crate) fn warn(text: impl Display) {
     note(format_args!("{on}warning:{off} {text}"));
 }
 
+/// From here on warnings of the client are said on stderr, like our own.
+pub(crate) fn log_warnings() {
+    // A second call keeps the first subscriber, which does the same.
+    let _ = tracing_subscriber::fmt()
+        .with_max_level(tracing::level_filters::LevelFilter::WARN)
+        .with_writer(io::stderr)
+        .with_ansi(styled(io::stderr().is_terminal()))
+        .without_time()
+        .with_target(false)
+        .try_init();
+}
+
 /// Whether escape sequences are welcome on an output.
 pub(crate) fn styled(terminal: bool) -> bool {
     terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

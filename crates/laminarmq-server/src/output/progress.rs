@@ -1,9 +1,12 @@
 //! Progress on stderr, on a terminal only: elsewhere every call does nothing.
 
+use std::fmt::Write;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+
+use super::human;
 
 /// How often a bar is drawn at most, per second.
 const DRAWS_PER_SECOND: u8 = 10;
@@ -34,13 +37,28 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(length), target);
         let counts = match unit {
             Unit::Bytes => "{bytes}/{total_bytes}  {bytes_per_sec}",
-            Unit::Records => "{human_pos}/{human_len}  {per_sec}",
+            Unit::Records => "{count}/{total}  {rate}",
             Unit::Milliseconds => "{elapsed_precise}",
         };
         let template = format!("{{prefix}} {{wide_bar}} {counts}  {{msg}} eta {{eta}}");
         let style = ProgressStyle::with_template(&template)
             .expect("a template with indicatif's own keys")
-            .progress_chars("=> ");
+            .progress_chars("=> ")
+            .with_key("count", |state: &ProgressState, out: &mut dyn Write| {
+                let _ = out.write_str(&human::count(state.pos()));
+            })
+            .with_key("total", |state: &ProgressState, out: &mut dyn Write| {
+                let _ = out.write_str(&human::count(state.len().unwrap_or_default()));
+            })
+            .with_key("rate", |state: &ProgressState, out: &mut dyn Write| {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a rate is finite and not negative, and its fraction is not shown"
+                )]
+                let rate = state.per_sec() as u64;
+                let _ = write!(out, "{}/s", human::count(rate));
+            });
         bar.set_style(style);
         bar.set_prefix(label);
         bar.enable_steady_tick(TICK);

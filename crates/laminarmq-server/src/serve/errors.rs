@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-use laminarmq_broker::{BrokerConfig, StartError};
+use laminarmq_broker::{BrokerConfig, BrokerFailure, StartError};
+use rustix::io::Errno;
 
 use crate::failure::Failure;
 
@@ -23,6 +24,20 @@ pub(super) fn explain(error: &StartError, config: &BrokerConfig) -> Failure {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+/// Says what a broker that could not go on leaves behind.
+pub(super) fn explain_failure(failure: &BrokerFailure) -> Failure {
+    // The reason is text by the time it comes here; the number is the system's own.
+    let full = [Errno::NOSPC, Errno::DQUOT]
+        .map(|errno| format!("(os error {})", errno.raw_os_error()))
+        .iter()
+        .any(|errno| failure.reason.contains(errno));
+    Failure::failed(failure).hint(if full {
+        "the disk is full: free some space, then start it again; what was acknowledged is kept"
+    } else {
+        "what was acknowledged is kept; see the log above, check the disk, then start it again"
+    })
 }
 
 /// The kind of the first I/O error in the chain of causes.
@@ -101,6 +116,19 @@ mod tests {
             "{taken}"
         );
         assert!(listen(ErrorKind::PermissionDenied).contains("below 1024"));
+    }
+
+    #[test]
+    fn a_full_disk_is_seen_in_a_failure() {
+        let text = |error: io::Error| {
+            let reason = format!("appending to the log: {error}");
+            let failure = explain_failure(&BrokerFailure { reason });
+            failure.render(false).expect("a failure has a text")
+        };
+        let full = io::Error::from_raw_os_error(Errno::NOSPC.raw_os_error());
+        assert!(text(full).contains("the disk is full"));
+        let broken = io::Error::from_raw_os_error(Errno::IO.raw_os_error());
+        assert!(text(broken).contains("check the disk"));
     }
 
     #[test]

@@ -74,8 +74,7 @@ async fn serve(settings: &ServeSettings) -> Result<(), Failure> {
         name = signals.next() => Ok(name),
     };
     match ended {
-        Err(failure) => Err(Failure::failed(failure)
-            .hint("the data that was acknowledged before is kept; look at the log above")),
+        Err(failure) => Err(errors::explain_failure(&failure)),
         Ok(name) => shut_down(broker, name, signals).await,
     }
 }
@@ -83,9 +82,7 @@ async fn serve(settings: &ServeSettings) -> Result<(), Failure> {
 async fn shut_down(broker: Running, name: &str, mut signals: Signals) -> Result<(), Failure> {
     info!("{name}: finishing requests and syncing; once more to leave at once");
     tokio::select! {
-        done = broker.shutdown() => done.map_err(|failure| {
-            Failure::failed(failure).hint("what was acknowledged with acks=all is kept")
-        }),
+        done = broker.shutdown() => done.map_err(|failure| errors::explain_failure(&failure)),
         name = signals.next() => {
             Err(Failure::failed(format_args!("{name} again: left without a clean end"))
                 .hint("what was acknowledged with acks=all is kept"))

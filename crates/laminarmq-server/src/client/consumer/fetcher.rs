@@ -23,7 +23,7 @@ const WAIT: Duration = Duration::from_millis(500);
 const ANSWER_BYTES_MAX: i32 = 16 << 20;
 /// What one partition of an answer brings at most.
 const PARTITION_BYTES_MAX: i32 = 4 << 20;
-/// How long a partition may fail again and again.
+/// How long nothing may work: longer than for a request, since a reader that follows waits anyway.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Out = mpsc::Sender<Result<Delivery, ClientError>>;
