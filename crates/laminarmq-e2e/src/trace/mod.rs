@@ -1,6 +1,6 @@
 //! Reading what a traced broker did, in the order in which it did it.
 //!
-//! [`parse`] turns the output of `strace -f -yy -xx` into [`Event`]s, [`answers`] judges each response on
+//! [`parse()`] turns the output of `strace -f -yy -xx` into [`Event`]s, [`answers()`] judges each response on
 //! a socket by what was synced before it left. Neither knows anything of the broker but the names of its
 //! files and the address of its listener.
 //!
@@ -14,7 +14,7 @@ mod parse;
 pub use answers::{Answer, Answers, Watch, answers};
 pub use parse::{Call, Event, ParseError, parse};
 
-/// The strace options that [`parse`] understands, and the calls that [`answers`] looks at. The name of
+/// The strace options that [`parse()`] understands, and the calls that [`answers()`] looks at. The name of
 /// the output file must follow.
 ///
 /// `-D` lets the traced program keep the process id, so that signals reach it. Calls that sync, write or
