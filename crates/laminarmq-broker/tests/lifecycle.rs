@@ -6,8 +6,8 @@ mod common;
 
 use common::*;
 use laminarmq_broker::{Broker, DataDirError, FlushMode, StartError};
-use laminarmq_kafka::ErrorCode;
-use laminarmq_kafka::messages::{FetchRequest, MetadataRequest, ProduceRequest};
+use laminarmq_kafka::messages::{ApiVersionsRequest, FetchRequest, MetadataRequest, ProduceRequest};
+use laminarmq_kafka::{ErrorCode, decode_response, encode_request};
 use std::fs;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,7 +113,7 @@ async fn a_stop_answers_what_was_read_before() {
     let mut answered = 1;
     while let Some(frame) = client.receive_frame().await {
         let (_, response) =
-            laminarmq_kafka::decode_response::<ProduceRequest>(frame, 9).unwrap();
+            decode_response::<ProduceRequest>(frame, 9).unwrap();
         assert_eq!(response.responses[0].partition_responses[0].error_code, ErrorCode::NONE);
         answered += 1;
     }
@@ -126,6 +126,30 @@ async fn a_stop_answers_what_was_read_before() {
     let mut client = Client::connect(broker.kafka_addr()).await;
     let stored = values(&client.fetch("t", 0, 0).await).len();
     assert!(stored >= answered && stored >= seen, "{stored} {answered} {seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_the_wait_of_a_client_that_sent_more_than_is_read() {
+    // The stop may come before the broker has read anything; then there is nothing to see.
+    for _ in 0..20 {
+        let mut fixture = fixture_with(|config| config.limits.requests_in_flight = 1).await;
+        let client = &mut fixture.client;
+        client.create("t", 1, &[]).await;
+        let mut fetch = fetch_request("t", &[(0, 0)]);
+        fetch.max_wait_ms = i32::MAX;
+        let first = encode_request(3, 1, None, &ApiVersionsRequest::default()).unwrap().concat();
+        let fetch = encode_request(12, 2, None, &fetch).unwrap().concat();
+        client.write(&[first, fetch.repeat(5)].concat()).await;
+        client.receive::<ApiVersionsRequest>(3).await;
+        stop(fixture.broker).await;
+        if let Some(frame) = client.receive_frame().await {
+            let (id, response) = decode_response::<FetchRequest>(frame, 12).unwrap();
+            assert_eq!(id, 2);
+            assert!(records(&response.responses[0].partitions[0]).is_empty());
+            return;
+        }
+    }
+    panic!("no fetch was ever answered");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -148,6 +148,11 @@ async fn a_fetch_says_what_is_wrong_with_it() {
     for (topic, partition) in [("t", 1), ("t", -1), ("u", 0)] {
         assert_eq!(code(client.fetch(topic, partition, 0).await), unknown);
     }
+    // An error is not waited with.
+    let mut patient = fetch_request("u", &[(0, 0)]);
+    patient.max_wait_ms = i32::MAX;
+    let response = client.ask(12, &patient).await;
+    assert_eq!(response.responses[0].partitions[0].error_code, unknown);
     let with = |change: fn(&mut FetchPartition)| {
         let mut request = fetch_request("t", &[(0, 0)]);
         change(&mut request.topics[0].partitions[0]);
@@ -219,6 +224,20 @@ async fn every_partition_of_a_produce_has_its_own_result() {
     let result = &response.responses[0].partition_responses[0];
     assert_eq!(result.error_code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     assert!(result.error_message.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_may_take_larger_batches_than_others() {
+    let mut fixture = fixture().await;
+    let client = &mut fixture.client;
+    client.create("large", 1, &[("max.message.bytes", "3000000")]).await;
+    client.create("usual", 1, &[]).await;
+    let value = "x".repeat(2_000_000);
+    let refused = client.produce("usual", 0, batch(&[&value])).await;
+    assert_eq!(refused.error_code, ErrorCode::MESSAGE_TOO_LARGE);
+    let taken = client.produce("large", 0, batch(&[&value])).await;
+    assert_eq!(taken.error_code, ErrorCode::NONE);
+    assert_eq!(values(&client.fetch("large", 0, 0).await), [value]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

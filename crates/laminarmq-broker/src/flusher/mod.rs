@@ -17,7 +17,7 @@ use crate::runtime::{Failure, Real};
 use crate::shard::{Input, Outside};
 use laminarmq::{SyncDone, SyncTicket};
 use laminarmq_replica::{
-    GroupId, GroupState, PersistDone, PersistId, PersistJob, RaftStateFile, StateDir, StateError,
+    GroupId, GroupState, PersistDone, PersistId, PersistJob, RaftStateFile, StateError, StateFs,
 };
 use queue::Queue;
 use std::fmt;
@@ -86,10 +86,10 @@ impl Flusher {
     }
 
     /// Starts `threads` threads that sync, and the journal's writer.
-    pub(crate) fn start(
+    pub(crate) fn start<F: StateFs + Send + 'static>(
         &self,
         threads: usize,
-        journal: RaftStateFile<StateDir>,
+        journal: RaftStateFile<F>,
         router: &Arc<Router>,
         failure: &Failure,
     ) -> io::Result<FlushThreads> {
@@ -152,7 +152,7 @@ impl Flusher {
         }
     }
 
-    fn state_loop(&self, mut journal: RaftStateFile<StateDir>, router: &Router) {
+    fn state_loop<F: StateFs>(&self, mut journal: RaftStateFile<F>, router: &Router) {
         loop {
             let jobs = self.states.pop_all();
             if jobs.is_empty() {
@@ -219,3 +219,6 @@ impl FlushThreads {
         let _ = self.writer.join();
     }
 }
+
+#[cfg(test)]
+mod tests;

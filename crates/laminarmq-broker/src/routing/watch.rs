@@ -122,18 +122,26 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    /// The clock stands still while anything else can happen, so this takes no time.
+    async fn in_time(waiter: &Waiter<Arc<PartitionWatch>>) {
+        let second = std::time::Duration::from_secs(1);
+        tokio::time::timeout(second, waiter.changed())
+            .await
+            .expect("the waiter wakes");
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_change_between_question_and_wait_is_not_missed() {
         let watch = Arc::new(PartitionWatch::default());
         let version = watch.version();
         watch.update(at(5));
         let mut waiter = Waiter::new();
         waiter.watch(Arc::clone(&watch), version);
-        waiter.changed().await;
+        in_time(&waiter).await;
         assert_eq!(watch.progress(), at(5));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn any_of_several_partitions_wakes_and_a_dropped_waiter_leaves_nothing() {
         let watches: Vec<_> = (0..3)
             .map(|_| Arc::new(PartitionWatch::default()))
@@ -144,19 +152,19 @@ mod tests {
         }
         let second = Arc::clone(&watches[1]);
         tokio::spawn(async move { second.update(at(1)) });
-        waiter.changed().await;
+        in_time(&waiter).await;
         let waiting = |n: usize| watches[n].lock().waiting.len();
         assert_eq!([waiting(0), waiting(1), waiting(2)], [1, 0, 1]);
         drop(waiter);
         assert_eq!([waiting(0), waiting(1), waiting(2)], [0, 0, 0]);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_removed_partition_wakes_its_waiters() {
         let watch = Arc::new(PartitionWatch::default());
         let mut waiter = Waiter::new();
         waiter.watch(Arc::clone(&watch), watch.version());
         watch.close();
-        waiter.changed().await;
+        in_time(&waiter).await;
     }
 }

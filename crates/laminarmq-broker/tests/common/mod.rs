@@ -24,8 +24,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// Long enough for a machine that is busy with other things.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// Long enough for a machine that is busy with other things, and shorter than the longest fetch.
+const DEADLINE: Duration = Duration::from_secs(50);
 
 pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
     timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what} took too long"))
