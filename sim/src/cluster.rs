@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use laminarmq_replica::{Effects, PeerMessage, ReplicaId, Role};
 
-use crate::checkers::{self, Broken, Committed, Leaders, Watermarks};
+use crate::checkers::Broken;
 use crate::clock::{Clock, Time};
 use crate::disk::Disk;
 use crate::network::{Network, Weather, describe};
@@ -13,7 +13,8 @@ use crate::random::Random;
 use crate::report::Counts;
 use crate::scenario::{Ended, Plan};
 use crate::trace::Trace;
-use crate::workload::{Next, Workload, read_all};
+use crate::watch::Watch;
+use crate::workload::{Next, Workload};
 
 /// What is planned to happen. Events of a node carry its lifetime: they die with it.
 pub(crate) enum Event {
@@ -54,14 +55,10 @@ pub(crate) struct Cluster {
     pub(crate) failing: BTreeSet<u64>,
     /// The newest message delivered on each link.
     delivered: BTreeMap<(u64, u64), u64>,
-    leaders: Leaders,
-    committed: Committed,
-    watermarks: Watermarks,
-    /// Leaders that were checked since they know their watermark: (node, lifetime, term).
-    checked: BTreeSet<(u64, u64, u32)>,
-    calm: bool,
+    pub(crate) watch: Watch,
+    pub(crate) calm: bool,
     acknowledged_at_calm: u64,
-    settled: bool,
+    pub(crate) settled: bool,
 }
 
 impl Cluster {
@@ -90,10 +87,7 @@ impl Cluster {
             starts,
             failing: BTreeSet::new(),
             delivered: BTreeMap::new(),
-            leaders: Leaders::default(),
-            committed: Committed::default(),
-            watermarks: Watermarks::default(),
-            checked: BTreeSet::new(),
+            watch: Watch::default(),
             calm: false,
             acknowledged_at_calm: 0,
             settled: false,
@@ -296,8 +290,7 @@ impl Cluster {
     }
 
     fn produce(&mut self, producer: usize) -> Result<(), Broken> {
-        let since_calm = self.counts.acknowledged - self.acknowledged_at_calm;
-        if self.calm && since_calm >= self.plan.calm_requests {
+        if self.is_enough() {
             return Ok(());
         }
         let now = self.clock.now();
@@ -322,6 +315,12 @@ impl Cluster {
             Next::Again => self.clock.in_micros(5_000, Event::Produce(producer)),
         }
         self.pump(id)
+    }
+
+    /// Whether so many requests were acknowledged after the faults that producers may stop.
+    pub(crate) fn is_enough(&self) -> bool {
+        let since_calm = self.counts.acknowledged - self.acknowledged_at_calm;
+        self.calm && since_calm >= self.plan.calm_requests
     }
 
     fn consume(&mut self, consumer: usize) -> Result<(), Broken> {
@@ -408,7 +407,7 @@ impl Cluster {
             ));
             if change.role == Role::Leader {
                 self.counts.leaders += 1;
-                self.leaders.leads(id, change.term.get())?;
+                self.watch.leaders.leads(id, change.term.get())?;
             }
         }
         if let Some(job) = effects.persist {
@@ -426,44 +425,6 @@ impl Cluster {
                 .expect("it just advanced")
                 .begin_job(job, early);
             self.clock.in_micros(takes, Event::Saved(id, lifetime));
-        }
-        Ok(())
-    }
-
-    /// Checks what a node says of itself.
-    fn observe(&mut self, id: u64) -> Result<(), Broken> {
-        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
-        let lifetime = node.lifetime;
-        let Some(up) = &mut node.up else {
-            return Ok(());
-        };
-        let watermark = up.replica.high_watermark().get();
-        self.watermarks.stands(id, lifetime, watermark)?;
-        if watermark > up.replica.end_offset().get() {
-            return Err(format!(
-                "node {id}'s high watermark {watermark} is past its end"
-            ));
-        }
-        if up.was_truncated() {
-            self.counts.truncations += 1;
-        }
-        let applied = up.replica.applied_index().get();
-        if applied > up.compared {
-            let from = up.compared + 1;
-            for (index, entry) in (from..).zip(up.entries(from, applied)?) {
-                self.committed.commits(id, index, entry)?;
-                self.counts.compared += 1;
-            }
-            up.compared = applied;
-        }
-        let replica = &up.replica;
-        let key = (id, lifetime, replica.leader_epoch().get());
-        if replica.is_leader() && replica.is_watermark_known() && self.checked.insert(key) {
-            // A new leader that knows what is committed knows all that was ever promised.
-            let records = read_all(id, replica)?;
-            checkers::partition(&self.workload.history, &records).map_err(|broken| {
-                format!("at node {id}, newly leader of term {}: {broken}", key.2)
-            })?;
         }
         Ok(())
     }
@@ -508,56 +469,5 @@ impl Cluster {
         }
         let away = self.faults.between(2, self.plan.away_millis) * 1000;
         self.clock.in_micros(away, Event::Start(id));
-    }
-
-    /// Compares the logs of all nodes that are up, and sees whether the run is over.
-    fn look(&mut self) -> Result<(), Broken> {
-        let mut logs = Vec::new();
-        for node in self.nodes.values() {
-            if let Some(up) = &node.up {
-                logs.push((node.id, up.whole_log()?));
-            }
-        }
-        for (at, (id, log)) in logs.iter().enumerate() {
-            for (other, other_log) in &logs[at + 1..] {
-                checkers::log_matching((*id, log), (*other, other_log))?;
-            }
-        }
-        self.settled = self.is_settled(logs.iter().map(|(_, log)| log.len() as u64));
-        self.clock.in_micros(300_000, Event::Look);
-        Ok(())
-    }
-
-    /// All are up, nothing is on its way, and something was acknowledged since the faults ended.
-    fn is_settled(&self, mut lengths: impl Iterator<Item = u64>) -> bool {
-        let since_calm = self.counts.acknowledged - self.acknowledged_at_calm;
-        let up: Vec<_> = self
-            .nodes
-            .values()
-            .filter_map(|node| node.up.as_ref())
-            .collect();
-        let all = self.committed.len();
-        self.calm
-            && since_calm >= self.plan.calm_requests
-            && self.workload.is_idle()
-            && up.len() == self.nodes.len()
-            && lengths.all(|length| length == all)
-            && up
-                .iter()
-                .all(|up| up.compared == all && !up.replica.is_persisting())
-    }
-
-    /// The end: every node has the same partition, and it is what the clients were promised.
-    fn finish(&mut self) -> Result<(), Broken> {
-        for node in self.nodes.values() {
-            let up = node.up.as_ref().expect("a settled run");
-            let records = read_all(node.id, &up.replica)?;
-            let found = checkers::partition(&self.workload.history, &records)
-                .map_err(|broken| format!("at the end, at node {}: {broken}", node.id))?;
-            self.counts.records = found.records;
-            self.counts.unacknowledged = found.unacknowledged;
-            self.trace.bytes(&node.disk.bytes(&up.segments()));
-        }
-        Ok(())
     }
 }

@@ -7,7 +7,8 @@
 //! disk      page cache and media; power cuts keep any part of what was not synced
 //! network   loss, repetition, delay (so: reordering), one-way and two-way partitions
 //! node      a disk, and while it is up a replica on it
-//! cluster   drives the nodes, and checks what they say of themselves
+//! cluster   drives the nodes
+//! watch     what is held while a run goes on, and at its end
 //! faults    which fault comes next
 //! workload  clients that produce and consume
 //! history   what the clients saw, in plain values
@@ -37,6 +38,7 @@ mod random;
 mod report;
 mod scenario;
 mod trace;
+mod watch;
 mod workload;
 
 pub use report::{Counts, Outcome};

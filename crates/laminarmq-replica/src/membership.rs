@@ -333,7 +333,7 @@ mod tests {
         broken("not sorted, or an id twice", &|m| m.voters = ids(&[5, 2]));
         broken("a voter that is a learner", &|m| m.learners = ids(&[1]));
         broken("a next learner that is not leaving", &|m| {
-            m.learners_next = ids(&[7])
+            m.learners_next = ids(&[7]);
         });
         broken("too many members", &|m| m.learners.clone_from(&crowd));
     }

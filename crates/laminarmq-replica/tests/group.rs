@@ -330,3 +330,50 @@ fn commands_reach_every_state_machine_alike() {
         assert_eq!(group.node(id).seen.commands, want);
     }
 }
+
+/// A state machine's replay starts at the log's start, long before the present members.
+#[test]
+fn old_changes_of_the_members_are_not_made_again_by_a_replay() {
+    let machine = |id| ReplicaConfig {
+        state_machine: true,
+        ..config(id, &[1])
+    };
+    let mut group = Group::new([Node::new(machine(1))]);
+    group.settle();
+    // So large that a replay comes in pieces, and its middle can be looked at.
+    let command = |group: &mut Group, n: u8| {
+        let command = Bytes::from(vec![n; 1 << 20]);
+        group
+            .node(1)
+            .replica
+            .propose_command(command, Token(n.into()))
+            .unwrap();
+        group.settle();
+    };
+    group.nodes.insert(2, Node::new(machine(2)));
+    change(&mut group, 1, vec![MemberStep::Voter(ReplicaId(2))], 100);
+    (0..10).for_each(|n| command(&mut group, n));
+    change(&mut group, 1, vec![MemberStep::Remove(ReplicaId(2))], 200);
+    group.nodes.remove(&2);
+    let alone = Membership::of_voters([ReplicaId(1)]);
+    assert_eq!(*group.node(1).replica.members(), alone);
+
+    group.node(1).restart(true);
+    let node = group.node(1);
+    let (mut commands, mut pieces) = (0, 0);
+    loop {
+        let effects = node.replica.advance().unwrap();
+        assert_eq!(*node.replica.members(), alone, "after {commands} commands");
+        commands += effects.commands.len();
+        pieces += 1;
+        if !effects.more {
+            break;
+        }
+    }
+    assert_eq!((commands, pieces), (10, 3));
+    group.node(1).restart(true);
+    group.settle();
+    assert!(group.node(1).replica.is_leader());
+    command(&mut group, 99);
+    assert_eq!(group.node(1).seen.commands.len(), 11);
+}

@@ -96,7 +96,7 @@ fn any_offset_and_any_limit_from_memory_and_from_files() {
     for _ in 0..600 {
         let offset = random.next_u64() % end;
         let max_bytes = random.next_u64() % 900;
-        let at_least_one = random.next_u64() % 2 == 0;
+        let at_least_one = random.next_u64().is_multiple_of(2);
         let query = FetchQuery {
             offset: Offset(offset),
             max_bytes,

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use common::{Node, batch, config, open, run};
 use laminarmq::MemEnv;
 use laminarmq_replica::{
-    Fatal, FetchError, Flush, GroupState, Offset, OffsetQuery, OpenError, PersistDone,
-    ProposeError, Replica, ReplicaConfig, ReplicaId, Role, StateError, Term, Token,
+    Fatal, FetchError, Flush, GroupState, LogIndex, Membership, Offset, OffsetQuery, OpenError,
+    PersistDone, ProposeError, Replica, ReplicaConfig, ReplicaId, Role, StateError, Term, Token,
 };
 
 fn sole() -> ReplicaConfig {
@@ -354,18 +354,32 @@ fn a_lost_state_ends_a_voter_among_others_and_not_a_sole_one() {
 }
 
 #[test]
-fn a_saved_commit_past_the_log_is_cut_to_it() {
+fn committed_entries_that_are_gone_end_a_voter_among_others_and_not_a_sole_one() {
     let mut node = Node::new(sole());
     node.settle();
     node.propose(1, 1);
     node.settle();
-    let (log, mut state) =
+    let (log, state) =
         std::mem::replace(&mut node.replica, open(&sole(), &MemEnv::new(), None)).close();
     drop(log);
-    state.commit = laminarmq_replica::LogIndex(1_000);
-    let mut replica = open(&sole(), &node.disk, Some(state));
-    assert_eq!(replica.high_watermark(), Offset(1));
-    replica.advance().unwrap();
+    assert_eq!(state.commit, LogIndex(2));
+    let emptied = MemEnv::new();
+    let mut alone = open(&sole(), &emptied, Some(state.clone()));
+    assert_eq!(alone.high_watermark(), Offset(0));
+    alone.advance().unwrap();
+
+    let mut among = state;
+    among.membership.members = Membership::of_voters([1, 2].map(ReplicaId));
+    let opened = |disk: &MemEnv| {
+        let log = common::log(disk);
+        Replica::open(sole(), log, Some(among.clone()), common::random(1)).map(|_| ())
+    };
+    let lost = opened(&MemEnv::new());
+    let (commit, last) = (LogIndex(2), LogIndex(0));
+    assert!(
+        matches!(lost, Err(OpenError::DataLost { commit: c, last: l }) if (c, l) == (commit, last))
+    );
+    opened(&node.disk).unwrap();
 }
 
 #[test]

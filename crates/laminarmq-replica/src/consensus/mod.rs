@@ -13,6 +13,8 @@
 //!   configured range, so the range stays wide and the value is overruled, not the range.)
 //! - Only a leader proposes, and a proposal from a peer has no message to come in.
 //! - A sole voter stands for election at once, and does not tick.
+//! - There are no snapshots yet: no log loses its start, so nobody is behind it. Whoever adds them
+//!   reports the fate of each (`report_snapshot`), or the crate never sends to that peer again.
 
 mod convert;
 mod flow;
@@ -223,7 +225,10 @@ impl<E: LogEnv> Consensus<E> {
     }
 
     /// A sole voter needs nobody's word: it leads at once, and again if anything unseated it.
-    fn stand_if_alone(&mut self) {
+    ///
+    /// While committed changes of the members wait to be acted on, the crate refuses; the replica
+    /// asks again behind them.
+    pub(crate) fn stand_if_alone(&mut self) {
         let leads = self.raw.raft.state == StateRole::Leader;
         if self.sole_voter && !leads && self.is_settled() && self.term() < Term::MAX {
             // Campaigning only fails for a message that it does not send.
@@ -449,3 +454,6 @@ fn stored_descriptor(kind: EntryKind) -> Bytes {
     let at = usize::from(kind.as_u8());
     Bytes::from_static(&KINDS).slice(at..=at)
 }
+
+#[cfg(test)]
+mod tests;

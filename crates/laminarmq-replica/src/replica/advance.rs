@@ -205,6 +205,7 @@ impl<E: LogEnv> Replica<E> {
         }
         self.applied = last.index;
         self.consensus.applied(last.index);
+        self.consensus.stand_if_alone();
         Ok(())
     }
 
@@ -237,6 +238,10 @@ impl<E: LogEnv> Replica<E> {
     }
 
     fn take_membership(&mut self, index: LogIndex) -> Result<(), Fatal> {
+        if index <= self.members.index {
+            // A state machine's replay comes by changes that are long in effect.
+            return Ok(());
+        }
         let bytes = self.payload(index)?;
         let change = MembershipChange::decode(&bytes).map_err(|_| Fatal::Entry {
             index,

@@ -25,6 +25,9 @@ impl<E: LogEnv> Replica<E> {
     /// leaves that to the operating system): from here on they count as saved. A sole voter leads
     /// when this returns; its vote is saved together with its first entry, by the first job.
     ///
+    /// A sole voter whose log lost committed entries goes on without them, and says so; among
+    /// other voters that is an error, and the way back is another replica id with an empty log.
+    ///
     /// Without a saved state, the log must be empty, or the replica its group's only voter: any
     /// other may have voted and forgotten it. Such a new replica saves its first state before it
     /// takes part.
@@ -48,6 +51,21 @@ impl<E: LogEnv> Replica<E> {
         }
         let before = LogIndex(state.start.index.get() - 1);
         let last = LogIndex(log.end_index() - 1);
+        if state.commit > last {
+            let (commit, alone) = (
+                state.commit,
+                state.membership.members.is_sole_voter(config.replica),
+            );
+            if !alone {
+                return Err(OpenError::DataLost { commit, last });
+            }
+            tracing::error!(
+                group = config.group.get(),
+                committed = commit.get(),
+                last = last.get(),
+                "committed entries are gone, and no other replica has them"
+            );
+        }
         let terms = term_runs(&log, state.start)?;
         let end_offset = end_offset(&log, state.start)?;
         // A log may be ahead of the ballot: they are saved at the same time, not as one. That
