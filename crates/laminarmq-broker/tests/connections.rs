@@ -1,6 +1,10 @@
 //! What a connection does: order, limits, and bytes that are no requests.
 
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "this is test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "this is test code"
+)]
 
 mod common;
 
@@ -43,7 +47,13 @@ async fn requests_in_one_write_are_answered_in_order() {
             encode_request(9, id(0).unwrap(), None, &produce).unwrap(),
             encode_request(7, id(1).unwrap(), None, &offsets_request("t", 0, -1)).unwrap(),
             encode_request(3, id(2).unwrap(), None, &ApiVersionsRequest::default()).unwrap(),
-            encode_request(12, id(3).unwrap(), None, &fetch_request("t", &[(0, round.into())])).unwrap(),
+            encode_request(
+                12,
+                id(3).unwrap(),
+                None,
+                &fetch_request("t", &[(0, round.into())]),
+            )
+            .unwrap(),
             encode_request(12, id(4).unwrap(), None, &MetadataRequest::default()).unwrap(),
             encode_request(4, id(5).unwrap(), None, &InitProducerIdRequest::default()).unwrap(),
         ];
@@ -58,12 +68,21 @@ async fn requests_in_one_write_are_answered_in_order() {
         // A request sees what those before it did.
         assert!(offsets.topics[0].partitions[0].offset > round.into());
         assert_eq!(id, round * 10 + 1);
-        assert_eq!(client.receive::<ApiVersionsRequest>(3).await.0, round * 10 + 2);
+        assert_eq!(
+            client.receive::<ApiVersionsRequest>(3).await.0,
+            round * 10 + 2
+        );
         let (id, fetched) = client.receive::<FetchRequest>(12).await;
         assert_eq!(id, round * 10 + 3);
         assert!(!values(&fetched.responses[0].partitions[0]).is_empty());
-        assert_eq!(client.receive::<MetadataRequest>(12).await.0, round * 10 + 4);
-        assert_eq!(client.receive::<InitProducerIdRequest>(4).await.0, round * 10 + 5);
+        assert_eq!(
+            client.receive::<MetadataRequest>(12).await.0,
+            round * 10 + 4
+        );
+        assert_eq!(
+            client.receive::<InitProducerIdRequest>(4).await.0,
+            round * 10 + 5
+        );
     }
 }
 
@@ -75,13 +94,17 @@ async fn many_pipelined_batches_keep_their_order() {
     let address = fixture.broker.kafka_addr();
     // Far more than may be in flight: the sender is held back, nothing is lost or reordered.
     const COUNT: usize = 500;
-    let (mut read, mut write) =
-        tokio::net::TcpStream::connect(address).await.unwrap().into_split();
+    let (mut read, mut write) = tokio::net::TcpStream::connect(address)
+        .await
+        .unwrap()
+        .into_split();
     let sending = tokio::spawn(async move {
         for n in 0..COUNT {
             let records = batch(&[&n.to_string()]);
             let request = produce_request("t", &[(0, records)], -1);
-            let frame = encode_request(9, n as i32, None, &request).unwrap().concat();
+            let frame = encode_request(9, n as i32, None, &request)
+                .unwrap()
+                .concat();
             write.write_all(&frame).await.unwrap();
         }
         write
@@ -90,7 +113,9 @@ async fn many_pipelined_batches_keep_their_order() {
     for n in 0..COUNT {
         let length = in_time("an answer", read.read_u32()).await.unwrap();
         let mut frame = vec![0; length as usize];
-        in_time("an answer", read.read_exact(&mut frame)).await.unwrap();
+        in_time("an answer", read.read_exact(&mut frame))
+            .await
+            .unwrap();
         let (id, produced) =
             laminarmq_kafka::decode_response::<ProduceRequest>(frame.into(), 9).unwrap();
         let result = &produced.responses[0].partition_responses[0];
@@ -115,11 +140,20 @@ async fn an_unknown_version_of_api_versions_is_answered_in_version_0() {
     assert_eq!(reader.i32(), Ok(7));
     let response = ApiVersionsResponse::decode(&mut reader, 0).unwrap();
     assert_eq!(response.error_code, ErrorCode::UNSUPPORTED_VERSION);
-    assert!(response.api_keys.iter().any(|api| api.api_key == 18 && api.max_version == 4));
+    assert!(
+        response
+            .api_keys
+            .iter()
+            .any(|api| api.api_key == 18 && api.max_version == 4)
+    );
     // The connection goes on.
     let response = client.ask(4, &ApiVersionsRequest::default()).await;
     assert_eq!(response.api_keys.len(), served().len());
-    let produce = response.api_keys.iter().find(|api| api.api_key == 0).unwrap();
+    let produce = response
+        .api_keys
+        .iter()
+        .find(|api| api.api_key == 0)
+        .unwrap();
     assert_eq!((produce.min_version, produce.max_version), (0, 12));
 }
 
@@ -139,7 +173,11 @@ async fn old_produce_versions_are_listed_and_refused() {
     };
     for version in 0..=2 {
         client.write(&request(0, version, 5, body)).await;
-        assert_eq!(client.receive_frame().await.unwrap(), answer(version), "{version}");
+        assert_eq!(
+            client.receive_frame().await.unwrap(),
+            answer(version),
+            "{version}"
+        );
     }
     assert_eq!(client.offset("t", 0, -1).await, (ErrorCode::NONE, 0));
 }
@@ -158,7 +196,9 @@ async fn every_served_version_of_every_api_has_a_handler() {
                 client_id: None,
             };
             header.encode(&mut writer).unwrap();
-            default_request(range.api.number()).encode(&mut writer, version).unwrap();
+            default_request(range.api.number())
+                .encode(&mut writer, version)
+                .unwrap();
             client.write(&writer.finish_frame().unwrap().concat()).await;
             if range.api.number() == 0 {
                 continue; // A default produce has acks=0: no answer.
@@ -198,8 +238,14 @@ async fn bytes_that_are_no_requests_close_their_connection_and_no_other() {
         ("an api that is not served", request(4, 0, 1, &[0; 16])),
         ("a later version of metadata", request(3, 99, 1, &[0; 16])),
         ("an earlier version of fetch", request(1, 0, 1, &[0; 16])),
-        ("metadata with a wrong count", request(3, 1, 1, &[0x7f, 0xff, 0xff, 0xff])),
-        ("metadata with bytes too many", request(3, 1, 1, &[0xff, 0xff, 0xff, 0xff, 1])),
+        (
+            "metadata with a wrong count",
+            request(3, 1, 1, &[0x7f, 0xff, 0xff, 0xff]),
+        ),
+        (
+            "metadata with bytes too many",
+            request(3, 1, 1, &[0xff, 0xff, 0xff, 0xff, 1]),
+        ),
         ("http", b"GET / HTTP/1.1\r\n\r\n".to_vec()),
         ("tls", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03".to_vec()),
     ];
@@ -208,7 +254,11 @@ async fn bytes_that_are_no_requests_close_their_connection_and_no_other() {
         // A right request before the wrong one is still answered.
         let id = hostile.send(3, &ApiVersionsRequest::default()).await;
         hostile.write(&bytes).await;
-        assert_eq!(hostile.receive::<ApiVersionsRequest>(3).await.0, id, "{what}");
+        assert_eq!(
+            hostile.receive::<ApiVersionsRequest>(3).await.0,
+            id,
+            "{what}"
+        );
         hostile.stream.shutdown().await.ok();
         assert_eq!(hostile.receive_frame().await, None, "{what}");
         let produced = fixture.client.produce("t", 0, batch(&["fine"])).await;
@@ -223,9 +273,15 @@ async fn further_connections_wait_for_a_place() {
     fixture.client.create("t", 1, &[]).await;
     let mut second = Client::connect(fixture.broker.kafka_addr()).await;
     second.send(3, &ApiVersionsRequest::default()).await;
-    assert_eq!(fixture.client.offset("t", 0, -1).await, (ErrorCode::NONE, 0));
+    assert_eq!(
+        fixture.client.offset("t", 0, -1).await,
+        (ErrorCode::NONE, 0)
+    );
     drop(fixture.client);
-    assert_eq!(second.receive::<ApiVersionsRequest>(3).await.1.error_code, ErrorCode::NONE);
+    assert_eq!(
+        second.receive::<ApiVersionsRequest>(3).await.1.error_code,
+        ErrorCode::NONE
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

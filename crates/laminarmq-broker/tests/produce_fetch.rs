@@ -1,6 +1,10 @@
 //! Batches in and out: what each side is told, and when.
 
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "this is test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "this is test code"
+)]
 
 mod common;
 
@@ -25,14 +29,32 @@ async fn what_goes_in_comes_out_with_offsets() {
         Compression::Lz4,
         Compression::Zstd,
     ]) {
-        let produced = client.produce("t", 0, batch_of(codec, 1000, &["a", "b"])).await;
-        assert_eq!((produced.error_code, produced.base_offset), (ErrorCode::NONE, 2 * n));
-        assert_eq!((produced.log_start_offset, produced.log_append_time_ms), (0, -1));
+        let produced = client
+            .produce("t", 0, batch_of(codec, 1000, &["a", "b"]))
+            .await;
+        assert_eq!(
+            (produced.error_code, produced.base_offset),
+            (ErrorCode::NONE, 2 * n)
+        );
+        assert_eq!(
+            (produced.log_start_offset, produced.log_append_time_ms),
+            (0, -1)
+        );
     }
     let data = client.fetch("t", 0, 0).await;
-    let want: Vec<_> = (0..).zip(["a", "b"].repeat(5)).map(|(n, v)| (n, v.to_owned())).collect();
+    let want: Vec<_> = (0..)
+        .zip(["a", "b"].repeat(5))
+        .map(|(n, v)| (n, v.to_owned()))
+        .collect();
     assert_eq!(records(&data), want);
-    assert_eq!((data.high_watermark, data.last_stable_offset, data.log_start_offset), (10, 10, 0));
+    assert_eq!(
+        (
+            data.high_watermark,
+            data.last_stable_offset,
+            data.log_start_offset
+        ),
+        (10, 10, 0)
+    );
     let header = BatchHeader::parse(&data.records.into_bytes()).unwrap();
     assert_eq!((header.base_offset, header.partition_leader_epoch), (0, 1));
     stop(fixture.broker).await;
@@ -45,7 +67,10 @@ async fn an_offset_inside_a_batch_brings_the_whole_batch() {
     client.create("t", 1, &[]).await;
     client.produce("t", 0, batch(&["a", "b", "c"])).await;
     client.produce("t", 0, batch(&["d", "e"])).await;
-    assert_eq!(values(&client.fetch("t", 0, 1).await), ["a", "b", "c", "d", "e"]);
+    assert_eq!(
+        values(&client.fetch("t", 0, 1).await),
+        ["a", "b", "c", "d", "e"]
+    );
     assert_eq!(values(&client.fetch("t", 0, 4).await), ["d", "e"]);
     assert!(records(&client.fetch("t", 0, 5).await).is_empty());
 }
@@ -65,7 +90,10 @@ async fn only_the_first_batch_may_be_larger_than_the_limits() {
     let response = client.ask(12, &request).await;
     let lengths = |response: &laminarmq_kafka::messages::FetchResponse| {
         let partitions = &response.responses[0].partitions;
-        partitions.iter().map(|data| values(data).len()).collect::<Vec<_>>()
+        partitions
+            .iter()
+            .map(|data| values(data).len())
+            .collect::<Vec<_>>()
     };
     // The first partition that has something gives one batch, the next one nothing.
     assert_eq!(lengths(&response), [0, 1, 0]);
@@ -142,8 +170,14 @@ async fn a_fetch_says_what_is_wrong_with_it() {
     client.create("t", 1, &[]).await;
     client.produce("t", 0, batch(&["a"])).await;
     let code = |data: laminarmq_kafka::messages::fetch::PartitionData| data.error_code;
-    assert_eq!(code(client.fetch("t", 0, 2).await), ErrorCode::OFFSET_OUT_OF_RANGE);
-    assert_eq!(code(client.fetch("t", 0, -1).await), ErrorCode::OFFSET_OUT_OF_RANGE);
+    assert_eq!(
+        code(client.fetch("t", 0, 2).await),
+        ErrorCode::OFFSET_OUT_OF_RANGE
+    );
+    assert_eq!(
+        code(client.fetch("t", 0, -1).await),
+        ErrorCode::OFFSET_OUT_OF_RANGE
+    );
     let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
     for (topic, partition) in [("t", 1), ("t", -1), ("u", 0)] {
         assert_eq!(code(client.fetch(topic, partition, 0).await), unknown);
@@ -161,7 +195,8 @@ async fn a_fetch_says_what_is_wrong_with_it() {
     let fenced = client.ask(12, &with(|p| p.current_leader_epoch = 0)).await;
     let later = client.ask(12, &with(|p| p.current_leader_epoch = 2)).await;
     let right = client.ask(12, &with(|p| p.current_leader_epoch = 1)).await;
-    let code = |r: &laminarmq_kafka::messages::FetchResponse| r.responses[0].partitions[0].error_code;
+    let code =
+        |r: &laminarmq_kafka::messages::FetchResponse| r.responses[0].partitions[0].error_code;
     assert_eq!(code(&fenced), ErrorCode::FENCED_LEADER_EPOCH);
     assert_eq!(code(&later), ErrorCode::UNKNOWN_LEADER_EPOCH);
     assert_eq!(code(&right), ErrorCode::NONE);
@@ -176,7 +211,10 @@ async fn there_are_no_fetch_sessions() {
     let mut request = fetch_request("t", &[(0, 0)]);
     request.session_epoch = 0;
     let response = client.ask(12, &request).await;
-    assert_eq!((response.session_id, response.error_code), (0, ErrorCode::NONE));
+    assert_eq!(
+        (response.session_id, response.error_code),
+        (0, ErrorCode::NONE)
+    );
     assert_eq!(values(&response.responses[0].partitions[0]), ["a"]);
     request.session_id = 77;
     request.session_epoch = 3;
@@ -220,7 +258,9 @@ async fn every_partition_of_a_produce_has_its_own_result() {
         (1, ErrorCode::NONE, 0),
     ];
     assert_eq!(results, want);
-    let response = client.ask(9, &produce_request("nowhere", &[(0, batch(&["a"]))], 1)).await;
+    let response = client
+        .ask(9, &produce_request("nowhere", &[(0, batch(&["a"]))], 1))
+        .await;
     let result = &response.responses[0].partition_responses[0];
     assert_eq!(result.error_code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
     assert!(result.error_message.is_some());
@@ -230,7 +270,9 @@ async fn every_partition_of_a_produce_has_its_own_result() {
 async fn a_topic_may_take_larger_batches_than_others() {
     let mut fixture = fixture().await;
     let client = &mut fixture.client;
-    client.create("large", 1, &[("max.message.bytes", "3000000")]).await;
+    client
+        .create("large", 1, &[("max.message.bytes", "3000000")])
+        .await;
     client.create("usual", 1, &[]).await;
     let value = "x".repeat(2_000_000);
     let refused = client.produce("usual", 0, batch(&[&value])).await;
@@ -251,14 +293,23 @@ async fn acks_are_all_one_or_none() {
         (2, ErrorCode::INVALID_REQUIRED_ACKS),
         (-2, ErrorCode::INVALID_REQUIRED_ACKS),
     ] {
-        let response = client.ask(9, &produce_request("t", &[(0, batch(&["a"]))], acks)).await;
-        assert_eq!(response.responses[0].partition_responses[0].error_code, code, "{acks}");
+        let response = client
+            .ask(9, &produce_request("t", &[(0, batch(&["a"]))], acks))
+            .await;
+        assert_eq!(
+            response.responses[0].partition_responses[0].error_code, code,
+            "{acks}"
+        );
     }
     // Without acks there is no answer; the next answer belongs to the next request.
-    client.send(9, &produce_request("t", &[(0, batch(&["b"]))], 0)).await;
+    client
+        .send(9, &produce_request("t", &[(0, batch(&["b"]))], 0))
+        .await;
     assert_eq!(client.offset("t", 0, -1).await, (ErrorCode::NONE, 3));
     // Its errors close the connection: that is all that such a client can notice.
-    client.send(9, &produce_request("nowhere", &[(0, batch(&["b"]))], 0)).await;
+    client
+        .send(9, &produce_request("nowhere", &[(0, batch(&["b"]))], 0))
+        .await;
     assert_eq!(client.receive_frame().await, None);
     let mut client = Client::connect(fixture.broker.kafka_addr()).await;
     let transactional = ProduceRequest {
@@ -290,7 +341,9 @@ async fn log_append_time_is_the_brokers_clock() {
     let env = Env::new(Arc::new(Fixed), Arc::new(Fixed));
     let broker = Broker::start_with(config(dir.path()), env).await.unwrap();
     let mut client = Client::connect(broker.kafka_addr()).await;
-    client.create("t", 1, &[("message.timestamp.type", "LogAppendTime")]).await;
+    client
+        .create("t", 1, &[("message.timestamp.type", "LogAppendTime")])
+        .await;
     let produced = client.produce("t", 0, batch(&["a"])).await;
     assert_eq!(produced.log_append_time_ms, 1_700_000_000_000);
     let data = client.fetch("t", 0, 0).await;
@@ -309,18 +362,36 @@ async fn offsets_are_found_by_time_and_at_the_ends() {
     assert_eq!(client.offset("t", 0, -1).await, found(0));
     assert_eq!(client.offset("t", 0, 0).await, found(-1));
     assert_eq!(client.offset("t", 0, -3).await, found(-1));
-    client.produce("t", 0, batch_at(1000, &["a", "b", "c"])).await;
-    client.produce("t", 0, batch_of(Compression::Zstd, 2000, &["d", "e"])).await;
+    client
+        .produce("t", 0, batch_at(1000, &["a", "b", "c"]))
+        .await;
+    client
+        .produce("t", 0, batch_of(Compression::Zstd, 2000, &["d", "e"]))
+        .await;
     client.produce("t", 0, batch_at(1500, &["f"])).await;
     assert_eq!(client.offset("t", 0, -2).await, found(0));
     assert_eq!(client.offset("t", 0, -1).await, found(6));
     assert_eq!(client.offset("t", 0, -3).await, found(4));
     // Never a record that is older than the time asked for, though it is in the same batch.
-    for (time, offset) in [(0, 0), (1000, 0), (1001, 1), (1002, 2), (1003, 3), (2001, 4), (2002, -1)] {
+    for (time, offset) in [
+        (0, 0),
+        (1000, 0),
+        (1001, 1),
+        (1002, 2),
+        (1003, 3),
+        (2001, 4),
+        (2002, -1),
+    ] {
         assert_eq!(client.offset("t", 0, time).await, found(offset), "{time}");
     }
-    assert_eq!(client.offset("t", 0, -7).await.0, ErrorCode::UNSUPPORTED_VERSION);
-    assert_eq!(client.offset("t", 9, -1).await.0, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    assert_eq!(
+        client.offset("t", 0, -7).await.0,
+        ErrorCode::UNSUPPORTED_VERSION
+    );
+    assert_eq!(
+        client.offset("t", 9, -1).await.0,
+        ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+    );
     let old = client.ask(1, &offsets_request("t", 0, 1001)).await;
     let old = &old.topics[0].partitions[0];
     assert_eq!((old.offset, old.timestamp), (1, 1001));
@@ -334,7 +405,9 @@ async fn old_batches_are_read_from_files() {
     .await;
     let client = &mut fixture.client;
     client.create("t", 1, &[("segment.bytes", "1024")]).await;
-    let text: Vec<String> = (0..40).map(|n| format!("{n}-{}", "x".repeat(300))).collect();
+    let text: Vec<String> = (0..40)
+        .map(|n| format!("{n}-{}", "x".repeat(300)))
+        .collect();
     for value in &text {
         client.produce("t", 0, batch(&[value])).await;
     }

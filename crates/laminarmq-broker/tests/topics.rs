@@ -1,6 +1,10 @@
 //! Topics are made, shown and removed; producer ids are given out.
 
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "this is test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "this is test code"
+)]
 
 mod common;
 
@@ -29,14 +33,23 @@ fn by_names(names: &[&str], create: bool) -> MetadataRequest {
 }
 
 fn all_topics() -> MetadataRequest {
-    MetadataRequest { topics: None, ..MetadataRequest::default() }
+    MetadataRequest {
+        topics: None,
+        ..MetadataRequest::default()
+    }
 }
 
 fn summary(response: &MetadataResponse) -> Vec<(&str, ErrorCode, usize)> {
     response
         .topics
         .iter()
-        .map(|t| (t.name.as_deref().unwrap_or("?"), t.error_code, t.partitions.len()))
+        .map(|t| {
+            (
+                t.name.as_deref().unwrap_or("?"),
+                t.error_code,
+                t.partitions.len(),
+            )
+        })
         .collect()
 }
 
@@ -55,23 +68,45 @@ async fn metadata_shows_the_node_and_its_topics() {
     let response = client.ask(12, &all_topics()).await;
     let port = i32::from(fixture.broker.kafka_addr().port());
     let broker = &response.brokers[0];
-    assert_eq!((broker.node_id, broker.host.as_str(), broker.port), (1, "127.0.0.1", port));
-    assert_eq!(response.cluster_id.as_deref(), Some(fixture.broker.cluster_id()));
+    assert_eq!(
+        (broker.node_id, broker.host.as_str(), broker.port),
+        (1, "127.0.0.1", port)
+    );
+    assert_eq!(
+        response.cluster_id.as_deref(),
+        Some(fixture.broker.cluster_id())
+    );
     assert_eq!((response.controller_id, response.topics.len()), (1, 0));
     client.create("a", 2, &[]).await;
     client.create("b", 1, &[]).await;
     let response = client.ask(12, &all_topics()).await;
-    assert_eq!(summary(&response), [("a", ErrorCode::NONE, 2), ("b", ErrorCode::NONE, 1)]);
+    assert_eq!(
+        summary(&response),
+        [("a", ErrorCode::NONE, 2), ("b", ErrorCode::NONE, 1)]
+    );
     let partition = &response.topics[0].partitions[1];
-    assert_eq!((partition.partition_index, partition.leader_id, partition.leader_epoch), (1, 1, 1));
-    assert_eq!((&partition.replica_nodes[..], &partition.isr_nodes[..]), (&[1][..], &[1][..]));
+    assert_eq!(
+        (
+            partition.partition_index,
+            partition.leader_id,
+            partition.leader_epoch
+        ),
+        (1, 1, 1)
+    );
+    assert_eq!(
+        (&partition.replica_nodes[..], &partition.isr_nodes[..]),
+        (&[1][..], &[1][..])
+    );
     // Version 0 says "all" with an empty list, later ones say "none" with it.
     let none = MetadataRequest::default();
     assert_eq!(client.ask(0, &none).await.topics.len(), 2);
     assert_eq!(client.ask(1, &none).await.topics.len(), 0);
     // By id.
     let by_id = |topic_id| MetadataRequest {
-        topics: Some(vec![MetadataRequestTopic { topic_id, name: None }]),
+        topics: Some(vec![MetadataRequestTopic {
+            topic_id,
+            name: None,
+        }]),
         ..MetadataRequest::default()
     };
     let known = client.ask(12, &by_id(response.topics[1].topic_id)).await;
@@ -82,10 +117,16 @@ async fn metadata_shows_the_node_and_its_topics() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_advertised_address_is_told_to_clients() {
-    let advertise = HostPort { host: "queue.example".to_owned(), port: 1234 };
+    let advertise = HostPort {
+        host: "queue.example".to_owned(),
+        port: 1234,
+    };
     let mut fixture = fixture_with(|config| config.advertise = Some(advertise)).await;
     let response = fixture.client.ask(12, &all_topics()).await;
-    assert_eq!((response.brokers[0].host.as_str(), response.brokers[0].port), ("queue.example", 1234));
+    assert_eq!(
+        (response.brokers[0].host.as_str(), response.brokers[0].port),
+        ("queue.example", 1234)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,22 +134,36 @@ async fn missing_topics_are_made_when_asked_for() {
     let mut fixture = fixture_with(|config| config.default_partitions = 3).await;
     let client = &mut fixture.client;
     let unknown = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-    assert_eq!(summary(&client.ask(12, &by_names(&["t"], false)).await), [("t", unknown, 0)]);
-    let response = client.ask(12, &by_names(&["t", "not/allowed", "t"], true)).await;
+    assert_eq!(
+        summary(&client.ask(12, &by_names(&["t"], false)).await),
+        [("t", unknown, 0)]
+    );
+    let response = client
+        .ask(12, &by_names(&["t", "not/allowed", "t"], true))
+        .await;
     let want = [
         ("t", ErrorCode::NONE, 3),
         ("not/allowed", ErrorCode::INVALID_TOPIC_EXCEPTION, 0),
         ("t", ErrorCode::NONE, 3),
     ];
     assert_eq!(summary(&response), want);
-    assert_eq!(client.produce("t", 2, batch(&["usable at once"])).await.error_code, ErrorCode::NONE);
+    assert_eq!(
+        client
+            .produce("t", 2, batch(&["usable at once"]))
+            .await
+            .error_code,
+        ErrorCode::NONE
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_topics_are_not_made_when_the_configuration_forbids_it() {
     let mut fixture = fixture_with(|config| config.auto_create_topics = false).await;
     let response = fixture.client.ask(12, &by_names(&["t"], true)).await;
-    assert_eq!(summary(&response), [("t", ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, 0)]);
+    assert_eq!(
+        summary(&response),
+        [("t", ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, 0)]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,7 +198,9 @@ async fn what_cannot_be_made_is_refused_with_the_reason() {
         replication_factor,
         ..CreatableTopic::default()
     };
-    let mut wrong_setting = create_request("s", 1, &[("retention.ms", "1000")]).topics.remove(0);
+    let mut wrong_setting = create_request("s", 1, &[("retention.ms", "1000")])
+        .topics
+        .remove(0);
     wrong_setting.replication_factor = 1;
     let request = CreateTopicsRequest {
         topics: vec![
@@ -159,7 +216,11 @@ async fn what_cannot_be_made_is_refused_with_the_reason() {
         ..CreateTopicsRequest::default()
     };
     let response = client.ask(7, &request).await;
-    let codes: Vec<_> = response.topics.iter().map(|topic| topic.error_code).collect();
+    let codes: Vec<_> = response
+        .topics
+        .iter()
+        .map(|topic| topic.error_code)
+        .collect();
     let want = [
         ErrorCode::TOPIC_ALREADY_EXISTS,
         ErrorCode::INVALID_TOPIC_EXCEPTION,
@@ -171,10 +232,19 @@ async fn what_cannot_be_made_is_refused_with_the_reason() {
         ErrorCode::NONE,
     ];
     assert_eq!(codes, want);
-    let message = response.topics[4].error_message.as_deref().unwrap_or_default();
-    assert!(message.contains("retention.ms") && message.contains("not there yet"), "{message}");
+    let message = response.topics[4]
+        .error_message
+        .as_deref()
+        .unwrap_or_default();
+    assert!(
+        message.contains("retention.ms") && message.contains("not there yet"),
+        "{message}"
+    );
     let response = client.ask(12, &all_topics()).await;
-    assert_eq!(summary(&response), [("fine", ErrorCode::NONE, 1), ("old", ErrorCode::NONE, 1)]);
+    assert_eq!(
+        summary(&response),
+        [("fine", ErrorCode::NONE, 1), ("old", ErrorCode::NONE, 1)]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +258,10 @@ async fn a_creation_tells_what_it_made_and_a_check_makes_nothing() {
     assert!(client.ask(12, &all_topics()).await.topics.is_empty());
     request.validate_only = false;
     // The oldest version has room for less.
-    assert_eq!(client.ask(2, &request).await.topics[0].error_code, ErrorCode::NONE);
+    assert_eq!(
+        client.ask(2, &request).await.topics[0].error_code,
+        ErrorCode::NONE
+    );
     request.topics[0].name = "u".to_owned();
     let response = client.ask(7, &request).await;
     let made = &response.topics[0];
@@ -211,9 +284,16 @@ async fn a_deleted_topic_is_gone_with_its_files_and_its_name_is_free() {
     client.produce("t", 0, batch(&["old"])).await;
     let folder = fixture.dir.path().join("topics/t-0");
     assert!(folder.is_dir());
-    let response = client.ask(5, &delete(&["t", "unknown"])).await;
-    let codes: Vec<_> = response.responses.iter().map(|topic| topic.error_code).collect();
-    assert_eq!(codes, [ErrorCode::NONE, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION]);
+    let response = client.ask(5, &delete(&["t", "unknown", "t"])).await;
+    let codes: Vec<_> = response
+        .responses
+        .iter()
+        .map(|topic| topic.error_code)
+        .collect();
+    assert_eq!(
+        codes,
+        [ErrorCode::NONE, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION]
+    );
     assert!(!folder.exists());
     let refused = client.produce("t", 0, batch(&["late"])).await;
     assert_eq!(refused.error_code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
@@ -222,12 +302,18 @@ async fn a_deleted_topic_is_gone_with_its_files_and_its_name_is_free() {
     // By id.
     let id = client.ask(12, &all_topics()).await.topics[0].topic_id;
     let by_id = |topic_id| DeleteTopicsRequest {
-        topics: vec![DeleteTopicState { name: None, topic_id }],
+        topics: vec![DeleteTopicState {
+            name: None,
+            topic_id,
+        }],
         timeout_ms: 30_000,
         ..DeleteTopicsRequest::default()
     };
     let response = client.ask(6, &by_id(Uuid([1; 16]))).await;
-    assert_eq!(response.responses[0].error_code, ErrorCode::UNKNOWN_TOPIC_ID);
+    assert_eq!(
+        response.responses[0].error_code,
+        ErrorCode::UNKNOWN_TOPIC_ID
+    );
     let response = client.ask(6, &by_id(id)).await;
     assert_eq!(response.responses[0].name.as_deref(), Some("t"));
     assert!(client.ask(12, &all_topics()).await.topics.is_empty());
@@ -240,12 +326,18 @@ async fn a_topic_whose_partitions_cannot_be_opened_is_taken_back() {
     let topics = fixture.dir.path().join("topics");
     std::fs::write(topics.join("t-1"), "in the way").unwrap();
     let response = client.ask(7, &create_request("t", 3, &[])).await;
-    assert_eq!(response.topics[0].error_code, ErrorCode::KAFKA_STORAGE_ERROR);
+    assert_eq!(
+        response.topics[0].error_code,
+        ErrorCode::KAFKA_STORAGE_ERROR
+    );
     assert!(client.ask(12, &all_topics()).await.topics.is_empty());
     assert!(!topics.join("t-0").exists() && !topics.join("t-2").exists());
     std::fs::remove_file(topics.join("t-1")).unwrap();
     client.create("t", 3, &[]).await;
-    assert_eq!(client.produce("t", 1, batch(&["a"])).await.error_code, ErrorCode::NONE);
+    assert_eq!(
+        client.produce("t", 1, batch(&["a"])).await.error_code,
+        ErrorCode::NONE
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -255,7 +347,9 @@ async fn a_topic_is_deleted_while_it_is_written_to() {
     client.create("t", 1, &[]).await;
     let mut producer = Client::connect(fixture.broker.kafka_addr()).await;
     for _ in 0..50 {
-        producer.send(9, &produce_request("t", &[(0, batch(&["x"]))], -1)).await;
+        producer
+            .send(9, &produce_request("t", &[(0, batch(&["x"]))], -1))
+            .await;
     }
     client.ask(5, &delete(&["t"])).await;
     client.create("t", 1, &[]).await;
@@ -266,7 +360,9 @@ async fn a_topic_is_deleted_while_it_is_written_to() {
         ErrorCode::REQUEST_TIMED_OUT,
     ];
     for _ in 0..50 {
-        let (_, response) = producer.receive::<laminarmq_kafka::messages::ProduceRequest>(9).await;
+        let (_, response) = producer
+            .receive::<laminarmq_kafka::messages::ProduceRequest>(9)
+            .await;
         let code = response.responses[0].partition_responses[0].error_code;
         assert!(allowed.contains(&code), "{code:?}");
     }
@@ -281,8 +377,15 @@ async fn producer_ids_are_given_once() {
         let mut client = Client::connect(fixture.broker.kafka_addr()).await;
         for _ in 0..1500 {
             let response = client.ask(4, &InitProducerIdRequest::default()).await;
-            assert_eq!((response.error_code, response.producer_epoch), (ErrorCode::NONE, 0));
-            assert!(seen.insert(response.producer_id), "{} came twice", response.producer_id);
+            assert_eq!(
+                (response.error_code, response.producer_epoch),
+                (ErrorCode::NONE, 0)
+            );
+            assert!(
+                seen.insert(response.producer_id),
+                "{} came twice",
+                response.producer_id
+            );
         }
         if round == 0 {
             // A block is used up before the next one is taken.
@@ -298,6 +401,9 @@ async fn producer_ids_are_given_once() {
     };
     let refused = client.ask(4, &transactional).await;
     assert_eq!(refused.producer_id, -1);
-    assert_eq!(refused.error_code, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    assert_eq!(
+        refused.error_code,
+        ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED
+    );
     assert!(!refused.error_code.retriable());
 }

@@ -117,16 +117,22 @@ impl LocalPartitions {
         })
     }
 
-    /// Closes the partitions of a topic that is deleted and removes their files.
-    pub(super) async fn take_down(&self, topic: &Topic) {
+    /// Closes the partitions of topics that are deleted and removes their files.
+    pub(super) async fn take_down(&self, topics: &[Arc<Topic>]) {
+        let mut partitions = Vec::new();
+        for topic in topics {
+            partitions.extend((0..).zip(&topic.partitions).map(|(number, partition)| {
+                (PartitionName::new(&topic.name, number), partition.group)
+            }));
+        }
         let mut waiting = Vec::new();
-        for partition in &topic.partitions {
-            let Some(route) = self.router.route(partition.group) else {
+        for (_, group) in &partitions {
+            let Some(route) = self.router.route(*group) else {
                 continue;
             };
             let (reply, removed) = oneshot::channel();
             let input = Input::Remove {
-                group: partition.group,
+                group: *group,
                 reply,
             };
             if self.router.send(route.shard, input).await.is_ok() {
@@ -137,20 +143,17 @@ impl LocalPartitions {
             // A shard that is gone owns nothing.
             let _ = removed.await;
         }
-        // Only now: this wakes whoever waits for a partition, and they ask its shard once more.
-        for partition in &topic.partitions {
-            self.router.remove(partition.group);
+        for (_, group) in &partitions {
+            // Only now: this wakes whoever waits for a partition, and they ask its shard once more.
+            self.router.remove(*group);
+            self.opener.forget(*group);
         }
         self.flusher
-            .forget(topic.partitions.iter().map(|p| p.group).collect())
+            .forget(partitions.iter().map(|(_, group)| *group).collect())
             .await;
-        for (number, partition) in (0..).zip(&topic.partitions) {
-            self.opener.forget(partition.group);
-            let name = PartitionName::new(&topic.name, number);
-            if let Err(error) = self.opener.dir().remove_partition(&name, partition.group.0) {
-                // It belongs to nobody any more: the next start sets it aside.
-                tracing::error!(partition = %name, %error, "cannot remove a deleted partition's files");
-            }
+        if let Err(error) = self.opener.dir().remove_partitions(&partitions) {
+            // They belong to nobody any more: the next start removes them or sets them aside.
+            tracing::error!(%error, "cannot remove the files of deleted partitions");
         }
     }
 

@@ -269,15 +269,17 @@ impl Controller {
         let opened = self.wiring.local.open(&topics).await;
         let mut failed = BTreeMap::new();
         for (image, result) in topics.iter().zip(opened) {
-            let Err(error) = result else { continue };
-            let topic = &image.topic;
-            tracing::error!(topic = topic.name, %error, "cannot open a new topic; it is taken back");
-            let delete = Command::DeleteTopic { topic_id: topic.id };
-            if let [Ok(_)] = self.propose(vec![delete]).await.as_slice() {
-                self.wiring.local.take_down(topic).await;
+            if let Err(error) = result {
+                let topic = &image.topic;
+                tracing::error!(topic = topic.name, %error, "cannot open a new topic; it is taken back");
+                failed.insert(topic.id, error.to_string());
             }
-            failed.insert(topic.id, error.to_string());
         }
+        if failed.is_empty() {
+            return;
+        }
+        // Where even this is refused the broker has failed, or is stopping.
+        let _ = self.delete_by_id(failed.keys().copied().collect()).await;
         for result in results {
             let reason = result
                 .as_ref()
@@ -290,26 +292,42 @@ impl Controller {
     }
 
     async fn delete(&mut self, topics: Vec<TopicRef>) -> Vec<Result<Arc<Topic>, DeleteError>> {
-        let mut results = Vec::with_capacity(topics.len());
-        for topic in topics {
-            results.push(self.delete_one(&topic).await);
-        }
-        results
+        let plan = |topic: &TopicRef| plan_delete(&self.state, topic).map(|topic| topic.id);
+        let plans: Vec<_> = topics.iter().map(plan).collect();
+        let mut outcomes = self
+            .delete_by_id(plans.iter().flatten().copied().collect())
+            .await
+            .into_iter();
+        let mut next = |_id| match outcomes.next().expect("one per command")? {
+            Applied::TopicDeleted(topic) => Ok(topic),
+            // It was named twice in this request.
+            _ => Err(DeleteError::Unknown),
+        };
+        plans
+            .into_iter()
+            .map(|plan| plan.and_then(&mut next))
+            .collect()
     }
 
-    async fn delete_one(&mut self, topic: &TopicRef) -> Result<Arc<Topic>, DeleteError> {
-        let topic_id = plan_delete(&self.state, topic)?.id;
-        let outcome = self
-            .propose(vec![Command::DeleteTopic { topic_id }])
-            .await
-            .pop();
-        let Applied::TopicDeleted(topic) = outcome.expect("one per command")? else {
-            return Err(DeleteError::Unknown);
-        };
-        self.image
-            .send_modify(|image| Arc::make_mut(image).remove(topic_id));
-        self.wiring.local.take_down(&topic).await;
-        Ok(topic)
+    /// Deletes topics, hides them, and takes down what was theirs.
+    async fn delete_by_id(&mut self, ids: Vec<Uuid>) -> Vec<Result<Applied, Refusal>> {
+        let command = |topic_id| Command::DeleteTopic { topic_id };
+        let outcomes = self.propose(ids.into_iter().map(command).collect()).await;
+        let deleted: Vec<_> = outcomes
+            .iter()
+            .filter_map(|outcome| match outcome {
+                Ok(Applied::TopicDeleted(topic)) => Some(Arc::clone(topic)),
+                _ => None,
+            })
+            .collect();
+        if !deleted.is_empty() {
+            self.image.send_modify(|image| {
+                let image = Arc::make_mut(image);
+                deleted.iter().for_each(|topic| image.remove(topic.id));
+            });
+            self.wiring.local.take_down(&deleted).await;
+        }
+        outcomes
     }
 
     async fn producer_ids(&mut self) -> Result<Range<u64>, Refusal> {

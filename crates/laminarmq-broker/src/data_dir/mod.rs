@@ -20,6 +20,7 @@ pub(crate) use meta::Meta;
 pub(crate) use partition::{PartitionMeta, PartitionName};
 
 use crate::env::Env;
+use laminarmq_replica::GroupId;
 use lock::DirLock;
 use std::fs;
 use std::io::ErrorKind;
@@ -140,22 +141,42 @@ impl DataDir {
         })
     }
 
-    /// Takes the folder of partition `name` out of use and removes its files. When this returns, the
-    /// name is free, also after a crash. What belongs to another group stays.
-    pub(crate) fn remove_partition(
+    /// Takes the folders of partitions out of use and removes their files. When this returns, their
+    /// names are free, also after a crash. What belongs to another group stays. One that cannot be
+    /// removed does not keep the others; the first error is returned.
+    pub(crate) fn remove_partitions(
+        &self,
+        partitions: &[(PartitionName, GroupId)],
+    ) -> Result<(), DataDirError> {
+        let mut result = Ok(());
+        let mut aside = Vec::with_capacity(partitions.len());
+        for (name, group) in partitions {
+            match self.rename_deleted(name, *group) {
+                Ok(path) => aside.extend(path),
+                Err(error) => result = result.and(Err(error)),
+            }
+        }
+        // One sync for all of them: it is what takes the time.
+        result = result.and(files::sync_dir(&self.topics()));
+        for path in aside {
+            result = result.and(files::remove_dir_all(&path));
+        }
+        result
+    }
+
+    fn rename_deleted(
         &self,
         name: &PartitionName,
-        group: u64,
-    ) -> Result<(), DataDirError> {
-        let path = self.partition_path(name);
-        match PartitionMeta::read(&path)? {
-            Some(meta) if meta.group_id == group => {}
-            _ => return Ok(()),
+        group: GroupId,
+    ) -> Result<Option<PathBuf>, DataDirError> {
+        let from = self.partition_path(name);
+        match PartitionMeta::read(&from)? {
+            Some(meta) if meta.group_id == group.0 => {}
+            _ => return Ok(None),
         }
-        let aside = self.topics().join(format!("{group}{}", partition::DELETED));
-        fs::rename(&path, &aside).map_err(|error| DataDirError::io("rename", &path, error))?;
-        files::sync_dir(&self.topics())?;
-        files::remove_dir_all(&aside)
+        let to = self.topics().join(format!("{group}{}", partition::DELETED));
+        fs::rename(&from, &to).map_err(|error| DataDirError::io("rename", &from, error))?;
+        Ok(Some(to))
     }
 
     /// Sets every partition folder aside that is not in `known`: nothing here deletes data that the

@@ -118,14 +118,18 @@ fn removing_frees_the_name_and_what_is_left_is_swept() {
     let dir = DataDir::open(temp.path(), &Env::system()).unwrap();
     let name = PartitionName::new("t", 0);
     dir.open_partition(&name, &meta(1)).unwrap();
-    dir.remove_partition(&name, 2).unwrap();
+    let remove = |group| {
+        dir.remove_partitions(&[(name.clone(), GroupId(group))])
+            .unwrap()
+    };
+    remove(2);
     assert_eq!(
         folders(&dir),
         ["__cluster_metadata-0", "t-0"],
         "it is another group's"
     );
-    dir.remove_partition(&name, 1).unwrap();
-    dir.remove_partition(&name, 1).unwrap();
+    remove(1);
+    remove(1);
     assert_eq!(folders(&dir), ["__cluster_metadata-0"]);
     drop(dir);
     fs::create_dir(temp.path().join("topics/5.deleted")).unwrap();

@@ -28,12 +28,17 @@ use tokio::time::timeout;
 const DEADLINE: Duration = Duration::from_secs(50);
 
 pub(crate) async fn in_time<F: Future>(what: &str, future: F) -> F::Output {
-    timeout(DEADLINE, future).await.unwrap_or_else(|_| panic!("{what} took too long"))
+    timeout(DEADLINE, future)
+        .await
+        .unwrap_or_else(|_| panic!("{what} took too long"))
 }
 
 pub(crate) fn config(dir: &Path) -> BrokerConfig {
     BrokerConfig {
-        listen: HostPort { host: "127.0.0.1".to_owned(), port: 0 },
+        listen: HostPort {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+        },
         data_dir: dir.to_owned(),
         shards: 2,
         ..BrokerConfig::default()
@@ -41,11 +46,15 @@ pub(crate) fn config(dir: &Path) -> BrokerConfig {
 }
 
 pub(crate) async fn start(dir: &Path) -> Running {
-    in_time("the start", Broker::start(config(dir))).await.expect("the broker starts")
+    in_time("the start", Broker::start(config(dir)))
+        .await
+        .expect("the broker starts")
 }
 
 pub(crate) async fn stop(broker: Running) {
-    in_time("the stop", broker.shutdown()).await.expect("everything is on disk");
+    in_time("the stop", broker.shutdown())
+        .await
+        .expect("everything is on disk");
 }
 
 /// A broker in a directory of its own, and a client.
@@ -64,9 +73,15 @@ pub(crate) async fn fixture_with(change: impl FnOnce(&mut BrokerConfig)) -> Fixt
     let mut config = config(dir.path());
     config.default_flush = FlushMode::Os;
     change(&mut config);
-    let broker = in_time("the start", Broker::start(config)).await.expect("the broker starts");
+    let broker = in_time("the start", Broker::start(config))
+        .await
+        .expect("the broker starts");
     let client = Client::connect(broker.kafka_addr()).await;
-    Fixture { broker, client, dir }
+    Fixture {
+        broker,
+        client,
+        dir,
+    }
 }
 
 pub(crate) struct Client {
@@ -76,7 +91,9 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = in_time("connecting", TcpStream::connect(address)).await.unwrap();
+        let stream = in_time("connecting", TcpStream::connect(address))
+            .await
+            .unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, next_id: 0 }
     }
@@ -90,23 +107,33 @@ impl Client {
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8]) {
-        in_time("writing", self.stream.write_all(bytes)).await.unwrap();
+        in_time("writing", self.stream.write_all(bytes))
+            .await
+            .unwrap();
     }
 
     /// The next answer, which must be the one to a request of this type.
     pub(crate) async fn receive<R: Request>(&mut self, version: i16) -> (i32, R::Response) {
-        let frame = self.receive_frame().await.expect("an answer, not the end of the connection");
+        let frame = self
+            .receive_frame()
+            .await
+            .expect("an answer, not the end of the connection");
         decode_response::<R>(frame, version).unwrap()
     }
 
     /// The next frame; `None` when the broker closed the connection.
     pub(crate) async fn receive_frame(&mut self) -> Option<Bytes> {
         let mut length = [0; 4];
-        if in_time("an answer", self.stream.read_exact(&mut length)).await.is_err() {
+        if in_time("an answer", self.stream.read_exact(&mut length))
+            .await
+            .is_err()
+        {
             return None;
         }
         let mut frame = vec![0; u32::from_be_bytes(length) as usize];
-        in_time("the rest of an answer", self.stream.read_exact(&mut frame)).await.unwrap();
+        in_time("the rest of an answer", self.stream.read_exact(&mut frame))
+            .await
+            .unwrap();
         Some(frame.into())
     }
 
@@ -118,8 +145,14 @@ impl Client {
     }
 
     pub(crate) async fn create(&mut self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
-        let response = self.ask(7, &create_request(topic, partitions, settings)).await;
-        assert_eq!(response.topics[0].error_code, ErrorCode::NONE, "{response:?}");
+        let response = self
+            .ask(7, &create_request(topic, partitions, settings))
+            .await;
+        assert_eq!(
+            response.topics[0].error_code,
+            ErrorCode::NONE,
+            "{response:?}"
+        );
     }
 
     /// Produces one batch with acks=all.
@@ -134,20 +167,38 @@ impl Client {
         response.responses.remove(0).partition_responses.remove(0)
     }
 
-    pub(crate) async fn fetch(&mut self, topic: &str, partition: i32, offset: i64) -> PartitionData {
-        let mut response = self.ask(12, &fetch_request(topic, &[(partition, offset)])).await;
+    pub(crate) async fn fetch(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> PartitionData {
+        let mut response = self
+            .ask(12, &fetch_request(topic, &[(partition, offset)]))
+            .await;
         response.responses.remove(0).partitions.remove(0)
     }
 
     /// The offset that ListOffsets answers to a time (or a special number).
-    pub(crate) async fn offset(&mut self, topic: &str, partition: i32, timestamp: i64) -> (ErrorCode, i64) {
-        let mut response = self.ask(7, &offsets_request(topic, partition, timestamp)).await;
+    pub(crate) async fn offset(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        timestamp: i64,
+    ) -> (ErrorCode, i64) {
+        let mut response = self
+            .ask(7, &offsets_request(topic, partition, timestamp))
+            .await;
         let found = response.topics.remove(0).partitions.remove(0);
         (found.error_code, found.offset)
     }
 }
 
-pub(crate) fn create_request(topic: &str, partitions: i32, settings: &[(&str, &str)]) -> CreateTopicsRequest {
+pub(crate) fn create_request(
+    topic: &str,
+    partitions: i32,
+    settings: &[(&str, &str)],
+) -> CreateTopicsRequest {
     let setting = |(name, value): &(&str, &str)| CreatableTopicConfig {
         name: (*name).to_owned(),
         value: Some((*value).to_owned()),
@@ -198,7 +249,11 @@ pub(crate) fn fetch_request(topic: &str, wanted: &[(i32, i64)]) -> FetchRequest 
     }
 }
 
-pub(crate) fn offsets_request(topic: &str, partition_index: i32, timestamp: i64) -> ListOffsetsRequest {
+pub(crate) fn offsets_request(
+    topic: &str,
+    partition_index: i32,
+    timestamp: i64,
+) -> ListOffsetsRequest {
     ListOffsetsRequest {
         replica_id: -1,
         topics: vec![ListOffsetsTopic {
@@ -226,7 +281,13 @@ pub(crate) fn batch_of(codec: Compression, time: i64, values: &[&str]) -> Bytes 
     let mut builder = BatchBuilder::new(codec);
     for (timestamp, value) in (time..).zip(values) {
         let value = Some(value.as_bytes());
-        builder.push(&NewRecord { timestamp, value, ..NewRecord::default() }).unwrap();
+        builder
+            .push(&NewRecord {
+                timestamp,
+                value,
+                ..NewRecord::default()
+            })
+            .unwrap();
     }
     builder.build()
 }
