@@ -124,8 +124,9 @@ impl Disk {
             keep
         };
         self.segments.crash_with(|_| keep());
-        lock(&self.state).crash(&mut keep);
         let mut power = lock(&self.power);
+        // A liar's file goes back whole: half of it would be found damaged, and not be forgotten.
+        lock(&self.state).crash(&mut || keep() && !power.lies.state);
         power.is_cut = false;
         power.cut_at = None;
         power.fail_next = false;

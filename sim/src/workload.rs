@@ -136,14 +136,12 @@ impl Workload {
     }
 
     fn batch(&mut self, number: u64) -> (CheckedBatch, Vec<String>) {
-        let codecs = [
-            Compression::None,
-            Compression::None,
-            Compression::Lz4,
-            Compression::Snappy,
-            Compression::Gzip,
-        ];
-        let mut builder = BatchBuilder::new(self.random.pick(&codecs));
+        let codec = match self.random.below(20) {
+            0 => Compression::Lz4,
+            1 => Compression::Snappy,
+            _ => Compression::None,
+        };
+        let mut builder = BatchBuilder::new(codec);
         let mut values = Vec::new();
         for place in 0..self.random.between(1, 4) {
             let padding = if self.random.per_mille(100) { 1500 } else { 40 };

@@ -47,7 +47,7 @@ fn one_node_and_the_power_cut_at_every_sync() {
 
 #[test]
 fn three_replicas_under_every_fault() {
-    let counts = all_fine(Scenario::Trio, 200..208);
+    let counts = all_fine(Scenario::Trio, 200..212);
     // A run that meets no faults would prove nothing.
     let Counts {
         power_cuts,
