@@ -29,6 +29,7 @@ mod flusher;
 mod handlers;
 pub mod limits;
 mod net;
+mod parallel;
 mod routing;
 mod runtime;
 pub mod shard;

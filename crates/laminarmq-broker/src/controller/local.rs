@@ -6,17 +6,14 @@ use super::service::ControllerError;
 use super::state::Topic;
 use crate::data_dir::PartitionName;
 use crate::flusher::Flusher;
+use crate::parallel::in_parallel;
 use crate::routing::Router;
 use crate::shard::{Hosted, Input, Refusal};
 use laminarmq::FileEnv;
 use laminarmq_replica::{GroupId, Replica};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::oneshot;
-
-/// Threads that open partitions at the same time. Opening one waits mostly for syncs.
-const OPEN_THREADS: usize = 8;
 
 /// Ends when a shard has taken a partition and it is ready, or not.
 type Ready = oneshot::Receiver<Result<(), Refusal>>;
@@ -92,29 +89,12 @@ impl LocalPartitions {
                     .map(move |(partition, _)| (topic, partition))
             })
             .collect();
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut opened = Vec::new();
-            while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let TopicImage { topic, settings } = &*topics[job.0];
-                opened.push((*job, self.opener.open_partition(topic, job.1, settings)));
-            }
-            opened
+        let open = |&(topic, partition): &Job| {
+            let TopicImage { topic, settings } = &*topics[topic];
+            self.opener.open_partition(topic, partition, settings)
         };
-        if jobs.len() == 1 {
-            return work();
-        }
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..OPEN_THREADS.min(jobs.len()))
-                .map(|_| scope.spawn(work))
-                .collect();
-            let done = threads.into_iter().flat_map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            done.collect()
-        })
+        let opened = in_parallel(&jobs, open);
+        jobs.into_iter().zip(opened).collect()
     }
 
     /// Closes the partitions of topics that are deleted and removes their files.

@@ -20,6 +20,7 @@ pub(crate) use meta::Meta;
 pub(crate) use partition::{PartitionMeta, PartitionName};
 
 use crate::env::Env;
+use crate::parallel::in_parallel;
 use laminarmq_replica::GroupId;
 use lock::DirLock;
 use std::fs;
@@ -158,10 +159,8 @@ impl DataDir {
         }
         // One sync for all of them: it is what takes the time.
         result = result.and(files::sync_dir(&self.topics()));
-        for path in aside {
-            result = result.and(files::remove_dir_all(&path));
-        }
-        result
+        let removed = in_parallel(&aside, |path| files::remove_dir_all(path));
+        removed.into_iter().fold(result, Result::and)
     }
 
     fn rename_deleted(
