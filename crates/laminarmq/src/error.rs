@@ -111,6 +111,18 @@ pub enum OpenError {
     /// Records that had been made durable cannot be read.
     #[error("{0}")]
     Damaged(#[from] Damage),
+    /// The start file is not what was written.
+    #[error(
+        "the start file is damaged, so nobody knows which records had been truncated; \
+         restore log.start from a copy, or remove it to get back what the segments still hold"
+    )]
+    StartDamaged,
+    /// The start file is of a format that this version does not read.
+    #[error("log.start: {source}")]
+    StartFormat {
+        /// What does not fit.
+        source: FormatError,
+    },
     /// A file is of a format that this version does not read.
     #[error("segment {segment:020}: {source}")]
     Format {
@@ -192,6 +204,13 @@ pub enum TruncateError {
     /// A record beside the cut cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The new start could not be written down; the log is as it was. `Unsupported` where the storage keeps
+    /// no start file: then only the base index of a segment can become the start.
+    #[error("the log's new start could not be stored, nothing was changed: {source}")]
+    StartFile {
+        /// Its answer.
+        source: io::Error,
+    },
     /// The storage refused.
     #[error("segment {segment:020}: {source}; the log stopped, open it again")]
     Io {

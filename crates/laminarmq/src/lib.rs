@@ -29,7 +29,8 @@
 //!
 //! [`Log::append`] hands the bytes to the operating system: killing the process loses nothing, a power cut
 //! may take them. They are durable once [`Log::sync`] returned, or once a [`SyncTicket`] that was taken
-//! after the append ran and was handed to [`Log::complete`]. A ticket runs on any thread, so one writer
+//! after the append ran and was handed to [`Log::complete`]. [`Log::truncate_prefix`] and [`Log::reset`] are
+//! durable when they return, [`Log::truncate_suffix`] as far as it cuts durable records. A ticket runs on any thread, so one writer
 //! appends on while another thread waits for the disk. A failed sync stops the log for good.
 
 mod env;

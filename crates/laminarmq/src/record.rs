@@ -80,7 +80,7 @@ pub struct EntryInfo {
 /// One segment of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentInfo {
-    /// Index of the segment's first record, also in its file names.
+    /// Index of the segment's first record, also in its file names. The log's start may be behind it.
     pub base_index: u64,
     /// One past the segment's last record.
     pub end_index: u64,

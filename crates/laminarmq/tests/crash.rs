@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Rec, append, check, contents, open, recs, small};
+use common::{Rec, append, by_chance, check, contents, every_crash_of, open, recs, small};
 use laminarmq::{
     AppendError, CrashPoint, Log, LogOptions, MemEnv, OpenError, SyncError, poll_ready,
 };
@@ -124,16 +124,6 @@ fn step(log: &mut Log<MemEnv>, number: u64, expect: &mut Expect) -> Result<(), S
     Ok(())
 }
 
-/// Keeps unsynced things by chance.
-fn by_chance(mut state: u64) -> impl FnMut(CrashPoint) -> bool {
-    move |_| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) & 1 == 1
-    }
-}
-
 fn after_crash(disk: &MemEnv, expect: &Expect, context: &str) {
     let mut log = match poll_ready(Log::open_with(disk.clone(), OPTIONS)) {
         Ok(log) => log,
@@ -151,22 +141,10 @@ fn after_crash(disk: &MemEnv, expect: &Expect, context: &str) {
     check(&log, 1, &model);
 }
 
-/// All that a power cut may leave: nothing, everything, and some mixtures of unsynced things.
 fn every_crash(disk: &MemEnv, expect: &Expect, seed: u64, context: &str) {
-    after_crash(
-        &disk.crashed_copy(|_| false),
-        expect,
-        &format!("{context}, all lost"),
-    );
-    after_crash(
-        &disk.crashed_copy(|_| true),
-        expect,
-        &format!("{context}, all kept"),
-    );
-    for mix in 0..6 {
-        let left = disk.crashed_copy(by_chance(seed * 31 + mix));
-        after_crash(&left, expect, &format!("{context}, mixture {mix}"));
-    }
+    every_crash_of(disk, seed, context, |disk, context| {
+        after_crash(disk, expect, context);
+    });
 }
 
 #[test]
@@ -338,7 +316,7 @@ fn records_that_were_truncated_do_not_hide_the_next_segment() {
     drop(log);
     // The cut is lost, what was written after it is not.
     let left = disk.crashed_copy(|point| match point {
-        CrashPoint::Name { .. } => true,
+        CrashPoint::Name { .. } | CrashPoint::Start => true,
         CrashPoint::Length { base_index, .. } | CrashPoint::Sector { base_index, .. } => {
             base_index == 6
         }

@@ -23,6 +23,12 @@ enum Op {
     Truncate {
         permille: u64,
     },
+    TruncatePrefix {
+        permille: u64,
+    },
+    Reset {
+        start: u64,
+    },
     Roll,
     Sync,
     TakeTicket,
@@ -57,6 +63,8 @@ fn op() -> impl Strategy<Value = Op> {
             Op::Append { lengths, term, key_step, timestamp }
         }),
         3 => (0..=1000u64).prop_map(|permille| Op::Truncate { permille }),
+        2 => (0..=1000u64).prop_map(|permille| Op::TruncatePrefix { permille }),
+        1 => (1..60u64).prop_map(|start| Op::Reset { start }),
         2 => Just(Op::Roll),
         2 => Just(Op::Sync),
         2 => Just(Op::TakeTicket),
@@ -104,13 +112,17 @@ struct Run<'a, S: Storage> {
     storage: &'a S,
     options: LogOptions,
     log: Option<Log<S::Env>>,
+    /// Index of the first record of `model`.
+    start: u64,
     model: Vec<Rec>,
-    /// What the log held since it was last durable as a whole.
-    versions: Vec<Vec<Rec>>,
+    /// Where the log started and what it held since it was last durable as a whole.
+    versions: Vec<(u64, Vec<Rec>)>,
+    /// So many records of `model` are durable.
     durable: usize,
     ticket: Option<SyncTicket<S::Env>>,
     plan: Option<(ReadPlan<S::Env>, Vec<Rec>)>,
     appended: u64,
+    last_key: u64,
 }
 
 impl<S: Storage> Run<'_, S> {
@@ -119,7 +131,8 @@ impl<S: Storage> Run<'_, S> {
     }
 
     fn settle_if_durable(&mut self) {
-        let durable = usize::try_from(self.log().durable_index() - 1).unwrap();
+        let start = self.start;
+        let durable = usize::try_from(self.log().durable_index() - start).unwrap();
         assert!(
             durable >= self.durable || durable == self.model.len(),
             "it only goes down with the end"
@@ -127,7 +140,7 @@ impl<S: Storage> Run<'_, S> {
         self.durable = durable;
         // A truncation above the durable index may be undone by a crash until the next sync.
         if durable == self.model.len() && self.log().sync_ticket().is_none() {
-            self.versions = vec![self.model.clone()];
+            self.versions = vec![(start, self.model.clone())];
         }
     }
 
@@ -147,41 +160,44 @@ impl<S: Storage> Run<'_, S> {
             self.clear_faults();
             self.log = Some(open(self.storage.env(), self.options));
         }
-        let found = contents(self.log());
+        let (start, found) = (self.log().start_index(), contents(self.log()));
         if exact {
-            assert_eq!(found, self.model);
+            assert_eq!((start, &found), (self.start, &self.model));
         }
-        assert!(found.len() >= self.durable);
-        assert_eq!(
-            found[..self.durable],
-            self.model[..self.durable.min(self.model.len())]
-        );
+        if start == self.start {
+            assert!(found.len() >= self.durable);
+            assert_eq!(found[..self.durable], self.model[..self.durable]);
+        }
         assert!(
             self.versions
                 .iter()
-                .any(|version| version.starts_with(&found)),
+                .any(|(from, version)| *from == start && version.starts_with(&found)),
             "an invented record"
         );
-        self.model = found;
+        (self.start, self.model) = (start, found);
         self.settle_if_durable();
         assert_eq!(self.durable, self.model.len());
     }
 
     /// After an operation that failed: the log is as it was, or stopped and has to be opened again.
     fn failed(&mut self, attempt: Vec<Rec>) {
+        self.failed_to(vec![(self.start, attempt)]);
+    }
+
+    fn failed_to(&mut self, attempts: Vec<(u64, Vec<Rec>)>) {
         assert!(
             self.storage.memory().is_some(),
             "real files do not fail here"
         );
         self.clear_faults();
         if self.log().poisoned().is_some() {
-            self.versions.push(attempt);
+            self.versions.extend(attempts);
             self.reopen(false);
         }
     }
 
     fn index_at(&mut self, permille: u64) -> u64 {
-        1 + self.model.len() as u64 * permille / 1000
+        self.start + self.model.len() as u64 * permille / 1000
     }
 
     fn next_records(
@@ -191,7 +207,8 @@ impl<S: Storage> Run<'_, S> {
         key_step: u64,
         timestamp: i64,
     ) -> Vec<Rec> {
-        let mut key = self.model.last().map_or(0, |record| record.key);
+        // The keys of records that were truncated count as long as their segment is there.
+        let mut key = self.last_key;
         let mut make = |length: &usize| {
             self.appended += 1;
             key += key_step;
@@ -207,7 +224,41 @@ impl<S: Storage> Run<'_, S> {
                 value,
             }
         };
-        lengths.iter().map(&mut make).collect()
+        let records: Vec<Rec> = lengths.iter().map(&mut make).collect();
+        self.last_key = key;
+        records
+    }
+
+    fn truncate_prefix(&mut self, index: u64) {
+        let bases: Vec<u64> = self.log().segments().map(|info| info.base_index).collect();
+        // What each version of the log is once it starts at `from`.
+        let cut = |versions: &[(u64, Vec<Rec>)], from: u64| -> Vec<(u64, Vec<Rec>)> {
+            let cut = |(start, records): &(u64, Vec<Rec>)| {
+                let gone = usize::try_from(from.checked_sub(*start)?).ok()?;
+                Some((from, records.get(gone..)?.to_vec()))
+            };
+            versions.iter().filter_map(cut).collect()
+        };
+        match poll_ready(self.log().truncate_prefix(index)) {
+            Ok(()) => {
+                let gone = usize::try_from(index - self.start).unwrap();
+                self.model.drain(..gone);
+                self.durable = self.durable.saturating_sub(gone);
+                self.start = index;
+                self.versions = cut(&self.versions, index);
+                self.settle_if_durable();
+            }
+            Err(_) => {
+                let between = bases
+                    .iter()
+                    .filter(|base| **base > self.start && **base < index);
+                let starts = between.chain([&index]);
+                let attempts = starts
+                    .flat_map(|start| cut(&self.versions, *start))
+                    .collect();
+                self.failed_to(attempts);
+            }
+        }
     }
 
     fn apply(&mut self, op: &Op) {
@@ -225,20 +276,32 @@ impl<S: Storage> Run<'_, S> {
                     Ok(range) => {
                         assert_eq!(range.end - range.start, more.len() as u64);
                         self.model = attempt.clone();
-                        self.versions.push(attempt);
+                        self.versions.push((self.start, attempt));
                     }
                     Err(_) => self.failed(attempt),
                 }
             }
+            Op::TruncatePrefix { permille } => {
+                let index = self.index_at(permille);
+                self.truncate_prefix(index);
+            }
+            Op::Reset { start } => match poll_ready(self.log().reset(start)) {
+                Ok(()) => {
+                    (self.start, self.model, self.durable) = (start, Vec::new(), 0);
+                    self.settle_if_durable();
+                    assert_eq!(self.versions, [(start, Vec::new())]);
+                }
+                Err(_) => self.failed_to(vec![(start, Vec::new())]),
+            },
             Op::Truncate { permille } => {
                 let from = self.index_at(permille);
-                let kept = usize::try_from(from - 1).unwrap();
+                let kept = usize::try_from(from - self.start).unwrap();
                 let attempt = self.model[..kept].to_vec();
                 self.durable = self.durable.min(kept);
                 match poll_ready(self.log().truncate_suffix(from)) {
                     Ok(()) => {
                         self.model = attempt.clone();
-                        self.versions.push(attempt);
+                        self.versions.push((self.start, attempt));
                         self.settle_if_durable();
                     }
                     Err(_) => self.failed(attempt),
@@ -272,7 +335,7 @@ impl<S: Storage> Run<'_, S> {
             } => {
                 let start = self.index_at(permille);
                 let plan = poll_ready(self.log().plan(start..u64::MAX, max_bytes)).unwrap();
-                let from = usize::try_from(start - 1).unwrap();
+                let from = usize::try_from(start - self.start).unwrap();
                 let count = plan.range().count();
                 self.plan = Some((plan, self.model[from..from + count].to_vec()));
             }
@@ -292,7 +355,7 @@ impl<S: Storage> Run<'_, S> {
                 let start = self.index_at(permille);
                 let read =
                     poll_ready(self.log().read_range(start..start + count, max_bytes)).unwrap();
-                let from = usize::try_from(start - 1).unwrap();
+                let from = usize::try_from(start - self.start).unwrap();
                 let got: Vec<_> = read.iter().map(as_rec).collect();
                 assert_eq!(got, self.model[from..from + got.len()]);
                 let stored: u64 = got
@@ -345,21 +408,28 @@ fn run<S: Storage>(storage: &S, segment_bytes: u64, ops: &[Op]) {
         storage,
         options,
         log,
+        start: 1,
         model: Vec::new(),
-        versions: vec![Vec::new()],
+        versions: vec![(1, Vec::new())],
         durable: 0,
         ticket: None,
         plan: None,
         appended: 0,
+        last_key: 0,
     };
     for op in ops {
         run.apply(op);
-        assert_eq!(run.log().end_index(), 1 + run.model.len() as u64);
+        let end = run.start + run.model.len() as u64;
+        assert_eq!(
+            (run.log().start_index(), run.log().end_index()),
+            (run.start, end)
+        );
     }
     run.clear_faults();
     let model = run.model.clone();
-    check(run.log(), 1, &model);
-    check_searches(run.log(), 1, &model);
+    let start = run.start;
+    check(run.log(), start, &model);
+    check_searches(run.log(), start, &model);
 }
 
 /// How many cases to run: `LAMINARMQ_MODEL_CASES` for a long run.

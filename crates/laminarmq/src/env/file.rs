@@ -1,4 +1,5 @@
-//! Segments as files of one directory: `<20-digit base index>.log` and `.index`.
+//! Segments as files of one directory: `<20-digit base index>.log` and `.index`, and beside
+//! them `log.start`, which is replaced by a rename.
 //!
 //! - One owner per directory: the directory itself is locked for as long as a [`FileEnv`] lives.
 //! - Writes go to the file's cursor, which only the owner moves and which always stands at the end; reads
@@ -16,6 +17,8 @@ use super::{LogEnv, LogFile, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow};
 
 const STORE_EXTENSION: &str = "log";
 const INDEX_EXTENSION: &str = "index";
+const START_FILE: &str = "log.start";
+const START_FILE_NEW: &str = "log.start.new";
 /// Digits of a base index in a file name: as many as `u64::MAX` has.
 const BASE_DIGITS: usize = 20;
 
@@ -135,6 +138,22 @@ impl SegmentEnv for FileEnv {
 
     async fn sync_names(&mut self) -> io::Result<()> {
         self.names.sync_all()
+    }
+
+    async fn read_start(&mut self) -> io::Result<Option<Bytes>> {
+        match std::fs::read(self.dir.join(START_FILE)) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn write_start(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let new = self.dir.join(START_FILE_NEW);
+        let mut file = File::create(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(new, self.dir.join(START_FILE))
     }
 
     #[expect(

@@ -118,6 +118,18 @@ pub trait SegmentEnv {
     /// Returns once all names that were added and removed so far are on the media.
     async fn sync_names(&mut self) -> io::Result<()>;
 
+    /// The content of the start file, `None` where there is none. A storage that cannot keep one has none.
+    async fn read_start(&mut self) -> io::Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    /// Replaces the start file as a whole. Its bytes are on the media when this returns, its name is after
+    /// the next [`SegmentEnv::sync_names`]: a power cut before that leaves the old file or the new one.
+    /// After an error the old one is there. `Unsupported` from a storage that cannot do it.
+    async fn write_start(&mut self, _bytes: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> i64;
 }

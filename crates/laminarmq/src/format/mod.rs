@@ -7,12 +7,14 @@ pub(crate) mod file_header;
 pub(crate) mod footer;
 pub(crate) mod index_entry;
 pub(crate) mod index_header;
+pub(crate) mod start_file;
 
 pub(crate) use chunk::{CHUNK_HEADER_LENGTH, ChunkHeader};
 pub(crate) use file_header::{FILE_HEADER_LENGTH, FileHeader};
 pub(crate) use footer::{FOOTER_LENGTH, Footer};
 pub(crate) use index_entry::{INDEX_ENTRY_LENGTH, IndexEntry};
 pub(crate) use index_header::{INDEX_HEADER_LENGTH, IndexHeader};
+pub(crate) use start_file::StartFile;
 
 /// Version of the formats in this module. Version 0 may still change.
 pub(crate) const FORMAT_VERSION: u16 = 0;

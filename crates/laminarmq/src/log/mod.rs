@@ -5,6 +5,7 @@
 //! ```text
 //! segments is never empty; segments[i].end() == segments[i + 1].base()
 //! start_index <= durable <= end_index
+//! segments[0].base() <= start_index; only the first segment holds records below it, which are gone
 //! everything below `durable` is on the media; it goes down only by truncation, which is then durable itself
 //! changes counts what was done to stores and names; what happened up to `synced` is on the media
 //! at most one segment, the last, has a name that is not on the media yet
@@ -18,6 +19,7 @@ mod found;
 mod open;
 mod options;
 mod plan;
+mod prefix;
 mod read;
 mod recover;
 mod roll;
@@ -67,6 +69,8 @@ pub struct Log<E: SegmentEnv = FileEnv> {
     options: LogOptions,
     recovery: Recovery,
     segments: VecDeque<Segment<E::File>>,
+    /// Nothing below is in the log, though the first segment may still hold it.
+    start: u64,
     durable: u64,
     /// Number of the last change.
     changes: u64,
@@ -104,10 +108,10 @@ impl<E: SegmentEnv> Log<E> {
         &self.recovery
     }
 
-    /// Index of the first record that is stored.
+    /// Index of the first record of the log. The first segment may begin below it.
     #[must_use]
     pub fn start_index(&self) -> u64 {
-        self.segments[0].base()
+        self.start
     }
 
     /// One past the last record: the index that the next append gets.

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::prefix::Begin;
 use super::recover::recover;
 use super::roll::{Failed, create};
 use super::{Log, LogOptions};
@@ -53,24 +54,28 @@ impl<E: SegmentEnv> Log<E> {
     /// See [`OpenError`].
     pub async fn open_with(mut env: E, options: LogOptions) -> Result<Self, OpenError> {
         options.validate()?;
-        let bases = env.list().await.map_err(io("list the segments"))?;
+        let begin = Begin::find(&mut env).await?;
+        let (floor, initial) = (begin.floor, options.initial_index);
         let mut recovery = Recovery::default();
-        let segments = match bases.first() {
-            None => VecDeque::from([first_segment(&mut env, options.initial_index).await?]),
-            Some(base) if *base < options.initial_index => {
-                return Err(OpenError::BelowInitialIndex {
-                    base: *base,
-                    initial: options.initial_index,
-                });
+        let segments = match begin.bases.first().map(|base| floor.max(*base)) {
+            None => {
+                let segment = first_segment(&mut env, begin.first_base(initial)).await?;
+                begin.end_reset(&mut env).await?;
+                VecDeque::from([segment])
             }
-            Some(_) => recover(&mut env, &bases, &mut recovery).await?,
+            Some(base) if base < initial => {
+                return Err(OpenError::BelowInitialIndex { base, initial });
+            }
+            Some(_) => recover(&mut env, &begin.bases, floor, &mut recovery).await?,
         };
-        let durable = segments.back().map_or(options.initial_index, Segment::end);
+        let durable = segments.back().map_or(initial, Segment::end);
+        let start = segments.front().map_or(initial, Segment::base).max(floor);
         Ok(Self {
             env,
             options,
             recovery,
             segments,
+            start,
             durable,
             changes: 0,
             synced: 0,

@@ -5,8 +5,9 @@ use std::ops::Range;
 use super::Log;
 use crate::env::{LogFile, SegmentEnv};
 use crate::error::{Damage, OutOfBounds, ReadError};
+use crate::format::IndexEntry;
 use crate::record::{EntryInfo, Record};
-use crate::segment::{Piece, Segment, parse_records};
+use crate::segment::{Piece, Segment, parse_records, read_chunk_header};
 
 impl<E: SegmentEnv> Log<E> {
     /// What the index says about a record: no look at the store. From memory for the write segment, else one
@@ -73,7 +74,8 @@ impl<E: SegmentEnv> Log<E> {
     }
 
     /// The first record, in the first segment that has one, at which the segment's running maximum of
-    /// timestamps reaches `timestamp`.
+    /// timestamps reaches `timestamp`. A binary search, except behind a start inside a segment, where
+    /// records may have to be passed one by one.
     ///
     /// # Errors
     ///
@@ -82,21 +84,44 @@ impl<E: SegmentEnv> Log<E> {
         &self,
         timestamp: i64,
     ) -> Result<Option<EntryInfo>, ReadError> {
-        let reaches = |segment: &&Segment<E::File>| {
-            segment.count > 0 && segment.summary.max_timestamp >= timestamp
-        };
-        let Some(segment) = self.segments.iter().find(reaches) else {
-            return Ok(None);
-        };
-        let is_before = |_, entry: &crate::format::IndexEntry| entry.max_timestamp < timestamp;
-        let index = segment
-            .partition_point(segment.base(), segment.end(), is_before)
-            .await?;
-        // An index entry cannot say less than the footer made from it, unless one of them is damaged.
-        if index == segment.end() {
-            return Ok(None);
+        for segment in &self.segments {
+            if segment.count == 0 || segment.summary.max_timestamp < timestamp {
+                continue;
+            }
+            let is_before = |_, entry: &IndexEntry| entry.max_timestamp < timestamp;
+            let (base, end) = (segment.base(), segment.end());
+            let mut index = segment.partition_point(base, end, is_before).await?;
+            if index < self.start {
+                index = self.first_left_at_or_after(segment, timestamp).await?;
+            }
+            // Behind a truncated start there may be none. Else an index entry cannot say less than the
+            // footer made from it, unless one of them is damaged.
+            if index < end {
+                return self.entry(index).await.map(Some);
+            }
         }
-        self.entry(index).await.map(Some)
+        Ok(None)
+    }
+
+    /// The same in the segment that the log starts inside of, where a truncated record has that time: it
+    /// counts in the running maximum, so records are looked at one by one until one exceeds it.
+    async fn first_left_at_or_after(
+        &self,
+        segment: &Segment<E::File>,
+        timestamp: i64,
+    ) -> Result<u64, ReadError> {
+        let (start, end) = (self.start.min(segment.end()), segment.end());
+        let gone = segment.entry(start - 1).await?.max_timestamp;
+        let hidden = |_, entry: &IndexEntry| entry.max_timestamp <= gone;
+        let hidden_end = segment.partition_point(start, end, hidden).await?;
+        for index in start..hidden_end {
+            let position = segment.entry(index).await?.position;
+            let (header, _) = read_chunk_header(segment, index, position).await?;
+            if header.timestamp >= timestamp {
+                return Ok(index);
+            }
+        }
+        Ok(hidden_end)
     }
 
     /// One record.

@@ -1,7 +1,7 @@
 //! Recovery: believe what a footer vouches for, scan the rest, cut what was never durable, refuse damage.
 //!
 //! How a torn end is told from damage: everything below the *durable mark* had been synced. The mark is the
-//! highest of what footers say (they are written after the sync), what file headers say (the durable index
+//! highest of what footers and the start file say (they are written after the sync), what file headers say (the durable index
 //! when the file was created) and what chunks say that stand behind the place in question (the durable
 //! index when they were appended). The first record that cannot be read lies
 //!
@@ -21,10 +21,11 @@ use crate::error::{Damage, OpenError, ReadError};
 use crate::record::Recovery;
 use crate::segment::{Scan, Segment, Summary, read_chunk_header};
 
-/// Everything that is stored, made whole and durable.
+/// Everything that is stored, made whole and durable. Below `floor` everything had been durable.
 pub(super) async fn recover<E: SegmentEnv>(
     env: &mut E,
     bases: &[u64],
+    floor: u64,
     recovery: &mut Recovery,
 ) -> Result<VecDeque<Segment<E::File>>, OpenError> {
     let mut all = VecDeque::with_capacity(bases.len());
@@ -34,7 +35,7 @@ pub(super) async fn recover<E: SegmentEnv>(
         all.push_back(find(env, *base, previous, next).await?);
     }
     check_order(&all)?;
-    let mark = all.iter().map(Found::mark).max().unwrap_or(0);
+    let mark = all.iter().map(Found::mark).fold(floor, u64::max);
 
     let mut kept: VecDeque<Found<E::File>> = VecDeque::with_capacity(all.len());
     while let Some(mut found) = all.pop_front() {

@@ -136,6 +136,8 @@ impl<E: LogEnv> Log<E> {
         if let Err(kind) = outcome {
             return Err(self.poison("syncing", kind));
         }
+        // After a reset another file may have this base.
+        let indexes = indexes.into_iter().filter(|_| changes >= self.truncated_at);
         for (base, writes) in indexes {
             if let Some(segment) = self
                 .segments

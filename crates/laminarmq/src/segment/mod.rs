@@ -115,6 +115,17 @@ impl<F: LogFile> Segment<F> {
         }
     }
 
+    /// Forgets everything, to begin with another header. The files are not touched.
+    pub(crate) fn restart(&mut self, header: FileHeader) {
+        let (_, header_crc) = header.encode();
+        (self.header, self.header_crc) = (header, header_crc);
+        self.seed = chunk::seed(header.base_index);
+        (self.count, self.store_length) = (0, FILE_HEADER_LENGTH as u64);
+        self.summary = Summary::empty(header_crc);
+        self.entries = Some(Vec::new());
+        self.changed_at = 0;
+    }
+
     /// Takes over what a scan of the store found, all entries in memory and none in the file.
     pub(crate) fn set_scanned(&mut self, scan: Scan) {
         self.count = scan.entries.len() as u64;

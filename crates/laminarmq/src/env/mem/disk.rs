@@ -34,6 +34,8 @@ pub enum CrashPoint {
         /// Whether it was added.
         added: bool,
     },
+    /// A new start file in the place of the old one.
+    Start,
     /// A file's new length.
     Length {
         /// The segment.
@@ -113,6 +115,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Disk {
     pub(super) names: BTreeMap<Name, Node>,
     names_media: BTreeMap<Name, Node>,
+    pub(super) start: Option<Vec<u8>>,
+    start_media: Option<Vec<u8>>,
     pub(super) now_ms: i64,
     pub(super) syncs: u64,
     pub(super) calls: u64,
@@ -153,7 +157,23 @@ impl Disk {
     pub(super) fn sync_names(&mut self) -> io::Result<()> {
         self.count_sync()?;
         self.names_media = self.names.clone();
+        self.start_media.clone_from(&self.start);
         Ok(())
+    }
+
+    /// A new file is written and synced, then takes the old one's name.
+    pub(super) fn write_start(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.call()?;
+        self.count_sync()?;
+        self.call()?;
+        self.start = Some(bytes.to_vec());
+        Ok(())
+    }
+
+    /// Puts the start file there, on the media too, or takes it away.
+    pub(super) fn replace_start(&mut self, bytes: Option<Vec<u8>>) {
+        self.start.clone_from(&bytes);
+        self.start_media = bytes;
     }
 
     /// The disk as a power cut would leave it now.
@@ -192,9 +212,16 @@ impl Disk {
                 (name, Arc::new(Mutex::new(content)))
             })
             .collect();
+        let start = if self.start != self.start_media && keep(CrashPoint::Start) {
+            self.start.clone()
+        } else {
+            self.start_media.clone()
+        };
         Self {
             names_media: names.clone(),
             names,
+            start_media: start.clone(),
+            start,
             now_ms: self.now_ms,
             generation: self.generation + 1,
             ..Self::default()
@@ -243,6 +270,8 @@ impl Disk {
                 .iter()
                 .map(|(name, node)| (*name, copy(node)))
                 .collect(),
+            start: self.start.clone(),
+            start_media: self.start_media.clone(),
             now_ms: self.now_ms,
             generation: self.generation,
             ..Self::default()

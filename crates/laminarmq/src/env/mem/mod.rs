@@ -115,6 +115,17 @@ impl MemEnv {
         lock(&self.disk).replace((base_index, part), bytes);
     }
 
+    /// The bytes of the start file, `None` where there is none.
+    #[must_use]
+    pub fn start_file(&self) -> Option<Vec<u8>> {
+        lock(&self.disk).start.clone()
+    }
+
+    /// Replaces the start file, behind the back of any log; `None` removes it. Durable at once.
+    pub fn set_start_file(&self, bytes: Option<Vec<u8>>) {
+        lock(&self.disk).replace_start(bytes);
+    }
+
     fn file_handle(&self, node: Node) -> MemFile {
         let (generation, length) = (lock(&self.disk).generation, lock(&node).live.len() as u64);
         MemFile {
@@ -178,6 +189,14 @@ impl SegmentEnv for MemEnv {
 
     async fn sync_names(&mut self) -> io::Result<()> {
         lock(&self.disk).sync_names()
+    }
+
+    async fn read_start(&mut self) -> io::Result<Option<Bytes>> {
+        Ok(self.start_file().map(Bytes::from))
+    }
+
+    async fn write_start(&mut self, bytes: &[u8]) -> io::Result<()> {
+        lock(&self.disk).write_start(bytes)
     }
 
     fn now_ms(&self) -> i64 {
