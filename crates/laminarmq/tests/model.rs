@@ -291,7 +291,10 @@ impl<S: Storage> Run<'_, S> {
                     self.settle_if_durable();
                     assert_eq!(self.versions, [(start, Vec::new())]);
                 }
-                Err(_) => self.failed_to(vec![(start, Vec::new())]),
+                Err(_) => {
+                    self.durable = 0; // nothing has to be left, even where the start is the same
+                    self.failed_to(vec![(start, Vec::new())]);
+                }
             },
             Op::Truncate { permille } => {
                 let from = self.index_at(permille);

@@ -284,6 +284,20 @@ fn a_log_goes_on_after_a_reset() {
 }
 
 #[test]
+fn a_reset_takes_the_footer_of_the_same_base_along() {
+    let disk = MemEnv::new();
+    let mut log = open(disk.clone(), OPTIONS);
+    append(&mut log, &recs(0..2, 30)).unwrap();
+    poll_ready(log.close()).unwrap();
+    let mut log = open(disk.clone(), OPTIONS);
+    poll_ready(log.reset(1)).unwrap();
+    drop(log);
+    every_crash_of(&disk, 1, "reset", |disk, _| {
+        check(&open(disk.clone(), OPTIONS), 1, &[]);
+    });
+}
+
+#[test]
 fn a_lost_end_below_the_start_is_damage() {
     let disk = MemEnv::new();
     let mut log = open(disk.clone(), small(1 << 20));

@@ -144,7 +144,9 @@ impl<E: SegmentEnv> Log<E> {
             let base = old.base();
             self.env.remove(base, old.files).await.map_err(at)?;
         }
+        // The index too: a footer of the segment that had this base may be on the media.
         let files = &mut self.segments[0].files;
+        self.env.sync(start, files, Part::Index).await.map_err(at)?;
         self.env.sync(start, files, Part::Store).await.map_err(at)?;
         end_reset(&mut self.env, start).await.map_err(at)?;
         self.names_changed_at = 0;
