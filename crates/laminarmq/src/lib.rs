@@ -40,6 +40,7 @@ pub mod limits;
 mod log;
 mod record;
 mod segment;
+mod stored;
 
 pub use env::{
     CrashPoint, FileEnv, LocalFile, LocalSync, LogEnv, LogFile, MemEnv, MemFile, MemReader,
@@ -52,3 +53,7 @@ pub use error::{
 pub use format::FormatError;
 pub use log::{Log, LogOptions, ReadPlan, SyncDone, SyncTicket};
 pub use record::{Append, EntryInfo, Record, Recovery, SegmentInfo};
+pub use stored::{
+    Finding, FooterState, Inspection, Progress, Report, Severity, StoredLog, StoredRecords,
+    StoredSegment,
+};

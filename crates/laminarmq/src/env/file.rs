@@ -63,13 +63,36 @@ impl FileEnv {
     /// Where a file of a segment is.
     #[must_use]
     pub fn path(&self, base_index: u64, part: Part) -> PathBuf {
-        let extension = match part {
-            Part::Store => STORE_EXTENSION,
-            Part::Index => INDEX_EXTENSION,
-        };
-        self.dir
-            .join(format!("{base_index:0BASE_DIGITS$}.{extension}"))
+        self.dir.join(file_name(base_index, part))
     }
+
+    /// The start file of the log in a directory.
+    pub(crate) fn read_start_in(dir: &Path) -> io::Result<Option<Bytes>> {
+        match std::fs::read(dir.join(START_FILE)) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The name of a segment's file.
+pub(crate) fn file_name(base_index: u64, part: Part) -> String {
+    let extension = match part {
+        Part::Store => STORE_EXTENSION,
+        Part::Index => INDEX_EXTENSION,
+    };
+    format!("{base_index:0BASE_DIGITS$}.{extension}")
+}
+
+/// Base indices of the segments in a directory, ascending.
+pub(crate) fn bases_in(dir: &Path) -> io::Result<Vec<u64>> {
+    let mut bases = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        bases.extend(base_of_store(&entry?.path()));
+    }
+    bases.sort_unstable();
+    Ok(bases)
 }
 
 /// Creates a directory and its missing parents, and makes their names durable.
@@ -103,12 +126,7 @@ impl SegmentEnv for FileEnv {
     type File = LocalFile;
 
     async fn list(&mut self) -> io::Result<Vec<u64>> {
-        let mut bases = Vec::new();
-        for entry in std::fs::read_dir(&self.dir)? {
-            bases.extend(base_of_store(&entry?.path()));
-        }
-        bases.sort_unstable();
-        Ok(bases)
+        bases_in(&self.dir)
     }
 
     async fn open(&mut self, base_index: u64) -> io::Result<SegmentFiles<LocalFile>> {
@@ -141,11 +159,7 @@ impl SegmentEnv for FileEnv {
     }
 
     async fn read_start(&mut self) -> io::Result<Option<Bytes>> {
-        match std::fs::read(self.dir.join(START_FILE)) {
-            Ok(bytes) => Ok(Some(bytes.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        Self::read_start_in(&self.dir)
     }
 
     async fn write_start(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -26,6 +26,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 pub use file::{FileEnv, LocalFile, LocalSync};
+pub(crate) use file::{bases_in, file_name};
 pub use mem::{CrashPoint, MemEnv, MemFile, MemReader, MemSync};
 
 /// Which file of a segment.

@@ -17,20 +17,20 @@ use crate::record::Recovery;
 use crate::segment::{Scan, Segment, scan};
 
 /// A stored segment, as far as its headers and its footer tell.
-pub(super) struct Found<F> {
-    pub(super) segment: Segment<F>,
+pub(crate) struct Found<F> {
+    pub(crate) segment: Segment<F>,
     /// Whether the store has its header.
-    pub(super) has_header: bool,
-    pub(super) footer: Option<Footer>,
+    pub(crate) has_header: bool,
+    pub(crate) footer: Option<Footer>,
     /// Length of the store as found.
-    pub(super) stored: u64,
+    pub(crate) stored: u64,
     /// Whether the footer fits the store, so that no scan is needed.
-    pub(super) trusted: bool,
+    pub(crate) trusted: bool,
 }
 
 impl<F: LogFile> Found<F> {
     /// Everything below this index had been durable.
-    pub(super) fn mark(&self) -> u64 {
+    pub(crate) fn mark(&self) -> u64 {
         let by_footer = self
             .footer
             .map_or(0, |footer| self.segment.base().saturating_add(footer.count));
@@ -41,7 +41,7 @@ impl<F: LogFile> Found<F> {
         }
     }
 
-    pub(super) async fn scan(&self, recovery: &mut Recovery) -> Result<Scan, OpenError> {
+    pub(crate) async fn scan(&self, recovery: &mut Recovery) -> Result<Scan, OpenError> {
         let (base, seed) = (self.segment.base(), self.segment.seed);
         recovery.bytes_scanned += self.stored;
         let header_crc = self.has_header.then_some(self.segment.header_crc);
@@ -53,7 +53,7 @@ impl<F: LogFile> Found<F> {
 
 /// Opens one segment's files and reads what they say about themselves. `previous` and `next` are the base
 /// indices of the segments beside it.
-pub(super) async fn find<E: SegmentEnv>(
+pub(crate) async fn find<E: SegmentEnv>(
     env: &mut E,
     base: u64,
     previous: Option<u64>,
@@ -203,7 +203,7 @@ async fn compare<F: LogFile>(
 }
 
 /// Takes all entries of the index file into memory; `false` where they are not what the footer says.
-pub(super) async fn load_entries<F: LogFile>(segment: &mut Segment<F>) -> bool {
+pub(crate) async fn load_entries<F: LogFile>(segment: &mut Segment<F>) -> bool {
     let Ok(entries) = segment.read_entries(0, segment.count).await else {
         return false;
     };

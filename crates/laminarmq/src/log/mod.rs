@@ -15,8 +15,8 @@
 //! refuses every change and every sync for good.
 
 mod append;
-mod found;
-mod open;
+pub(crate) mod found;
+pub(crate) mod open;
 mod options;
 mod plan;
 mod prefix;

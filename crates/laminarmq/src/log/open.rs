@@ -90,12 +90,12 @@ impl<E: SegmentEnv> Log<E> {
     }
 }
 
-pub(super) fn io(what: &str) -> impl FnOnce(std::io::Error) -> OpenError + use<> {
+pub(crate) fn io(what: &str) -> impl FnOnce(std::io::Error) -> OpenError + use<> {
     let what = what.to_owned();
     move |source| OpenError::Io { what, source }
 }
 
-pub(super) fn io_in(what: &str, base: u64) -> impl FnOnce(std::io::Error) -> OpenError + use<> {
+pub(crate) fn io_in(what: &str, base: u64) -> impl FnOnce(std::io::Error) -> OpenError + use<> {
     io(&format!("{what} segment {base:020}"))
 }
 

@@ -38,6 +38,15 @@ impl<F: LogFile> Segment<F> {
         self.files.index.append(&mut [IoSlice::new(&header)]).await
     }
 
+    /// Whether the index file begins with the header of this very store.
+    pub(crate) async fn has_index_header(&self) -> io::Result<bool> {
+        if self.files.index.len() < INDEX_HEADER_LENGTH as u64 {
+            return Ok(false);
+        }
+        let bytes = self.files.index.read_at(0, INDEX_HEADER_LENGTH).await?;
+        Ok(IndexHeader::decode(&bytes) == Some(self.index_header()))
+    }
+
     /// The footer of this segment's index file, if there is one and it belongs to this store; to any
     /// store of this base index where `has_header` is off, because the store's header is lost.
     pub(crate) async fn read_footer(&self, has_header: bool) -> io::Result<Option<Footer>> {

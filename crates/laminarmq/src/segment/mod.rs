@@ -20,7 +20,7 @@ use crate::format::{FILE_HEADER_LENGTH, FileHeader, Footer, IndexEntry, chunk};
 use crate::record::{EntryInfo, SegmentInfo};
 
 pub(crate) use read::{Piece, check_record, parse_records, read_chunk_header};
-pub(crate) use scan::{Scan, scan};
+pub(crate) use scan::{Scan, Step, Window, entry_of, scan, search, step};
 pub(crate) use write::{Run, Scratch};
 
 /// What a segment's records amount to.

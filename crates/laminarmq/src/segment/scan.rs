@@ -34,24 +34,16 @@ pub(crate) struct Scan {
 }
 
 /// A part of a file in memory that moves forward.
-struct Window<'a, F> {
-    file: &'a F,
+#[derive(Debug, Default)]
+pub(crate) struct Window {
     start: u64,
     bytes: Bytes,
 }
 
-impl<'a, F: LogFile> Window<'a, F> {
-    fn new(file: &'a F) -> Self {
-        Self {
-            file,
-            start: 0,
-            bytes: Bytes::new(),
-        }
-    }
-
+impl Window {
     /// The bytes from `position` on: at least `least` of them, or all up to the end of the file.
-    async fn at(&mut self, position: u64, least: usize) -> io::Result<&[u8]> {
-        let left = self.file.len().saturating_sub(position);
+    async fn at<F: LogFile>(&mut self, file: &F, position: u64, least: usize) -> io::Result<&[u8]> {
+        let left = file.len().saturating_sub(position);
         if left == 0 {
             return Ok(&[]);
         }
@@ -60,18 +52,52 @@ impl<'a, F: LogFile> Window<'a, F> {
         if position < self.start || position + need > end {
             let length = left.min(SCAN_WINDOW_BYTES as u64);
             let length = usize::try_from(length).map_err(io::Error::other)?;
-            self.bytes = self.file.read_at(position, length).await?;
+            self.bytes = file.read_at(position, length).await?;
             self.start = position;
         }
         let from = usize::try_from(position - self.start).map_err(io::Error::other)?;
         Ok(self.bytes.get(from..).unwrap_or_default())
     }
 
+    /// Exactly `length` bytes from `position`: of the window where it has them.
+    pub(crate) async fn exactly<F: LogFile>(
+        &mut self,
+        file: &F,
+        position: u64,
+        length: usize,
+    ) -> io::Result<Bytes> {
+        let from = position.checked_sub(self.start);
+        let from = from.and_then(|from| usize::try_from(from).ok());
+        if let Some(from) = from
+            && let Some(end) = from.checked_add(length)
+            && end <= self.bytes.len()
+        {
+            return Ok(self.bytes.slice(from..end));
+        }
+        file.read_at(position, length).await
+    }
+
+    /// Exactly `length` bytes from `position`, through the window, which moves on.
+    pub(crate) async fn forward<F: LogFile>(
+        &mut self,
+        file: &F,
+        position: u64,
+        length: usize,
+    ) -> io::Result<Bytes> {
+        self.at(file, position, length).await?;
+        self.exactly(file, position, length).await
+    }
+
     /// CRC-32C of `length` bytes from `position`.
-    async fn checksum(&mut self, mut position: u64, length: u64) -> io::Result<u32> {
+    async fn checksum<F: LogFile>(
+        &mut self,
+        file: &F,
+        mut position: u64,
+        length: u64,
+    ) -> io::Result<u32> {
         let (end, mut crc) = (position + length, 0);
         while position < end {
-            let bytes = self.at(position, 1).await?;
+            let bytes = self.at(file, position, 1).await?;
             let take = bytes
                 .len()
                 .min(usize::try_from(end - position).unwrap_or(usize::MAX));
@@ -83,6 +109,53 @@ impl<'a, F: LogFile> Window<'a, F> {
         }
         Ok(crc)
     }
+}
+
+/// What stands at a place of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The next record, and its header's checksum, which the one behind it links to.
+    Record(ChunkHeader, u32),
+    /// The end of the file.
+    End,
+    /// Something else. Chunks may stand from `search_from` on.
+    Stop { why: &'static str, search_from: u64 },
+}
+
+/// Looks at `position`, where the record `index` has to stand that follows on a chunk with the checksum
+/// `link`. Without `values`, nothing is said about the value.
+pub(crate) async fn step<F: LogFile>(
+    window: &mut Window,
+    store: &F,
+    (position, index, link): (u64, u64, u32),
+    seed: u32,
+    values: bool,
+) -> io::Result<Step> {
+    let left = store.len().saturating_sub(position);
+    if left == 0 {
+        return Ok(Step::End);
+    }
+    let bytes = window.at(store, position, CHUNK_HEADER_LENGTH).await?;
+    let decoded = ChunkHeader::decode(bytes, seed);
+    let (header, crc) = match check_record(decoded, index, Some(link), left) {
+        Ok(found) => found,
+        Err(why) => {
+            let search_from = position;
+            return Ok(Step::Stop { why, search_from });
+        }
+    };
+    let value_at = position + CHUNK_HEADER_LENGTH as u64;
+    let length = u64::from(header.length);
+    if values {
+        let checksum = window.checksum(store, value_at, length).await?;
+        if u64::from(checksum) != header.checksum {
+            return Ok(Step::Stop {
+                why: "the value does not have its checksum",
+                search_from: position + header.stored_length(),
+            });
+        }
+    }
+    Ok(Step::Record(header, crc))
 }
 
 /// Scans the store of the segment `base`, whose file header has the checksum `header_crc`. Without one,
@@ -100,64 +173,61 @@ pub(crate) async fn scan<F: LogFile>(
         stop: None,
         proven: 0,
     };
-    let mut window = Window::new(store);
+    let mut window = Window::default();
     let mut search_from = 0;
     if header_crc.is_some() {
         found.valid_length = FILE_HEADER_LENGTH as u64;
-        search_from = walk(&mut window, &mut found, base, seed).await?;
+        search_from = walk(&mut window, store, &mut found, base, seed).await?;
     } else {
         found.stop = Some("no file header");
     }
     if found.valid_length < store.len() {
-        search(&mut window, &mut found, search_from, seed).await?;
+        let proven = search(&mut window, store, search_from, seed).await?;
+        found.proven = found.proven.max(proven);
     }
     Ok(found)
 }
 
 /// Takes in record after record; returns where a search for further chunks has to start.
 async fn walk<F: LogFile>(
-    window: &mut Window<'_, F>,
+    window: &mut Window,
+    store: &F,
     found: &mut Scan,
     base: u64,
     seed: u32,
 ) -> io::Result<u64> {
-    let length = window.file.len();
     loop {
         let position = found.valid_length;
-        let left = length - position;
-        if left == 0 {
-            return Ok(position);
-        }
-        let decoded = ChunkHeader::decode(window.at(position, CHUNK_HEADER_LENGTH).await?, seed);
         let index = base + found.entries.len() as u64;
-        let link = Some(found.summary.last_chunk_crc);
-        let (header, crc) = match check_record(decoded, index, link, left) {
-            Ok(found) => found,
-            Err(why) => {
+        let place = (position, index, found.summary.last_chunk_crc);
+        let (header, crc) = match step(window, store, place, seed, true).await? {
+            Step::Record(header, crc) => (header, crc),
+            Step::End => return Ok(position),
+            Step::Stop { why, search_from } => {
                 found.stop = Some(why);
-                return Ok(position);
+                return Ok(search_from);
             }
         };
-        let value_at = position + CHUNK_HEADER_LENGTH as u64;
-        let checksum = window.checksum(value_at, u64::from(header.length)).await?;
-        if u64::from(checksum) != header.checksum {
-            found.stop = Some("the value does not have its checksum");
-            return Ok(position + header.stored_length());
-        }
-        let entry = IndexEntry {
-            position,
-            length: u64::from(header.length),
-            checksum: header.checksum,
-            key: header.key,
-            max_timestamp: found.summary.max_timestamp.max(header.timestamp),
-            term: header.term,
-            kind: header.kind,
-            flags: header.entry_flags,
-        };
+        let entry = entry_of(&header, position, found.summary.max_timestamp);
         found.summary.push(found.entries.is_empty(), &entry, crc);
         found.entries.push(entry);
         found.proven = found.proven.max(header.durable_index());
         found.valid_length = position + header.stored_length();
+    }
+}
+
+/// The index entry of a record whose header stands at `position`, behind records with that largest
+/// timestamp.
+pub(crate) fn entry_of(header: &ChunkHeader, position: u64, max_timestamp: i64) -> IndexEntry {
+    IndexEntry {
+        position,
+        length: u64::from(header.length),
+        checksum: header.checksum,
+        key: header.key,
+        max_timestamp: max_timestamp.max(header.timestamp),
+        term: header.term,
+        kind: header.kind,
+        flags: header.entry_flags,
     }
 }
 
@@ -166,17 +236,18 @@ fn looks_whole(place: &[u8]) -> bool {
     place[4..6] == (chunk::FIRST | chunk::LAST).to_le_bytes()
 }
 
-/// Looks for chunks at any place from `position` on.
-async fn search<F: LogFile>(
-    window: &mut Window<'_, F>,
-    found: &mut Scan,
+/// Looks for chunks at any place from `position` on. Everything below the returned index had been durable.
+pub(crate) async fn search<F: LogFile>(
+    window: &mut Window,
+    store: &F,
     mut position: u64,
     seed: u32,
-) -> io::Result<()> {
+) -> io::Result<u64> {
+    let mut proven = 0;
     loop {
-        let bytes = window.at(position, CHUNK_HEADER_LENGTH).await?;
+        let bytes = window.at(store, position, CHUNK_HEADER_LENGTH).await?;
         if bytes.len() < CHUNK_HEADER_LENGTH {
-            return Ok(());
+            return Ok(proven);
         }
         let mut step = bytes.len() - CHUNK_HEADER_LENGTH + 1;
         let mut skip = 0;
@@ -185,7 +256,7 @@ async fn search<F: LogFile>(
                 .then(|| ChunkHeader::decode(place, seed))
                 .flatten();
             if let Some((header, _)) = decoded {
-                found.proven = found.proven.max(header.durable_index());
+                proven = proven.max(header.durable_index());
                 (step, skip) = (at, header.stored_length());
                 break;
             }
