@@ -39,6 +39,7 @@ mod format;
 pub mod limits;
 mod log;
 mod record;
+pub mod retention;
 mod segment;
 mod stored;
 

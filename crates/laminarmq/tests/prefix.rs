@@ -8,6 +8,7 @@ use common::{
     Rec, append, bases, check, check_searches, contents, every_crash_of, open, recs, small,
     try_open,
 };
+use laminarmq::retention::{self, Policy};
 use laminarmq::{
     FileEnv, LogOptions, MemEnv, OpenError, Part, ReadError, SegmentEnv, TruncateError, poll_ready,
 };
@@ -231,6 +232,38 @@ fn two_truncations_in_a_row_survive_every_crash() {
             assert!(model_from(start).starts_with(records), "{context}");
         },
     );
+}
+
+#[test]
+fn retention_drops_whole_segments_and_never_the_last() {
+    let disk = MemEnv::new();
+    let mut log = filled(&disk);
+    let infos: Vec<_> = log.segments().collect();
+    let half = infos.iter().map(|info| info.store_bytes).sum::<u64>() / 2;
+    for max_bytes in [u64::MAX, half, 0, 0] {
+        let infos: Vec<_> = log.segments().collect();
+        let policy = Policy {
+            max_bytes: Some(max_bytes),
+            max_age_ms: None,
+        };
+        let plan = retention::plan(&infos, 0, &policy);
+        poll_ready(log.retain(&plan)).unwrap();
+        assert_eq!(log.segments().len(), infos.len() - plan.segments);
+        check(&log, plan.start_index, &model_from(plan.start_index));
+    }
+    assert_eq!(log.segments().len(), 1);
+    assert!(log.end_index() > log.start_index());
+    // A plan from before does not go back, and one that lies behind the end is refused.
+    let start_index = log.start_index();
+    poll_ready(log.retain(&retention::plan(&infos[..2], 0, &Policy::default()))).unwrap();
+    assert_eq!(log.start_index(), start_index);
+    let stale = retention::Plan {
+        segments: 1,
+        start_index: log.end_index() + 1,
+        bytes: 0,
+    };
+    let refused = poll_ready(log.retain(&stale));
+    assert!(matches!(refused, Err(TruncateError::OutOfBounds(_))));
 }
 
 #[test]
