@@ -122,6 +122,8 @@ pub(super) struct Disk {
     pub(super) calls: u64,
     pub(super) fail_call: Option<u64>,
     pub(super) fail_sync: Option<u64>,
+    /// Bytes that all files together may have.
+    pub(super) capacity: Option<u64>,
     /// Goes up with every crash: handles from before are then dead.
     pub(super) generation: u64,
 }
@@ -136,6 +138,16 @@ impl Disk {
         } else {
             Ok(())
         }
+    }
+
+    /// Bytes that can be written yet.
+    pub(super) fn free(&self) -> u64 {
+        let Some(capacity) = self.capacity else {
+            return u64::MAX;
+        };
+        let files = self.names.values().map(|node| lock(node).live.len() as u64);
+        let start = self.start.as_ref().map_or(0, |start| start.len() as u64);
+        capacity.saturating_sub(files.sum::<u64>() + start)
     }
 
     fn count_sync(&mut self) -> io::Result<()> {
@@ -164,6 +176,10 @@ impl Disk {
     /// A new file is written and synced, then takes the old one's name.
     pub(super) fn write_start(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.call()?;
+        // The new file stands beside the old one until it takes its place.
+        if self.free() < bytes.len() as u64 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         self.count_sync()?;
         self.call()?;
         self.start = Some(bytes.to_vec());
@@ -223,6 +239,7 @@ impl Disk {
             start_media: start.clone(),
             start,
             now_ms: self.now_ms,
+            capacity: self.capacity,
             generation: self.generation + 1,
             ..Self::default()
         }
@@ -273,6 +290,7 @@ impl Disk {
             start: self.start.clone(),
             start_media: self.start_media.clone(),
             now_ms: self.now_ms,
+            capacity: self.capacity,
             generation: self.generation,
             ..Self::default()
         }

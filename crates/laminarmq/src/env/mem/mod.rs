@@ -101,6 +101,12 @@ impl MemEnv {
         disk.fail_sync = after.map(|after| disk.syncs + after);
     }
 
+    /// Bounds the bytes of all files together; `None` lifts the bound. An append that does not fit writes as
+    /// much as does, and fails with `StorageFull`. A crash or a copy of the disk keeps the bound.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        lock(&self.disk).capacity = bytes;
+    }
+
     /// The bytes of a file, `None` where there is none.
     #[must_use]
     pub fn file(&self, base_index: u64, part: Part) -> Option<Vec<u8>> {
@@ -244,7 +250,8 @@ impl LogFile for MemFile {
     async fn append(&mut self, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
         let mut disk = lock(&self.reader.disk);
         self.reader.check(&disk)?;
-        let failed = disk.call();
+        let mut failed = disk.call();
+        let free = disk.free();
         let mut content = lock(&self.reader.node);
         let start = content.live.len();
         for piece in pieces.iter() {
@@ -253,6 +260,12 @@ impl LogFile for MemFile {
         if failed.is_err() {
             let half = start + (content.live.len() - start) / 2;
             content.live.truncate(half);
+        }
+        let written = content.live.len() - start;
+        if written as u64 > free {
+            let fits = usize::try_from(free).unwrap_or(written);
+            content.live.truncate(start + fits);
+            failed = Err(io::ErrorKind::StorageFull.into());
         }
         self.length = content.live.len() as u64;
         failed
