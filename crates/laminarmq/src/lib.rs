@@ -42,6 +42,8 @@ mod record;
 pub mod retention;
 mod segment;
 mod stored;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 
 pub use env::{
     CrashPoint, FileEnv, LocalFile, LocalSync, LogEnv, LogFile, MemEnv, MemFile, MemReader,
