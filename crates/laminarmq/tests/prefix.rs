@@ -154,7 +154,7 @@ fn matrix(
             every_crash_of(&disk, nth, &context, |disk, context| {
                 // The open that finishes the work may be cut off as well.
                 let mut steps = Vec::new();
-                let steps_of_open = if context.contains("all") { 12 } else { 0 };
+                let steps_of_open = if context.ends_with("all lost") { 12 } else { 0 };
                 for step in 0..steps_of_open {
                     let copy = disk.copy();
                     if step % 2 == 0 {
