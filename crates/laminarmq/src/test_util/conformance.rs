@@ -9,12 +9,13 @@
 //! });
 //! ```
 
-use std::io::IoSlice;
-
+use super::files::{
+    a_start_file_is_replaced_as_a_whole, files_grow_read_and_shrink,
+    segments_are_listed_and_removed,
+};
 use super::model::{append, as_rec, check, check_searches, open, rec, recs, small};
 use crate::{
-    Append, AppendError, Log, LogEnv, LogFile, LogOptions, OpenError, Part, ReadAt, ReadError,
-    SyncNow, TruncateError, poll_ready,
+    Append, AppendError, Log, LogEnv, LogOptions, OpenError, ReadError, TruncateError, poll_ready,
 };
 
 /// Runs every check. `fresh` makes an empty storage, as a function that opens it: again at each call, the
@@ -40,6 +41,10 @@ pub fn checks<E: LogEnv, F: FnMut() -> E>() -> Vec<(&'static str, Check<F>)> {
         (
             "files_grow_read_and_shrink",
             files_grow_read_and_shrink::<E, F>,
+        ),
+        (
+            "a_start_file_is_replaced_as_a_whole",
+            a_start_file_is_replaced_as_a_whole::<E, F>,
         ),
         (
             "segments_are_listed_and_removed",
@@ -88,43 +93,6 @@ impl Drop for Named {
             eprintln!("the environment fails the check {}", self.0);
         }
     }
-}
-
-fn files_grow_read_and_shrink<E: LogEnv, F: FnMut() -> E>(env: &mut F) {
-    let mut first = env();
-    let mut files = poll_ready(first.open(7)).unwrap();
-    assert!(files.store.is_empty());
-    let mut pieces = [&b""[..], b"ab", b"", b"cde", b""].map(IoSlice::new);
-    poll_ready(files.store.append(&mut pieces)).unwrap();
-    poll_ready(files.store.append(&mut [])).unwrap();
-    assert_eq!(files.store.len(), 5);
-    assert_eq!(poll_ready(files.store.read_at(1, 3)).unwrap(), "bcd");
-    let reader = first.reader(&files.store);
-    let past = poll_ready(files.store.read_at(3, 3)).unwrap_err();
-    assert_eq!(past.kind(), std::io::ErrorKind::UnexpectedEof);
-    poll_ready(files.store.truncate(2)).unwrap();
-    poll_ready(files.store.append(&mut [IoSlice::new(b"xy")])).unwrap();
-    assert_eq!(reader.read_at(0, 4).unwrap(), "abxy");
-    poll_ready(first.sync(7, &mut files, Part::Store)).unwrap();
-    first.sync_handle(&files.index).sync().unwrap();
-    first.names_sync_handle().sync().unwrap();
-    drop((files, first));
-    let files = poll_ready(env().open(7)).unwrap();
-    assert_eq!((files.store.len(), files.index.len()), (4, 0));
-    assert_eq!(poll_ready(files.store.read_at(0, 4)).unwrap(), "abxy");
-}
-
-fn segments_are_listed_and_removed<E: LogEnv, F: FnMut() -> E>(env: &mut F) {
-    let mut env = env();
-    for base in [30, 4, u64::MAX] {
-        poll_ready(env.open(base)).unwrap();
-    }
-    assert_eq!(poll_ready(env.list()).unwrap(), [4, 30, u64::MAX]);
-    let files = poll_ready(env.open(30)).unwrap();
-    poll_ready(env.remove(30, files)).unwrap();
-    poll_ready(env.sync_names()).unwrap();
-    assert_eq!(poll_ready(env.list()).unwrap(), [4, u64::MAX]);
-    assert!(poll_ready(env.open(30)).unwrap().store.is_empty());
 }
 
 fn an_empty_log_opens_again<E: LogEnv, F: FnMut() -> E>(env: &mut F) {

@@ -6,4 +6,5 @@
 #![allow(clippy::missing_panics_doc, reason = "panics are how checks fail")]
 
 pub mod conformance;
+mod files;
 pub mod model;
