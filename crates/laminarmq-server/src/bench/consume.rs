@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
-use laminarmq_kafka::batch::{Batch, BatchLimits, batches};
+use laminarmq_kafka::batch::{Batch, BatchHeader, BatchLimits, batches};
 use laminarmq_kafka::messages::FetchRequest;
 use laminarmq_kafka::messages::fetch::{FetchPartition, FetchTopic};
 use laminarmq_kafka::{decode_response, encode_request};
@@ -244,10 +244,7 @@ impl<'a> Reader<'a> {
             if self.work.check != Check::Heads {
                 batch.verify().map_err(|error| damaged(-1, &error))?;
             }
-            // A first batch may begin before the position.
-            let skipped = (piece.from - header.base_offset).max(0);
-            count += u64::from(header.record_count.unsigned_abs())
-                .saturating_sub(skipped.unsigned_abs());
+            count += records_from(header, piece.from);
             if self.work.check == Check::Content {
                 self.compare(&batch, piece.from)?;
             } else if let Some(run) = self.work.timed_run {
@@ -289,6 +286,12 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// How many records of a batch lie at `from` or behind it: a first batch may begin before.
+fn records_from(header: &BatchHeader, from: i64) -> u64 {
+    let skipped = (from - header.base_offset).max(0).unsigned_abs();
+    u64::from(header.record_count.unsigned_abs()).saturating_sub(skipped)
+}
+
 fn damaged(partition: i32, error: &laminarmq_kafka::batch::BatchError) -> Failure {
     let of = if partition < 0 {
         String::new()
@@ -297,4 +300,23 @@ fn damaged(partition: i32, error: &laminarmq_kafka::batch::BatchError) -> Failur
     };
     Failure::failed(format_args!("a batch{of} cannot be read: {error}"))
         .hint("this is data loss or a bug: please report it with the broker's log")
+}
+
+#[cfg(test)]
+mod tests {
+    use laminarmq_kafka::batch::{BatchBuilder, Compression, NewRecord};
+
+    use super::*;
+
+    #[test]
+    fn a_batch_counts_from_the_position_on() {
+        let mut builder = BatchBuilder::new(Compression::None);
+        for _ in 0..10 {
+            builder.push(&NewRecord::default()).expect("small");
+        }
+        let mut header = BatchHeader::parse(&builder.build()).expect("a batch");
+        header.base_offset = 100;
+        let counts = [50, 100, 103, 109, 110, 200].map(|from| records_from(&header, from));
+        assert_eq!(counts, [10, 10, 7, 1, 0, 0]);
+    }
 }

@@ -18,6 +18,7 @@ mod raw;
 mod report;
 mod run;
 mod schedule;
+mod session;
 mod tally;
 mod values;
 mod window;

@@ -4,6 +4,9 @@ use laminarmq_kafka::{ApiKey, ErrorCode};
 use super::super::fake_broker::{FakeBroker, Fault};
 use super::*;
 
+/// Nodes of the fake cluster.
+const NODES: usize = 2;
+
 async fn open(broker: &FakeBroker) -> Result<Connection, ClientError> {
     Connection::open(&broker.address(), &ClientOptions::default()).await
 }
@@ -52,7 +55,7 @@ async fn an_old_broker_is_asked_again_in_version_0() {
     );
     let connection = open(&broker).await.expect("connects");
     assert_eq!(broker.count(ApiKey::ApiVersions), 2);
-    assert_eq!(call_metadata(&connection).await.expect("answered"), 1);
+    assert_eq!(call_metadata(&connection).await.expect("answered"), NODES);
 }
 
 #[tokio::test]
@@ -107,7 +110,7 @@ async fn a_body_that_is_none_is_an_error_of_that_call_alone() {
     let connection = open(&broker).await.expect("connects");
     let error = call_metadata(&connection).await.expect_err("not a body");
     assert!(matches!(error, ClientError::Decode { .. }), "{error:?}");
-    assert_eq!(call_metadata(&connection).await.expect("answered"), 1);
+    assert_eq!(call_metadata(&connection).await.expect("answered"), NODES);
 }
 
 #[tokio::test]
@@ -121,7 +124,7 @@ async fn a_caller_that_gives_up_disturbs_nobody() {
             () = tokio::task::yield_now() => true,
         };
         assert!(given_up, "the answer takes longer than one turn");
-        assert_eq!(call_metadata(&connection).await.expect("answered"), 1);
+        assert_eq!(call_metadata(&connection).await.expect("answered"), NODES);
     }
 }
 

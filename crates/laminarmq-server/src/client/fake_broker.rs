@@ -1,5 +1,5 @@
-//! A broker in memory, for tests of the client: it speaks the protocol, keeps batches, and misbehaves
-//! when told to.
+//! A cluster in memory, for tests of the client: two nodes that share their batches, of which one leads.
+//! It speaks the protocol, and misbehaves when told to.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -33,11 +33,16 @@ pub(crate) enum Fault {
     DropAnswer,
     /// Answers with these bytes.
     Answer(Vec<u8>),
+    /// Gives a fetch the first batch, whatever it asked for.
+    Stale,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    port: u16,
+    /// Ports of node 1 and 2.
+    ports: [u16; 2],
+    /// The node that leads every partition.
+    leader: i32,
     /// Stored batches by topic and partition.
     topics: BTreeMap<String, Vec<Vec<Bytes>>>,
     /// Next faults by API.
@@ -55,32 +60,41 @@ pub(crate) struct FakeBroker {
 impl FakeBroker {
     /// Starts one on a free port, with these topics and numbers of partitions.
     pub(crate) async fn start(topics: &[(&str, usize)]) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let topics = topics
             .iter()
             .map(|(name, partitions)| ((*name).to_owned(), vec![Vec::new(); *partitions]));
-        let state = State {
-            port: listener.local_addr().expect("bound").port(),
-            topics: topics.collect(),
-            ..State::default()
-        };
         let broker = Self {
-            state: Arc::new(Mutex::new(state)),
+            state: Arc::new(Mutex::new(State {
+                leader: 1,
+                topics: topics.collect(),
+                ..State::default()
+            })),
         };
-        let serving = broker.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serving.clone().serve(stream));
-            }
-        });
+        for node in [1, 2] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let port = listener.local_addr().expect("bound").port();
+            broker.with(|state| state.ports[slot(node)] = port);
+            let serving = broker.clone();
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(serving.clone().serve(node, stream));
+                }
+            });
+        }
         broker
     }
 
+    /// Where node 1 listens.
     pub(crate) fn address(&self) -> HostPort {
         HostPort {
             host: String::from("127.0.0.1"),
-            port: self.with(|state| state.port),
+            port: self.with(|state| state.ports[0]),
         }
+    }
+
+    /// Makes node 2 the leader of everything; node 1 refuses from now on.
+    pub(crate) fn move_leader(&self) {
+        self.with(|state| state.leader = 2);
     }
 
     /// Queues a fault for the next request of `api`.
@@ -102,7 +116,7 @@ impl FakeBroker {
         work(&mut self.state.lock().expect("no test panics in here"))
     }
 
-    async fn serve(self, mut stream: TcpStream) {
+    async fn serve(self, node: i32, mut stream: TcpStream) {
         loop {
             let Ok(length) = stream.read_u32().await else {
                 return;
@@ -119,7 +133,16 @@ impl FakeBroker {
                 let faults = state.faults.get_mut(&header.api_key);
                 faults.and_then(VecDeque::pop_front)
             });
+            let leads = self.with(|state| state.leader == node);
+            let of_leader = matches!(
+                header.api_key,
+                ApiKey::Produce | ApiKey::Fetch | ApiKey::ListOffsets
+            );
             let answer = match fault {
+                _ if of_leader && !leads => {
+                    self.answer(&header, request, ErrorCode::NOT_LEADER_OR_FOLLOWER)
+                }
+                Some(Fault::Stale) => self.answer(&header, stale(request), ErrorCode::NONE),
                 Some(Fault::Answer(bytes)) => vec![Bytes::from(bytes)],
                 Some(Fault::DropAnswer) => {
                     self.answer(&header, request, ErrorCode::NONE);
@@ -188,7 +211,7 @@ impl FakeBroker {
                     partitions: (0..partitions.unwrap_or(0))
                         .map(|index| MetadataResponsePartition {
                             partition_index: i32::try_from(index).expect("few"),
-                            leader_id: 1,
+                            leader_id: state.leader,
                             ..MetadataResponsePartition::default()
                         })
                         .collect(),
@@ -197,12 +220,14 @@ impl FakeBroker {
             });
             MetadataResponse {
                 topics: topics.collect(),
-                brokers: vec![MetadataResponseBroker {
-                    node_id: 1,
-                    host: String::from("127.0.0.1"),
-                    port: i32::from(state.port),
-                    ..MetadataResponseBroker::default()
-                }],
+                brokers: [1, 2]
+                    .map(|node_id| MetadataResponseBroker {
+                        node_id,
+                        host: String::from("127.0.0.1"),
+                        port: i32::from(state.ports[slot(node_id)]),
+                        ..MetadataResponseBroker::default()
+                    })
+                    .to_vec(),
                 ..MetadataResponse::default()
             }
         })
@@ -297,6 +322,23 @@ impl FakeBroker {
             }
         })
     }
+}
+
+fn slot(node: i32) -> usize {
+    usize::try_from(node - 1).expect("nodes are 1 and 2")
+}
+
+/// A fetch from the start in place of this one.
+fn stale(request: AnyRequest) -> AnyRequest {
+    let AnyRequest::Fetch(mut fetch) = request else {
+        panic!("only a fetch can be stale");
+    };
+    for topic in &mut fetch.topics {
+        for partition in &mut topic.partitions {
+            partition.fetch_offset = 0;
+        }
+    }
+    AnyRequest::Fetch(fetch)
 }
 
 fn head(batch: &Bytes) -> BatchHeader {

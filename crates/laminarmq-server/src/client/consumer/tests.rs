@@ -156,3 +156,30 @@ async fn bounds_are_asked_again_while_that_may_help() {
         [(0, (0, 100)), (2, (0, 100))]
     );
 }
+
+#[tokio::test]
+async fn records_are_read_on_from_a_leader_that_moved() {
+    let (broker, client) = filled().await;
+    let mut consumer = Consumer::open(&client, TOPIC, &[whole(1)]);
+    let mut values = Vec::new();
+    while let Some(delivery) = consumer.next().await {
+        for record in delivery.expect("read").records() {
+            let value = record.expect("whole").value.expect("a value");
+            values.push(String::from_utf8(value.to_vec()).expect("text"));
+        }
+        broker.move_leader();
+    }
+    assert_eq!(values, expected(1, 0..RECORDS));
+}
+
+#[tokio::test]
+async fn what_was_read_before_does_not_come_again() {
+    let (broker, client) = filled().await;
+    let mut consumer = Consumer::open(&client, TOPIC, &[whole(0)]);
+    let mut count = 0;
+    while let Some(delivery) = consumer.next().await {
+        count += delivery.expect("read").records().count();
+        broker.fault(ApiKey::Fetch, Fault::Stale);
+    }
+    assert_eq!(count, RECORDS);
+}

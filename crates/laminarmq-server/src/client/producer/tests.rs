@@ -228,3 +228,33 @@ async fn a_partition_that_is_not_there_is_refused() {
         "topic `t` has no partition 2 (it has partitions 0 to 1)"
     );
 }
+
+#[tokio::test]
+async fn a_batch_that_was_there_already_is_written() {
+    let broker = FakeBroker::start(&[(TOPIC, 1)]).await;
+    let mut producer = producer(&broker, options()).await;
+    let known = Fault::Refuse(ErrorCode::DUPLICATE_SEQUENCE_NUMBER);
+    broker.fault(ApiKey::Produce, known);
+    push(&mut producer, None, "a").await;
+    let summary = producer.finish().await.expect("written");
+    assert_eq!(
+        (summary.records(), summary.partitions[0].offsets),
+        (1, None)
+    );
+}
+
+#[tokio::test]
+async fn records_follow_a_leader_that_moves() {
+    let broker = FakeBroker::start(&[(TOPIC, 2)]).await;
+    let mut producer = producer(&broker, options()).await;
+    for value in numbers(0..50) {
+        push(&mut producer, Some("abc"), &value).await;
+    }
+    broker.move_leader();
+    for value in numbers(50..100) {
+        push(&mut producer, Some("abc"), &value).await;
+    }
+    assert_eq!(producer.finish().await.expect("written").records(), 100);
+    let stored = [0, 1].map(|partition| values(&broker.batches(TOPIC, partition)).concat());
+    assert_eq!(stored.concat(), numbers(0..100));
+}
