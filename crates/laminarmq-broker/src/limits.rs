@@ -50,6 +50,12 @@ pub const FETCH_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Longest time that a produce waits for its quorum.
 pub const PRODUCE_WAIT_MAX: Duration = Duration::from_secs(120);
 
+/// Longest time that a change of topics is waited for.
+pub const CHANGE_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// Shortest time that a client waits for anything that has to reach the disk, whatever it says.
+pub const CHANGE_WAIT_MIN: Duration = Duration::from_secs(1);
+
 /// A connection without any byte for this long, and without a request under way, is closed.
 pub const IDLE_DEFAULT: Duration = Duration::from_secs(600);
 

@@ -321,6 +321,27 @@ async fn acks_are_all_one_or_none() {
     assert_eq!(code, ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_want_to_wait_hears_of_its_success() {
+    let mut fixture = fixture_with(|config| config.default_flush = Default::default()).await;
+    let client = &mut fixture.client;
+    let mut create = create_request("t", 1, &[]);
+    create.timeout_ms = 0;
+    assert_eq!(
+        client.ask(7, &create).await.topics[0].error_code,
+        ErrorCode::NONE
+    );
+    for acks in [1, -1] {
+        let mut request = produce_request("t", &[(0, batch(&["a"]))], acks);
+        request.timeout_ms = 0;
+        let response = client.ask(9, &request).await;
+        assert_eq!(
+            response.responses[0].partition_responses[0].error_code,
+            ErrorCode::NONE
+        );
+    }
+}
+
 struct Fixed;
 
 impl Clock for Fixed {

@@ -1,10 +1,10 @@
 //! CreateTopics: answered when the topics' partitions exist and have a leader.
 
+use super::change_wait_of;
 use super::wire::{change_code, create_code};
-use super::{CHANGE_WAIT_MAX, wait_of};
 use crate::context::Context;
 use crate::controller::{CreateError, NewTopic, TopicImage};
-use crate::limits::TOPICS_PER_CHANGE_MAX;
+use crate::limits::{CHANGE_WAIT_MAX, TOPICS_PER_CHANGE_MAX};
 use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::messages::create_topics::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
@@ -42,7 +42,7 @@ async fn create(
     request: CreateTopicsRequest,
     names: Vec<String>,
 ) -> Vec<CreatableTopicResult> {
-    let wait = wait_of(request.timeout_ms, CHANGE_WAIT_MAX);
+    let wait = change_wait_of(request.timeout_ms, CHANGE_WAIT_MAX);
     let wishes = request.topics.into_iter().map(wish).collect();
     match timeout(
         wait,

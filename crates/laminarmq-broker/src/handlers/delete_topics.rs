@@ -1,10 +1,10 @@
 //! DeleteTopics: answered when nobody can use the topics any more and their files are gone.
 
+use super::change_wait_of;
 use super::wire::{change_code, delete_code};
-use super::{CHANGE_WAIT_MAX, wait_of};
 use crate::context::Context;
 use crate::controller::{DeleteError, Topic, TopicRef};
-use crate::limits::TOPICS_PER_CHANGE_MAX;
+use crate::limits::{CHANGE_WAIT_MAX, TOPICS_PER_CHANGE_MAX};
 use laminarmq_kafka::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
 };
@@ -20,7 +20,7 @@ pub(super) async fn handle(
     request: DeleteTopicsRequest,
     version: i16,
 ) -> DeleteTopicsResponse {
-    let wait = wait_of(request.timeout_ms, CHANGE_WAIT_MAX);
+    let wait = change_wait_of(request.timeout_ms, CHANGE_WAIT_MAX);
     let topics = wanted(request, version);
     let responses = if topics.len() > TOPICS_PER_CHANGE_MAX {
         let message = format!(

@@ -19,6 +19,7 @@ mod wire;
 pub(crate) use init_producer_id::ProducerIds;
 
 use crate::context::Context;
+use crate::limits::CHANGE_WAIT_MIN;
 use bytes::Bytes;
 use laminarmq_kafka::api::served_range;
 use laminarmq_kafka::messages::{FetchRequest, InitProducerIdRequest, ListOffsetsRequest};
@@ -28,9 +29,6 @@ use laminarmq_kafka::{
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-
-/// Longest time that a client may wait for a change of topics.
-const CHANGE_WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
@@ -62,21 +60,34 @@ pub(crate) enum Started {
     Impossible(String),
 }
 
-/// `None` when the API is served in this version. Otherwise what to say to that, where anything can be
-/// said; else the connection has to close.
-pub(crate) fn unserved(header: &RequestHeader, body: &Reader) -> Option<Option<Answer>> {
+/// What becomes of a request, by its header alone.
+#[derive(Debug)]
+pub(crate) enum Reception {
+    /// Its API is served in this version: read on.
+    Served,
+    /// It is not, and this is what can be said to that.
+    Answer(Answer),
+    /// It is not, and nothing can be said: the connection closes.
+    Close,
+}
+
+/// Looks at a request's header; `body` stands behind it.
+pub(crate) fn receive(header: &RequestHeader, body: &Reader) -> Reception {
     if served_range(header.api_key).is_some_and(|range| range.serves(header.api_version)) {
-        return None;
+        return Reception::Served;
     }
     let pieces = match header.api_key {
         ApiKey::ApiVersions => api_versions::answer(header).ok(),
         ApiKey::Produce => produce_refused::answer(header, body),
         _ => None,
     };
-    Some(pieces.map(|pieces| Answer {
-        pieces,
-        share: None,
-    }))
+    match pieces {
+        Some(pieces) => Reception::Answer(Answer {
+            pieces,
+            share: None,
+        }),
+        None => Reception::Close,
+    }
 }
 
 /// Settles the order of a request; see the module's documentation.
@@ -112,7 +123,7 @@ pub(crate) async fn start(
             &header,
             &delete_topics::handle(context, request, header.api_version).await,
         ),
-        // The codec knows more than is served; `unserved` lets none of it through to here.
+        // The codec knows more than is served; `receive` lets none of it through to here.
         other => Started::Impossible(format!("{} is not served", other.api_key().name())),
     }
 }
@@ -161,7 +172,13 @@ pub(crate) async fn finish(
     Ok(Some(Answer { pieces, share }))
 }
 
-/// A client's timeout, within what is allowed.
+/// How long a client waits, in milliseconds, as far as that is allowed.
 fn wait_of(timeout_ms: i32, max: Duration) -> Duration {
     Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0)).min(max)
+}
+
+/// The same for what takes a sync: some clients do not want to wait at all, and would never hear that
+/// their request succeeded.
+fn change_wait_of(timeout_ms: i32, max: Duration) -> Duration {
+    wait_of(timeout_ms, max).max(CHANGE_WAIT_MIN)
 }

@@ -9,7 +9,7 @@
 //!
 //! Each partition of a request has its own result.
 
-use super::wait_of;
+use super::change_wait_of;
 use super::wire::produce_code;
 use crate::context::Context;
 use crate::controller::Image;
@@ -122,7 +122,11 @@ pub(super) async fn start(
         }
         topics.push(StartedTopic { name, partitions });
     }
-    let wait = wait_of(request.timeout_ms, PRODUCE_WAIT_MAX);
+    // Only a quorum is waited for; the leader's log takes the batch or not.
+    let wait = match request.acks {
+        -1 => change_wait_of(request.timeout_ms, PRODUCE_WAIT_MAX),
+        _ => PRODUCE_WAIT_MAX,
+    };
     Started {
         header,
         wants_answer: request.acks != 0,
@@ -220,8 +224,6 @@ pub(super) async fn finish(
             results.push(partition.wait().await);
         }
     };
-    // Without an answer there is nothing to be in time for, but the result is still wanted.
-    let wait = if wants_answer { wait } else { PRODUCE_WAIT_MAX };
     let _ = timeout(wait, all).await;
     let mut results = results.into_iter();
     let mut next = || results.next().unwrap_or(Err(ProduceError::TimedOut));
@@ -285,5 +287,19 @@ fn answer(
             error_message: Some(error.to_string()),
             ..PartitionProduceResponse::default()
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_part_of_a_frame_gets_memory_of_its_own() {
+        let frame = Bytes::from(vec![1; 1000]);
+        let small = detach(frame.slice(10..20), frame.len());
+        assert!(small == frame[10..20] && !frame.as_ptr_range().contains(&small.as_ptr()));
+        let large = detach(frame.slice(10..900), frame.len());
+        assert_eq!(large.as_ptr(), frame[10..].as_ptr());
     }
 }

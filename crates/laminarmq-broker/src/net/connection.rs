@@ -8,7 +8,7 @@
 use super::frame::{FrameError, FrameReader};
 use super::writer::{self, Queued};
 use crate::context::Context;
-use crate::handlers::{self, Peer, Started};
+use crate::handlers::{self, Peer, Reception, Started};
 use laminarmq_kafka::{AnyRequest, DecodeError, Reader, RequestHeader};
 use std::io;
 use std::sync::Arc;
@@ -77,12 +77,13 @@ async fn read_requests(
         let frame_length = frame.bytes.len();
         let mut reader = Reader::new(frame.bytes);
         let header = RequestHeader::decode(&mut reader)?;
-        let started = match handlers::unserved(&header, &reader) {
-            Some(answer) => Started::Answer(answer.ok_or_else(|| not_served(&header))?),
-            None => {
+        let started = match handlers::receive(&header, &reader) {
+            Reception::Served => {
                 let request = AnyRequest::decode(&header, &mut reader)?;
                 handlers::start(context, peer, header, request, frame_length).await
             }
+            Reception::Answer(answer) => Started::Answer(answer),
+            Reception::Close => return Err(not_served(&header)),
         };
         if queue
             .send(Queued {
