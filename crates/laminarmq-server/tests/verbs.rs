@@ -301,6 +301,7 @@ fn a_benchmark_reads_back_what_it_wrote() {
     }
     let report = json(&broker.ok(&[&["bench", "--mode", "consume"], &small[..]].concat()));
     assert_eq!(report["consumed"]["records"], 2500);
+    assert_eq!(report["read_back"]["found"], 2500);
     // Topics of their own are gone, one with a name stays.
     assert_eq!(
         json(&broker.ok(&["topic", "list", "--json"])),

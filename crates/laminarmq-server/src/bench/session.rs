@@ -16,7 +16,7 @@ use super::frames::Frames;
 use super::produce::{self, Answers};
 use super::report::{Consumed, Produced, Report};
 use super::run::{PRODUCE_VERSION, TICK, frames, random_run, watch};
-use super::tally::Tally;
+use super::tally::{Tally, Verdict};
 use super::{Check, Plan, Target};
 use crate::client::{Acks, Client, ClientError, ClientOptions, Missing, NewTopic, Topic};
 use crate::clock;
@@ -91,18 +91,29 @@ impl<'a> Session<'a> {
                 report.rate = None;
                 let ends = self.ends_after(&before, filled.records)?;
                 report.consumed = Some(self.consume(&before, &ends, self.plan.check)?.0);
+                report.verdict = self.verdict(&before, filled.records)?;
                 return Ok(report);
             }
             _ => report.produced = Some(self.produce(clock::now())?),
         }
-        if self.plan.verify
-            && let Some(produced) = &report.produced
-        {
-            let ends = self.ends_after(&before, produced.records)?;
-            let (_, tally) = self.consume(&before, &ends, Check::Content)?;
-            report.verdict = Some(tally.verdict(produced.records));
+        if let Some(produced) = &report.produced {
+            report.verdict = self.verdict(&before, produced.records)?;
         }
         Ok(report)
+    }
+
+    /// Reads back what was written behind `before`, unless that is not wanted.
+    fn verdict(
+        &self,
+        before: &BTreeMap<i32, i64>,
+        records: u64,
+    ) -> Result<Option<Verdict>, Failure> {
+        if !self.plan.verify {
+            return Ok(None);
+        }
+        let ends = self.ends_after(before, records)?;
+        let (_, tally) = self.consume(before, &ends, Check::Content)?;
+        Ok(Some(tally.verdict(records)))
     }
 
     /// Deletes the topic that this run made. Nothing depends on it, so a failure is not one.
