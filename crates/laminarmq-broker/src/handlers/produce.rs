@@ -25,7 +25,7 @@ use laminarmq_kafka::messages::produce::{
 };
 use laminarmq_replica::GroupId;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::timeout;
 
 /// Why a batch was not taken.
@@ -73,7 +73,7 @@ struct StartedPartition {
 #[derive(Debug)]
 enum Pending {
     Appending(oneshot::Receiver<Result<Appended, Refusal>>),
-    Refused(ProduceError),
+    Known(Result<Appended, ProduceError>),
 }
 
 pub(super) async fn start(
@@ -113,7 +113,7 @@ pub(super) async fn start(
                     Err(error) => Err(error),
                 },
             };
-            let result = result.map_or_else(Pending::Refused, Pending::Appending);
+            let result = result.map_or_else(|error| Pending::Known(Err(error)), Pending::Appending);
             partitions.push(StartedPartition {
                 index,
                 append_time_ms,
@@ -221,12 +221,20 @@ pub(super) async fn finish(
     let mut results = Vec::new();
     let all = async {
         for partition in topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            results.push(partition.wait().await);
+            // Cut short here, the partition keeps what it waits for and is asked again below.
+            partition.ready().await;
+            results.push(partition.take());
         }
     };
     let _ = timeout(wait, all).await;
+    let waited = results.len();
+    let rest = topics
+        .iter_mut()
+        .flat_map(|topic| &mut topic.partitions)
+        .skip(waited);
+    results.extend(rest.map(StartedPartition::take));
     let mut results = results.into_iter();
-    let mut next = || results.next().unwrap_or(Err(ProduceError::TimedOut));
+    let mut next = || results.next().expect("one result per partition");
     if !wants_answer {
         let partitions: usize = topics.iter().map(|topic| topic.partitions.len()).sum();
         return match (0..partitions).find_map(|_| next().err()) {
@@ -252,17 +260,27 @@ pub(super) async fn finish(
 }
 
 impl StartedPartition {
-    async fn wait(&mut self) -> Result<Appended, ProduceError> {
-        let refused = Pending::Refused(ProduceError::TimedOut);
-        match &mut self.result {
-            Pending::Appending(appended) => match appended.await {
-                Ok(result) => Ok(result?),
+    /// Waits until the result is known.
+    async fn ready(&mut self) {
+        if let Pending::Appending(appended) = &mut self.result {
+            let result = match appended.await {
+                Ok(result) => result.map_err(ProduceError::from),
                 // The shard is gone, and nobody knows how far it got.
                 Err(_) => Err(Refusal::Unconfirmed.into()),
-            },
-            Pending::Refused(_) => match std::mem::replace(&mut self.result, refused) {
-                Pending::Refused(error) => Err(error),
-                Pending::Appending(_) => unreachable!("looked at just above"),
+            };
+            self.result = Pending::Known(result);
+        }
+    }
+
+    /// The result; where it is not known, that is the result.
+    fn take(&mut self) -> Result<Appended, ProduceError> {
+        let taken = Pending::Known(Err(ProduceError::TimedOut));
+        match std::mem::replace(&mut self.result, taken) {
+            Pending::Known(result) => result,
+            Pending::Appending(mut appended) => match appended.try_recv() {
+                Ok(result) => Ok(result?),
+                Err(TryRecvError::Empty) => Err(ProduceError::TimedOut),
+                Err(TryRecvError::Closed) => Err(Refusal::Unconfirmed.into()),
             },
         }
     }
@@ -293,6 +311,70 @@ fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use laminarmq_kafka::ErrorCode;
+    use laminarmq_replica::Offset;
+
+    fn started(wait: Duration, results: Vec<Pending>) -> Started {
+        let partition = |(index, result)| StartedPartition {
+            index,
+            append_time_ms: -1,
+            result,
+        };
+        let header = RequestHeader {
+            api_key: laminarmq_kafka::ApiKey::Produce,
+            api_version: 9,
+            correlation_id: 1,
+            client_id: None,
+        };
+        let partitions = (0..).zip(results).map(partition).collect();
+        let topics = vec![StartedTopic {
+            name: "t".to_owned(),
+            partitions,
+        }];
+        Started {
+            header,
+            wants_answer: true,
+            wait,
+            topics,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_is_not_known_in_time_is_timed_out() {
+        let (known, first) = oneshot::channel();
+        let (_unknown, second) = oneshot::channel();
+        let (late, third) = oneshot::channel();
+        let appended = |offset| {
+            Ok(Appended {
+                base_offset: Offset(offset),
+                start_offset: Offset(0),
+            })
+        };
+        known.send(appended(5)).unwrap();
+        late.send(appended(6)).unwrap();
+        let results = vec![
+            Pending::Appending(first),
+            Pending::Appending(second),
+            Pending::Appending(third),
+            Pending::Known(Err(ProduceError::NoRecords)),
+        ];
+        let finished = finish(started(Duration::from_secs(1), results))
+            .await
+            .unwrap();
+        let (_, response) = finished.unwrap();
+        let answers = &response.responses[0].partition_responses;
+        let codes: Vec<_> = answers
+            .iter()
+            .map(|a| (a.base_offset, a.error_code))
+            .collect();
+        let want = [
+            (5, ErrorCode::NONE),
+            (-1, ErrorCode::REQUEST_TIMED_OUT),
+            (6, ErrorCode::NONE),
+            (-1, ErrorCode::INVALID_RECORD),
+        ];
+        assert_eq!(codes, want);
+    }
 
     #[test]
     fn a_small_part_of_a_frame_gets_memory_of_its_own() {
