@@ -5,6 +5,7 @@ mod brokers;
 mod config;
 mod consume;
 mod interrupt;
+mod log;
 mod produce;
 mod topic;
 mod version;
@@ -75,6 +76,9 @@ enum Command {
     /// Measure throughput and latency with generated records
     #[command(after_help = bench::EXAMPLES)]
     Bench(Box<bench::BenchArgs>),
+    /// Look into a log's files: what is there, and whether it is whole
+    #[command(subcommand)]
+    Log(log::LogCommand),
     /// Print the version and the commit it was built from
     Version(JsonArgs),
 }
@@ -103,6 +107,7 @@ impl Command {
             Self::Consume(args) => args.json.json,
             Self::Config(command) => command.json(),
             Self::Bench(args) => args.json.json,
+            Self::Log(command) => command.json(),
             Self::Version(args) => args.json,
         }
     }
@@ -115,6 +120,7 @@ impl Command {
             Self::Consume(args) => on_client_runtime(consume::run(args)),
             Self::Config(command) => config::run(&command),
             Self::Bench(args) => bench::run(*args),
+            Self::Log(command) => log::run(&command),
             Self::Version(args) => version::run(args),
         }
     }
