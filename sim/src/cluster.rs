@@ -1,6 +1,6 @@
 //! Drives the nodes: events in, effects acted on, faults injected, promises checked on the way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use laminarmq_replica::{Effects, PeerMessage, ReplicaId, Role};
 
@@ -51,8 +51,6 @@ pub(crate) struct Cluster {
     pub(crate) faults: Random,
     disks: Random,
     starts: Random,
-    /// Nodes whose next sync is going to fail.
-    pub(crate) failing: BTreeSet<u64>,
     /// The newest message delivered on each link.
     delivered: BTreeMap<(u64, u64), u64>,
     pub(crate) watch: Watch,
@@ -85,7 +83,6 @@ impl Cluster {
             workload,
             disks,
             starts,
-            failing: BTreeSet::new(),
             delivered: BTreeMap::new(),
             watch: Watch::default(),
             calm: false,
@@ -213,7 +210,6 @@ impl Cluster {
                 self.calm = true;
                 self.acknowledged_at_calm = self.counts.acknowledged;
                 self.network.heal();
-                self.failing.clear();
                 for (&id, node) in &self.nodes {
                     node.disk.be_good();
                     self.clock.in_micros(1_000, Event::Start(id));
@@ -436,7 +432,7 @@ impl Cluster {
             self.power_cut(id, "the power goes at a sync");
             return Ok(());
         }
-        if self.failing.remove(&id) {
+        if self.nodes[&id].disk.has_failed() {
             self.counts.failed_syncs += 1;
             self.power_cut(id, "a sync fails");
             return Ok(());
@@ -446,7 +442,6 @@ impl Cluster {
 
     /// The node goes down, and what was not synced with it; it comes back later.
     pub(crate) fn power_cut(&mut self, id: u64, why: &str) {
-        self.failing.remove(&id);
         self.counts.power_cuts += 1;
         self.down(id);
         let (lost, kept) = self.nodes[&id].disk.crash(&mut self.disks);

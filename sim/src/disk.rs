@@ -30,6 +30,7 @@ struct Power {
     cut_at: Option<u64>,
     is_cut: bool,
     fail_next: bool,
+    has_failed: bool,
     lies: Lies,
     /// Syncs of the raft-state file so far.
     state_syncs: u64,
@@ -48,6 +49,7 @@ impl Power {
             return Err(io::Error::other("the power was cut at this sync"));
         }
         if std::mem::take(&mut self.fail_next) {
+            self.has_failed = true;
             return Err(io::Error::other("the sync failed"));
         }
         Ok(!lies)
@@ -96,6 +98,16 @@ impl Disk {
         lock(&self.power).is_cut
     }
 
+    /// A process starts on the disk: failures of the one before explain nothing any more.
+    pub(crate) fn start(&self) {
+        lock(&self.power).has_failed = false;
+    }
+
+    /// Whether a sync of this process failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        lock(&self.power).has_failed
+    }
+
     /// The next sync fails, once.
     pub(crate) fn fail_next_sync(&self) {
         lock(&self.power).fail_next = true;
@@ -128,6 +140,7 @@ impl Disk {
         // A liar's file goes back whole: half of it would be found damaged, and not be forgotten.
         lock(&self.state).crash(&mut || keep() && !power.lies.state);
         power.is_cut = false;
+        power.has_failed = false;
         power.cut_at = None;
         power.fail_next = false;
         (lost, kept)

@@ -26,7 +26,6 @@ impl Cluster {
             }
             50..54 if is_up => {
                 self.nodes[&id].disk.fail_next_sync();
-                self.failing.insert(id);
                 self.note(&format!("{id} is going to fail a sync"));
             }
             54..57 => {

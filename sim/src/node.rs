@@ -63,6 +63,7 @@ impl Node {
     /// Starts it. An error is the product's refusal, or the power going meanwhile.
     pub(crate) fn start(&mut self, random: &mut Random) -> Result<(), String> {
         self.lifetime += 1;
+        self.disk.start();
         self.tick = random.between(9_000, 11_500);
         let state = RaftStateFile::open(self.disk.clone()).map_err(|error| error.to_string())?;
         let options = LogOptions {

@@ -226,6 +226,34 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// A checksum keeps damage out, not a writer's bug: whatever stands in a payload, reading
+        /// it ends well.
+        #[test]
+        fn any_payload_is_read_or_refused(
+            flips in proptest::collection::vec((0..400_usize, 0..=u8::MAX), 0..6),
+            length in 0..400_usize,
+        ) {
+            let mut bytes = Vec::new();
+            let changes: Vec<_> = (0..3).map(|group| Change::Saved(sample(group, 2))).collect();
+            encode_frame(1, &changes, &mut bytes);
+            let mut payload = bytes.split_off(FRAME_HEAD_BYTES);
+            for (at, byte) in flips {
+                let at = at % payload.len();
+                payload[at] = byte;
+            }
+            payload.truncate(length);
+            if let Ok(read) = decode_payload(&payload) {
+                for change in read {
+                    if let Change::Saved(state) = change {
+                        assert_eq!(state.membership.members.check(), Ok(()));
+                        assert!(state.start.index.get() > 0 && state.replica.get() > 0);
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_later_frame_is_found_at_any_distance_and_an_earlier_one_is_not() {
         let mut frame = Vec::new();
