@@ -16,7 +16,7 @@ fn make(folder: &Path) {
         segment_bytes: 1000,
         ..LogOptions::default()
     };
-    let mut log = Log::open_dir(folder.join("log"), options).unwrap();
+    let mut log = Log::open_dir(folder.join("log"), options).expect("a new log opens");
     for number in 0..RECORDS {
         let value = format!("value {number}");
         let record = Append {
@@ -27,25 +27,25 @@ fn make(folder: &Path) {
             value: &[value.as_bytes()],
             ..Append::default()
         };
-        assert_eq!(poll_ready(log.append(record)).unwrap(), number);
+        assert_eq!(poll_ready(log.append(record)).expect("the record is appended"), number);
     }
-    poll_ready(log.close()).unwrap();
+    poll_ready(log.close()).expect("the log closes");
 }
 
 /// The store with the lowest base index.
 fn first_store(folder: &Path) -> PathBuf {
-    let entries = fs::read_dir(folder.join("log")).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(folder.join("log")).expect("the folder is there");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
     let stores = paths.filter(|path| path.extension().is_some_and(|end| end == "log"));
     stores.min().expect("a log has a store")
 }
 
 /// Every file of the log, to see that looking changes nothing.
 fn content(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
-    let entries = fs::read_dir(folder.join("log")).unwrap();
+    let entries = fs::read_dir(folder.join("log")).expect("the folder is there");
     let mut files: Vec<_> = entries
-        .map(|entry| entry.unwrap().path())
-        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| (path.clone(), fs::read(path).expect("a file")))
         .collect();
     files.sort();
     files
