@@ -5,10 +5,11 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Group, Node, batch, config};
+use common::{Group, Node, batch, config, run};
 use laminarmq::Part;
 use laminarmq_replica::{
-    MemberStep, Membership, MembershipChange, Offset, ProposeError, ReplicaConfig, ReplicaId, Role,
+    EntryKind, LogIndex, LogPoint, MemberStep, Membership, MembershipChange, Offset, Payload,
+    PeerBody, PeerEntry, PeerError, PeerMessage, ProposeError, ReplicaConfig, ReplicaId, Role,
     Term, Token,
 };
 
@@ -376,4 +377,48 @@ fn old_changes_of_the_members_are_not_made_again_by_a_replay() {
     assert!(group.node(1).replica.is_leader());
     command(&mut group, 99);
     assert_eq!(group.node(1).seen.commands.len(), 11);
+}
+
+#[test]
+fn a_new_voter_takes_part_once_its_first_state_is_saved() {
+    let config = config(1, &[1, 2, 3]);
+    let mut node = Node::new(config.clone());
+    let fresh = batch("p", 1, 0).to_bytes(0, 4);
+    let entry = PeerEntry {
+        index: LogIndex(1),
+        term: Term(4),
+        kind: EntryKind::Data,
+        flags: 0,
+        payload: Payload::whole(fresh),
+    };
+    let append = PeerMessage {
+        term: Term(4),
+        body: PeerBody::Append {
+            prev: LogPoint::default(),
+            commit: LogIndex(0),
+            entries: vec![entry],
+        },
+    };
+    assert_eq!(
+        node.replica.step(ReplicaId(2), append.clone()),
+        Err(PeerError::Busy)
+    );
+    (0..100).for_each(|_| node.replica.tick());
+    let effects = node.replica.advance().unwrap();
+    assert!(effects.messages.is_empty(), "it says nothing yet");
+    let job = effects.persist.expect("its first state");
+    assert!(job.ticket.is_none() && job.state.is_some());
+    let done = run(job, &mut node.saved);
+    node.replica.on_persisted(done).unwrap();
+    node.replica.advance().unwrap();
+
+    // Now it does, and a power cut between the log's sync and the state's harms nobody.
+    node.replica.step(ReplicaId(2), append).unwrap();
+    let job = node.replica.advance().unwrap().persist.unwrap();
+    assert!(job.ticket.unwrap().run().is_ok());
+    node.restart(true);
+    assert_eq!(node.replica.leader_epoch(), Term(4), "known from the log");
+    assert_eq!(node.replica.end_offset(), Offset(1));
+    node.settle();
+    assert_eq!(node.replica.role(), Role::Follower);
 }
