@@ -382,7 +382,7 @@ fn old_changes_of_the_members_are_not_made_again_by_a_replay() {
 #[test]
 fn a_new_voter_takes_part_once_its_first_state_is_saved() {
     let config = config(1, &[1, 2, 3]);
-    let mut node = Node::new(config.clone());
+    let mut node = Node::new(config);
     let fresh = batch("p", 1, 0).to_bytes(0, 4);
     let entry = PeerEntry {
         index: LogIndex(1),
