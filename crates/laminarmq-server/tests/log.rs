@@ -27,7 +27,10 @@ fn make(folder: &Path) {
             value: &[value.as_bytes()],
             ..Append::default()
         };
-        assert_eq!(poll_ready(log.append(record)).expect("the record is appended"), number);
+        assert_eq!(
+            poll_ready(log.append(record)).expect("the record is appended"),
+            number
+        );
     }
     poll_ready(log.close()).expect("the log closes");
 }
