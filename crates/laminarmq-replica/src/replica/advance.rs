@@ -94,17 +94,17 @@ impl<E: LogEnv> Replica<E> {
     fn run(&mut self, effects: &mut Effects<E>) -> Result<(), Fatal> {
         let watermark = self.high_watermark;
         self.consensus.resume();
-        let mut command_bytes = 0;
+        let is_full = |effects: &Effects<E>| {
+            let bytes: usize = effects.commands.iter().map(|(_, bytes)| bytes.len()).sum();
+            bytes >= COMMAND_BYTES_PER_ADVANCE
+        };
         loop {
-            while let Some(turn) = self.consensus.turn() {
+            while !is_full(effects)
+                && let Some(turn) = self.consensus.turn()
+            {
                 self.take_turn(turn, effects)?;
-                let handed: usize = effects.commands.iter().map(|(_, bytes)| bytes.len()).sum();
-                command_bytes = handed;
-                if handed >= COMMAND_BYTES_PER_ADVANCE {
-                    break;
-                }
             }
-            if command_bytes >= COMMAND_BYTES_PER_ADVANCE {
+            if is_full(effects) {
                 effects.more = true;
                 break;
             }

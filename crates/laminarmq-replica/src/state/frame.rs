@@ -3,7 +3,7 @@
 //! ```text
 //! header, 32 bytes                     frame, 16 bytes + payload
 //!  0.. 8  magic "LMQ-RAFT"              0.. 4  payload length
-//!  8..12  format version = 0            4.. 8  CRC-32C over bytes 8..12+..end and the length
+//!  8..12  format version = 0            4.. 8  CRC-32C of bytes 0..4, then 8..end
 //! 12..16  required flags = 0            8..16  sequence number: 1, 2, 3 ...
 //! 16..24  generation (rewrites so far) 16..    payload
 //! 24..28  zero
