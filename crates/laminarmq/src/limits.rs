@@ -26,6 +26,12 @@ pub(crate) const SCAN_WINDOW_BYTES: usize = 1 << 20;
 /// records is one contiguous write; longer ones are handed to the file where they stand.
 pub(crate) const COPY_BYTES_MAX: usize = 2 << 10;
 
+/// Most bytes of one write to a file, which ends at a multiple of it.
+///
+/// The page cache gets its memory in blocks as large as the write asks for, and filling blocks of a MiB for
+/// the first time took several times as long here as filling as many bytes of 64 KiB blocks.
+pub(crate) const WRITE_BYTES_MAX: usize = 64 << 10;
+
 /// Scratch memory that an append keeps for the next one, in bytes.
 pub(crate) const SCRATCH_KEEP_BYTES: usize = 1 << 20;
 

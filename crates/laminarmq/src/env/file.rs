@@ -14,6 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{LogEnv, LogFile, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow};
+use crate::limits::WRITE_BYTES_MAX;
 
 const STORE_EXTENSION: &str = "log";
 const INDEX_EXTENSION: &str = "index";
@@ -228,16 +229,32 @@ impl LocalFile {
     }
 }
 
+/// One write at the cursor, which is at `position`: as many whole pieces as [`WRITE_BYTES_MAX`] allows,
+/// or a part of the first.
+fn write_some(mut file: &File, position: u64, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    let behind_boundary = position % WRITE_BYTES_MAX as u64;
+    let room = WRITE_BYTES_MAX - usize::try_from(behind_boundary).expect("below a usize");
+    let mut bytes = 0;
+    let fits = |piece: &&IoSlice<'_>| {
+        bytes += piece.len();
+        bytes <= room
+    };
+    match pieces.iter().take_while(fits).count() {
+        0 => file.write(&pieces[0][..room]),
+        whole => file.write_vectored(&pieces[..whole]),
+    }
+}
+
 impl LogFile for LocalFile {
     fn len(&self) -> u64 {
         self.length
     }
 
     async fn append(&mut self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let mut file = &*self.file;
+        let file = &*self.file;
         IoSlice::advance_slices(&mut pieces, 0); // leaves out empty ones, so that 0 written means full
         while !pieces.is_empty() {
-            match file.write_vectored(pieces) {
+            match write_some(file, self.length, pieces) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => {
                     self.length += written as u64;
@@ -294,6 +311,7 @@ impl SyncNow for LocalSync {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::env::poll_ready;
 
     #[test]
     fn only_whole_store_names_are_segments() {
@@ -311,6 +329,36 @@ mod tests {
         ] {
             assert_eq!(base(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn pieces_of_all_sizes_arrive_whole_wherever_the_file_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = LocalFile::open(&dir.path().join("file")).unwrap();
+        let mut want = Vec::new();
+        let max = WRITE_BYTES_MAX;
+        let mut byte = 0u8;
+        for lengths in [
+            vec![1, 0, max - 2, 1, 1],
+            vec![max],
+            vec![3 * max + 17, 5, 0, max],
+            vec![0, 7, max - 24, max + 1],
+            vec![1; 3000],
+        ] {
+            let pieces: Vec<Vec<u8>> = lengths
+                .iter()
+                .map(|length| {
+                    byte = byte.wrapping_add(1);
+                    vec![byte; *length]
+                })
+                .collect();
+            let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            poll_ready(file.append(&mut slices)).unwrap();
+            want.extend(pieces.concat());
+            assert_eq!(file.len(), want.len() as u64);
+        }
+        let read = poll_ready(file.read_at(0, want.len())).unwrap();
+        assert!(read == want);
     }
 
     #[test]
