@@ -38,8 +38,9 @@ pub struct Rec {
 /// The records of each partition, in order.
 pub type Partitions = BTreeMap<i32, Vec<Rec>>;
 
-/// What became of the records sent: for each partition the offsets, in the order of the deliveries.
-type Deliveries = BTreeMap<i32, Vec<Result<i64, KafkaError>>>;
+/// What became of the records sent: for each partition the outcomes, by the records' place in it. Not in
+/// the order of the calls: librdkafka's thread and the one that flushes both make them.
+type Deliveries = BTreeMap<i32, BTreeMap<usize, Result<i64, KafkaError>>>;
 
 #[derive(Default)]
 struct Delivered(Mutex<Deliveries>);
@@ -51,15 +52,23 @@ struct Context(Arc<Delivered>);
 impl ClientContext for Context {}
 
 impl ProducerContext for Context {
-    type DeliveryOpaque = ();
+    /// The record's place within its partition.
+    type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
         let (partition, outcome) = match result {
             Ok(message) => (message.partition(), Ok(message.offset())),
             Err((error, message)) => (message.partition(), Err(error.clone())),
         };
         let mut deliveries = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        deliveries.entry(partition).or_default().push(outcome);
+        let before = deliveries
+            .entry(partition)
+            .or_default()
+            .insert(index, outcome);
+        assert!(
+            before.is_none(),
+            "record {index} of partition {partition} was delivered twice"
+        );
     }
 }
 
@@ -85,7 +94,7 @@ pub fn produce(addr: SocketAddr, topic: &str, settings: &[(&str, &str)], partiti
     for index in 0..longest {
         for (&partition, records) in partitions {
             if let Some(record) = records.get(index) {
-                send(&producer, topic, partition, record);
+                send(&producer, topic, partition, index, record);
             }
         }
     }
@@ -94,7 +103,8 @@ pub fn produce(addr: SocketAddr, topic: &str, settings: &[(&str, &str)], partiti
     let tells_offsets = !settings.contains(&("acks", "0"));
     let deliveries = context.0.0.lock().unwrap_or_else(PoisonError::into_inner);
     for (partition, records) in partitions {
-        let delivered = deliveries.get(partition).map_or(&[][..], Vec::as_slice);
+        let delivered = deliveries.get(partition).into_iter().flatten();
+        let delivered: Vec<_> = delivered.map(|(_, delivery)| delivery).collect();
         assert_eq!(
             delivered.len(),
             records.len(),
@@ -110,8 +120,14 @@ pub fn produce(addr: SocketAddr, topic: &str, settings: &[(&str, &str)], partiti
     }
 }
 
-fn send(producer: &ThreadedProducer<Context>, topic: &str, partition: i32, record: &Rec) {
-    let mut message = BaseRecord::<[u8], [u8]>::to(topic)
+fn send(
+    producer: &ThreadedProducer<Context>,
+    topic: &str,
+    partition: i32,
+    index: usize,
+    record: &Rec,
+) {
+    let mut message = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic, index)
         .partition(partition)
         .timestamp(record.timestamp);
     message.key = record.key.as_deref();
