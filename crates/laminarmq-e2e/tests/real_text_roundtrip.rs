@@ -34,7 +34,10 @@ fn every_line_comes_back_once_and_in_order_after_a_kill() {
     create_topic(addr);
     let watch = Stopwatch::start();
     let mut produce = kcat(addr);
-    produce.args(["-P", "-t", TOPIC, "-l"]).arg(&text);
+    produce.args(["-P", "-t", TOPIC]);
+    // A partition for each line by itself; otherwise one that is chosen for a while may leave another empty.
+    produce.args(["-X", "sticky.partitioning.linger.ms=0"]);
+    produce.arg("-l").arg(&text);
     let _ = run(&mut produce, Deadline::seconds(PASS_SECONDS)).success();
     println!(
         "produced {} lines, {} bytes in {:?}",
