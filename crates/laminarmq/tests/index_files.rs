@@ -7,7 +7,7 @@ mod common;
 use common::{
     Rec, append, as_rec, bases, changed, check, check_searches, open, recs, small, stored, try_open,
 };
-use laminarmq::{Damage, MemEnv, Part, ReadError, poll_ready};
+use laminarmq::{CrashPoint, Damage, LogOptions, MemEnv, Part, ReadError, poll_ready};
 
 #[test]
 fn an_index_that_is_lost_or_cut_or_not_its_own_is_rebuilt() {
@@ -142,4 +142,45 @@ fn an_index_from_an_earlier_close_is_completed() {
         (1, 0)
     );
     check(&log, 1, &model);
+}
+
+/// Sectors reach the media in any order: a footer must not be there while an entry before it is not.
+#[test]
+fn a_footer_never_outlives_the_entries_before_it() {
+    let options = LogOptions {
+        auto_roll: false,
+        ..small(1 << 20)
+    };
+    let model = recs(0..80, 1);
+    let mut losses = 0;
+    for sector in 0..8 {
+        for closed in [false, true] {
+            let disk = MemEnv::new();
+            let mut log = open(disk.clone(), options);
+            append(&mut log, &model[..79]).unwrap();
+            poll_ready(log.roll()).unwrap();
+            let done = log.sync_ticket().unwrap().run();
+            log.complete(done).unwrap();
+            // The append after the sync writes what had to wait for it.
+            append(&mut log, &model[79..]).unwrap();
+            poll_ready(log.sync()).unwrap();
+            if closed {
+                poll_ready(log.close()).unwrap();
+            } else {
+                drop(log);
+            }
+            disk.crash_with(|point| {
+                let is_lost = matches!(
+                    point,
+                    CrashPoint::Sector { part: Part::Index, sector: lost, .. } if lost == sector
+                );
+                losses += u32::from(is_lost);
+                !is_lost
+            });
+            let log = try_open(&disk, options).unwrap();
+            check(&log, 1, &model);
+            check_searches(&log, 1, &model);
+        }
+    }
+    assert!(losses > 0, "no index sector was ever at risk");
 }

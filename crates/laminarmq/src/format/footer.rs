@@ -8,7 +8,7 @@
 //!  | zero, room for more fields                                                     | crc  |
 //! ```
 //!
-//! **Written only after everything in the segment's store was synced**, so a footer that is found proves
+//! **Written only after the store and all entries before it were synced**, so a footer that is found proves
 //! that its `count` records were durable: if the store has fewer, that is damage and not a torn end. A
 //! truncation below that removes the footer, durably, before it touches the store.
 //!

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use super::found::{Found, find, load_entries};
 use super::open::{io, io_in};
 use super::roll::write_headers;
+use super::sync::sync_index;
 use crate::env::{LogFile, Part, SegmentEnv};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::record::Recovery;
@@ -265,10 +266,10 @@ async fn finish<E: SegmentEnv>(
                 .await
                 .map_err(io_in("rebuild the index of", base))?;
             if !is_last {
-                segment
-                    .write_footer()
-                    .await
-                    .map_err(io_in("rebuild the index of", base))?;
+                let failed = |error| io_in("rebuild the index of", base)(error);
+                segment.flush_index().await.map_err(failed)?;
+                sync_index(env, &mut segment).await.map_err(failed)?;
+                segment.write_footer().await.map_err(failed)?;
                 segment.entries = None;
             }
         }

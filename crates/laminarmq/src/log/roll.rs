@@ -65,7 +65,8 @@ impl<E: SegmentEnv> Log<E> {
         Ok(())
     }
 
-    /// Gives their footers to segments that are complete and durable. A footer only spares the next open a
+    /// Gives their footers to segments that are complete and durable, entries included: a footer must not
+    /// reach the media before the entries that it vouches for. It only spares the next open a
     /// scan, so a failure is no reason to stop.
     pub(super) async fn seal_durable(&mut self) {
         if !self.unsealed || self.sealed_for == self.durable {
@@ -79,7 +80,8 @@ impl<E: SegmentEnv> Log<E> {
             if segment.has_footer {
                 break;
             }
-            if segment.end() > durable {
+            let entries_synced = segment.index_synced == segment.index_writes;
+            if segment.end() > durable || !entries_synced {
                 waiting = true;
             } else if let Err(error) = segment.write_footer().await {
                 tracing::warn!(segment = segment.base(), %error, "no footer; the next open scans this segment");

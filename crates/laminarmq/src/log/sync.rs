@@ -12,6 +12,7 @@ use std::sync::atomic::AtomicU64;
 use super::Log;
 use crate::env::{LogEnv, Part, SegmentEnv, SyncNow};
 use crate::error::{Poisoned, SyncError};
+use crate::segment::Segment;
 
 /// The syncs that make everything durable that had been appended when it was taken.
 ///
@@ -88,11 +89,13 @@ impl<E: LogEnv> Log<E> {
         }
         let mut jobs = Vec::new();
         let mut indexes = Vec::new();
-        for segment in &self.segments {
+        let last = self.segments.len() - 1;
+        for (number, segment) in self.segments.iter().enumerate() {
             if segment.changed_at > self.synced {
                 jobs.push(self.env.sync_handle(&segment.files.store));
             }
-            if segment.has_footer && segment.index_writes > segment.index_synced {
+            let is_complete = number < last || segment.has_footer;
+            if is_complete && segment.index_writes > segment.index_synced {
                 jobs.push(self.env.sync_handle(&segment.files.index));
                 indexes.push((segment.base(), segment.index_writes));
             }
@@ -179,13 +182,18 @@ impl<E: SegmentEnv> Log<E> {
     }
 
     async fn sync_files(&mut self) -> Result<(), (u64, io::Error)> {
-        for segment in &mut self.segments {
+        let last = self.segments.len() - 1;
+        for (number, segment) in self.segments.iter_mut().enumerate() {
+            let base = segment.base();
+            let at = |error| (base, error);
             if segment.changed_at > self.synced {
-                let base = segment.base();
                 self.env
                     .sync(base, &mut segment.files, Part::Store)
                     .await
-                    .map_err(|error| (base, error))?;
+                    .map_err(at)?;
+            }
+            if number < last {
+                sync_index(&mut self.env, segment).await.map_err(at)?;
             }
         }
         if self.names_changed_at > self.synced {
@@ -211,15 +219,26 @@ impl<E: SegmentEnv> Log<E> {
             };
             // Records that came after an earlier orderly end made its footer stale.
             if !segment.has_footer || segment.entries_written < segment.count {
+                segment.flush_index().await.map_err(at)?;
+                sync_index(&mut self.env, segment).await.map_err(at)?;
                 segment.write_footer().await.map_err(at)?;
             }
-            if segment.index_writes > segment.index_synced {
-                self.env
-                    .sync(base, &mut segment.files, Part::Index)
-                    .await
-                    .map_err(at)?;
-            }
+            sync_index(&mut self.env, segment).await.map_err(at)?;
         }
         Ok(())
     }
+}
+
+/// Syncs what was written to a segment's index. A footer vouches for the entries before it, so they are on
+/// the media before it is written.
+pub(super) async fn sync_index<E: SegmentEnv>(
+    env: &mut E,
+    segment: &mut Segment<E::File>,
+) -> io::Result<()> {
+    if segment.index_writes > segment.index_synced {
+        let base = segment.base();
+        env.sync(base, &mut segment.files, Part::Index).await?;
+        segment.index_synced = segment.index_writes;
+    }
+    Ok(())
 }
