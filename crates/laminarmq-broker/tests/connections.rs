@@ -220,6 +220,7 @@ fn default_request(api: i16) -> laminarmq_kafka::AnyRequest {
         18 => ApiVersionsRequest::default().into(),
         19 => CreateTopicsRequest::default().into(),
         20 => DeleteTopicsRequest::default().into(),
+        10 => FindCoordinatorRequest::default().into(),
         22 => InitProducerIdRequest::default().into(),
         other => panic!("api {other} is served: give it a request here"),
     }

@@ -304,7 +304,8 @@ apis! {
     Metadata: MetadataRequest => MetadataResponse, 0..=12, flexible from 9, listed from 0;
     OffsetCommit: OffsetCommitRequest => OffsetCommitResponse, 2..=9, flexible from 8;
     OffsetFetch: OffsetFetchRequest => OffsetFetchResponse, 1..=9, flexible from 6;
-    FindCoordinator: FindCoordinatorRequest => FindCoordinatorResponse, 0..=4, flexible from 3;
+    // Listed although groups are not there yet: without it librdkafka does not compress with lz4.
+    FindCoordinator: FindCoordinatorRequest => FindCoordinatorResponse, 0..=4, flexible from 3, listed from 0;
     JoinGroup: JoinGroupRequest => JoinGroupResponse, 0..=9, flexible from 6;
     Heartbeat: HeartbeatRequest => HeartbeatResponse, 0..=4, flexible from 4;
     LeaveGroup: LeaveGroupRequest => LeaveGroupResponse, 0..=5, flexible from 4;

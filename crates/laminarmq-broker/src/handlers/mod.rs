@@ -9,6 +9,7 @@ mod api_versions;
 mod create_topics;
 mod delete_topics;
 mod fetch;
+mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
@@ -112,6 +113,10 @@ pub(crate) async fn start(
             }),
             Err(error) => Started::Impossible(unwritable(&error)),
         },
+        AnyRequest::FindCoordinator(request) => ready(
+            &header,
+            &find_coordinator::answer(request, header.api_version),
+        ),
         AnyRequest::Metadata(request) => ready(
             &header,
             &metadata::handle(context, peer, request, header.api_version).await,
