@@ -443,7 +443,11 @@ mod tests {
     #[test]
     fn a_broker_that_crashed_cannot_be_killed_as_if_it_had_lived() {
         let dir = TestDir::new("broker");
-        let mut broker = start_script(&dir, "echo ready kafka=127.0.0.1:4567; exit 3");
+        // Not before it was seen to be ready.
+        let script =
+            "trap 'exit 3' TERM; echo ready kafka=127.0.0.1:4567; while :; do sleep 0.01; done";
+        let mut broker = start_script(&dir, script);
+        broker.sigterm();
         eventually("it ends", Deadline::seconds(10), || {
             (!broker.is_running()).then_some(())
         });
