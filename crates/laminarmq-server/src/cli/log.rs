@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use laminarmq::{
-    Finding, FooterState, Inspection, OpenError, Record, Report, Severity, StoredLog, StoredSegment,
+    Finding, FooterState, Inspection, Record, Report, Severity, StoredLog, StoredSegment,
 };
 use serde_json::{Value, json};
 
@@ -81,14 +81,11 @@ pub(super) fn run(command: &LogCommand) -> Result<(), Failure> {
     out.flush()
 }
 
-fn open(dir: &Path) -> Result<StoredLog, Failure> {
-    let log = StoredLog::in_dir(dir).map_err(|error| failed(&error))?;
-    let nothing = log
-        .inspect()
-        .map_err(|error| failed(&error))?
-        .segments
-        .is_empty();
-    if nothing {
+/// The log in `dir` and what its headers say; a folder without segments is a mistake in typing.
+fn open(dir: &Path) -> Result<(StoredLog, Inspection), Failure> {
+    let log = StoredLog::in_dir(dir).map_err(Failure::failed)?;
+    let found = log.inspect().map_err(Failure::failed)?;
+    if found.segments.is_empty() {
         let topics = dir.join("topics");
         let hint = if topics.is_dir() {
             format!("name a partition's folder in {}", topics.display())
@@ -97,16 +94,11 @@ fn open(dir: &Path) -> Result<StoredLog, Failure> {
         };
         return Err(Failure::failed(format_args!("no log in {}", dir.display())).hint(hint));
     }
-    Ok(log)
-}
-
-fn failed(error: &OpenError) -> Failure {
-    Failure::failed(error)
+    Ok((log, found))
 }
 
 fn inspect(args: &DirArgs, out: &mut Out) -> Result<(), Failure> {
-    let log = open(&args.dir)?;
-    let found = log.inspect().map_err(|error| failed(&error))?;
+    let (_, found) = open(&args.dir)?;
     if args.json.json {
         return out.json(&inspection_json(&found));
     }
@@ -189,9 +181,8 @@ fn segment_json(segment: &StoredSegment) -> Value {
 }
 
 fn verify(args: &DirArgs, out: &mut Out) -> Result<(), Failure> {
-    let log = open(&args.dir)?;
-    let total = log.inspect().map_err(|error| failed(&error))?;
-    let total = total
+    let (log, found) = open(&args.dir)?;
+    let total = found
         .segments
         .iter()
         .map(|segment| segment.store_bytes)
@@ -199,7 +190,7 @@ fn verify(args: &DirArgs, out: &mut Out) -> Result<(), Failure> {
     let bar = Progress::new("verify", Unit::Bytes, total);
     let report = log.verify(&mut |progress| bar.set(progress.bytes_done));
     bar.finish();
-    let report = report.map_err(|error| failed(&error))?;
+    let report = report.map_err(Failure::failed)?;
     if args.json.json {
         out.json(&report_json(&report))?;
     } else {
@@ -268,9 +259,8 @@ fn report_json(report: &Report) -> Value {
 }
 
 fn dump(args: &DumpArgs, out: &mut Out) -> Result<(), Failure> {
-    let records = open(&args.of.dir)?
-        .records(args.from)
-        .map_err(|error| failed(&error))?;
+    let (log, _) = open(&args.of.dir)?;
+    let records = log.records(args.from).map_err(Failure::failed)?;
     let most = args
         .count
         .map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
