@@ -204,12 +204,7 @@ impl SegmentEnv for Disk {
 }
 
 impl LogEnv for Disk {
-    type Reader = <MemEnv as LogEnv>::Reader;
     type Sync = DiskSync;
-
-    fn reader(&self, file: &Self::File) -> Self::Reader {
-        self.segments.reader(file)
-    }
 
     fn sync_handle(&self, file: &Self::File) -> DiskSync {
         DiskSync {

@@ -119,6 +119,9 @@ pub const TAIL_CACHE_BYTES_DEFAULT: u64 = 256 << 20;
 /// Bytes of recent batches that one partition keeps.
 pub const PARTITION_TAIL_BYTES_MAX: u64 = 8 << 20;
 
+/// Files of sealed segments that are open at once; those that are written to come on top.
+pub const SEALED_FILES_OPEN_MAX: usize = 1024;
+
 /// Default of a topic's `segment.bytes`.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 1 << 30;
 

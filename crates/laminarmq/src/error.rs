@@ -57,6 +57,9 @@ pub enum OptionsError {
         /// The least that is accepted.
         min: u64,
     },
+    /// A sync after every 0 records or bytes.
+    #[error("a flush policy of every 0 records or bytes; use 1 to sync with every append")]
+    FlushEveryNothing,
     /// A record's length has to fit into a chunk header.
     #[error("record_bytes_max is {given}, must be from 1 to {max}")]
     RecordBytes {
@@ -158,6 +161,9 @@ pub enum AppendError {
         /// The end index.
         end: u64,
     },
+    /// A piece of the record could not be written before, so the record was given up.
+    #[error("an earlier piece of this record could not be written; begin the record again")]
+    GivenUp,
     /// The storage refused; what was half written has been taken back.
     #[error("segment {segment:020}: {source}")]
     Io {
@@ -180,6 +186,18 @@ pub enum ReadError {
     /// The bytes are not those that were written.
     #[error("{0}")]
     Damaged(#[from] Damage),
+    /// The value is longer than what one read may hold in memory.
+    #[error(
+        "record {index} has {bytes} bytes, more than record_bytes_max, {max}; read it piece by piece"
+    )]
+    TooLarge {
+        /// Its index.
+        index: u64,
+        /// Length of its value.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
     /// The log was truncated while a plan was on its way; plan again.
     #[error("the log was truncated after this read was planned; plan it again")]
     Truncated,

@@ -33,6 +33,7 @@
 //! durable when they return, [`Log::truncate_suffix`] as far as it cuts durable records. A ticket runs on any thread, so one writer
 //! appends on while another thread waits for the disk. A failed sync stops the log for good.
 
+mod checksum;
 mod env;
 mod error;
 mod format;
@@ -46,15 +47,19 @@ mod stored;
 pub mod test_util;
 
 pub use env::{
-    CrashPoint, FileEnv, LocalFile, LocalSync, LogEnv, LogFile, MemEnv, MemFile, MemReader,
-    MemSync, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow, poll_ready,
+    CrashPoint, FileEnv, LocalFile, LocalReader, LocalSync, LogEnv, LogFile, MemEnv, MemFile,
+    MemReader, MemSync, OpenFiles, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow, poll_ready,
 };
 pub use error::{
     AppendError, Damage, OpenError, OptionsError, OutOfBounds, Poisoned, ReadError, SyncError,
     TruncateError,
 };
 pub use format::FormatError;
-pub use log::{Log, LogOptions, ReadPlan, SyncDone, SyncTicket};
+pub use log::{
+    Commit, CommitError, FlushPolicy, IndexCache, Log, LogOptions, LogReader, ReadPlan,
+    ReaderStream, RecordReader, RecordRef, RecordStream, RecordWriter, SharedLog, SyncDone,
+    SyncTicket,
+};
 pub use record::{Append, EntryInfo, Record, Recovery, SegmentInfo};
 pub use stored::{
     Finding, FooterState, Inspection, Progress, Report, Severity, StoredLog, StoredRecords,

@@ -20,17 +20,22 @@ pub const SEGMENT_BYTES_MIN: u64 = 128;
 pub(crate) const INDEX_BLOCK_BYTES: usize = 64 << 10;
 
 /// Bytes that a scan of a store reads at once.
-pub(crate) const SCAN_WINDOW_BYTES: usize = 1 << 20;
+pub(crate) const SCAN_WINDOW_BYTES: usize = 256 << 10;
 
-/// Pieces of a value below this length are copied next to their chunk header, so that a batch of small
-/// records is one contiguous write; longer ones are handed to the file where they stand.
-pub(crate) const COPY_BYTES_MAX: usize = 2 << 10;
+/// Pieces of a value up to this length are copied next to their chunk header, so that a batch of small
+/// records is one contiguous write; longer ones are handed to the file where they stand. Copying is cheaper
+/// than one more piece of a vectored write up to about this length.
+pub(crate) const COPY_BYTES_MAX: usize = 4 << 10;
 
 /// Most bytes of one write to a file, which ends at a multiple of it.
-///
-/// The page cache gets its memory in blocks as large as the write asks for, and filling blocks of a MiB for
-/// the first time took several times as long here as filling as many bytes of 64 KiB blocks.
-pub(crate) const WRITE_BYTES_MAX: usize = 64 << 10;
+pub(crate) const WRITE_BYTES_MAX: usize = 1 << 20;
+
+/// Most pieces of one write to a file; Linux takes at most 1024 of them (`IOV_MAX`).
+pub(crate) const PIECES_MAX: usize = 1024;
+
+/// Files that a log keeps open at most, beside those with unsynced writes; see
+/// [`OpenFiles`](crate::OpenFiles).
+pub const OPEN_FILES_DEFAULT: usize = 64;
 
 /// Scratch memory that an append keeps for the next one, in bytes.
 pub(crate) const SCRATCH_KEEP_BYTES: usize = 1 << 20;
@@ -43,3 +48,26 @@ const _: () = assert!(SEGMENT_BYTES_MIN > crate::format::FILE_HEADER_LENGTH as u
 // A window holds any chunk header, wherever in it the header starts.
 const _: () = assert!(SCAN_WINDOW_BYTES > 2 * CHUNK_HEADER_LENGTH);
 const _: () = assert!(INDEX_BLOCK_BYTES >= INDEX_ENTRY_LENGTH);
+
+/// Longest chunk of a record that is written piece by piece, in bytes: what its writer and its readers hold
+/// in memory. Formats allow 1 MiB at most.
+pub const STREAM_CHUNK_BYTES: usize = 256 << 10;
+
+/// Bytes that a stream of records reads at once, unless a record is longer.
+pub(crate) const STREAM_WINDOW_BYTES: usize = 256 << 10;
+
+/// A sync before which less than this was appended is a small one, in bytes.
+pub(crate) const WRITE_AHEAD_BELOW_BYTES: u64 = 64 << 10;
+
+/// Small syncs in a row after which blocks are written ahead.
+pub(crate) const WRITE_AHEAD_AFTER_SYNCS: u32 = 4;
+
+/// How far ahead blocks are written, in bytes: an eighth of the store's length, within these.
+pub(crate) const WRITE_AHEAD_STEP_MIN: u64 = 64 << 10;
+pub(crate) const WRITE_AHEAD_STEP_MAX: u64 = 1 << 20;
+
+const _: () = assert!(STREAM_CHUNK_BYTES <= 1 << 20);
+const _: () = assert!(WRITE_AHEAD_STEP_MIN >= WRITE_AHEAD_BELOW_BYTES);
+
+/// Tries of a reader beside the writer, when the log is truncated while it looks.
+pub(crate) const READ_RETRIES_MAX: u32 = 8;

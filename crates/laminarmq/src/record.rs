@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use crate::format::ChunkHeader;
+
 /// One record to append. Fields that do not matter can be left to [`Default`].
 ///
 /// ```
@@ -32,6 +34,23 @@ impl Append<'_> {
     #[must_use]
     pub fn value_len(&self) -> u64 {
         self.value.iter().map(|piece| piece.len() as u64).sum()
+    }
+
+    /// The caller's fields in a chunk's header; flags, length and checksum are yet to be set.
+    pub(crate) fn chunk_header(&self, index: u64, durable: u64, link: u32) -> ChunkHeader {
+        ChunkHeader {
+            flags: 0,
+            kind: self.kind,
+            entry_flags: self.flags,
+            length: 0,
+            behind: ChunkHeader::behind(index, durable),
+            index,
+            checksum: 0,
+            key: self.key,
+            timestamp: self.timestamp,
+            term: self.term,
+            link,
+        }
     }
 }
 
@@ -99,6 +118,10 @@ pub struct SegmentInfo {
 pub struct Recovery {
     /// Bytes of torn or never completed writes that were cut from the end, whole segments included.
     pub bytes_cut: u64,
+    /// Bytes of zeros behind the last record that were given back: written ahead and never used, or
+    /// the place of an append that the file system had made room for and of which nothing arrived. Not counted in
+    /// `bytes_cut`.
+    pub zeros_cut: u64,
     /// Segments that were dropped because they stood behind the cut.
     pub segments_dropped: u64,
     /// Index files that were lost, short, stale or foreign and were built again from the store.

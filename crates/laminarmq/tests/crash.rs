@@ -6,7 +6,8 @@ mod common;
 
 use common::{Rec, append, by_chance, check, contents, every_crash_of, open, recs, small};
 use laminarmq::{
-    AppendError, CrashPoint, Log, LogOptions, MemEnv, OpenError, SyncError, poll_ready,
+    AppendError, CrashPoint, FlushPolicy, IndexCache, Log, LogOptions, MemEnv, OpenError,
+    SyncError, poll_ready,
 };
 
 const OPTIONS: LogOptions = LogOptions {
@@ -14,6 +15,9 @@ const OPTIONS: LogOptions = LogOptions {
     segment_bytes: 900,
     auto_roll: true,
     record_bytes_max: 1 << 20,
+    flush: FlushPolicy::OnRequest,
+    index_cache: IndexCache::Recent,
+    write_ahead: true,
 };
 
 /// What may be found after a crash.

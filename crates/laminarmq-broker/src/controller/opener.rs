@@ -4,9 +4,9 @@ use super::state::{METADATA_GROUP, Topic};
 use crate::config::FlushMode;
 use crate::data_dir::{DataDir, DataDirError, PartitionMeta, PartitionName};
 use crate::env::Env;
-use crate::limits::{COMMAND_BYTES_MAX, PARTITION_TAIL_BYTES_MAX};
+use crate::limits::{COMMAND_BYTES_MAX, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX};
 use crate::topics::TopicSettings;
-use laminarmq::{FileEnv, Log, LogOptions, poll_ready};
+use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, poll_ready};
 use laminarmq_replica::{
     Flush, GroupId, GroupState, Membership, Replica, ReplicaConfig, ReplicaId,
 };
@@ -55,6 +55,8 @@ pub enum OpenError {
 pub(crate) struct Opener {
     dir: Arc<DataDir>,
     env: Env,
+    /// The files of sealed segments that are open at once, of all partitions together.
+    files: OpenFiles,
     /// What raft-state held when the broker started; taken when its group is opened.
     saved: Mutex<HashMap<GroupId, GroupState>>,
     tails: Mutex<TailBudget>,
@@ -78,6 +80,7 @@ impl Opener {
         Self {
             dir,
             env,
+            files: OpenFiles::at_most(SEALED_FILES_OPEN_MAX),
             saved: Mutex::new(saved),
             tails: Mutex::new(tails),
         }
@@ -160,7 +163,7 @@ impl Opener {
             );
         }
         let saved = saved.filter(|_| !folder.created);
-        let env = FileEnv::new(&path).map_err(|source| OpenError::Files {
+        let env = FileEnv::sharing(&path, &self.files).map_err(|source| OpenError::Files {
             path: path.clone(),
             source,
         })?;
@@ -169,6 +172,7 @@ impl Opener {
             segment_bytes: u64::MAX,
             auto_roll: false,
             record_bytes_max: config.entry_bytes_max.into(),
+            ..LogOptions::default()
         };
         let log = poll_ready(Log::open_with(env, options)).map_err(|source| OpenError::Log {
             path: path.clone(),

@@ -25,7 +25,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-pub use file::{FileEnv, LocalFile, LocalSync};
+pub use file::{FileEnv, LocalFile, LocalReader, LocalSync, OpenFiles};
 pub(crate) use file::{bases_in, file_name};
 pub use mem::{CrashPoint, MemEnv, MemFile, MemReader, MemSync};
 
@@ -71,7 +71,11 @@ impl<F> SegmentFiles<F> {
     reason = "Send follows from the concrete type; the engine spawns nothing"
 )]
 pub trait LogFile {
-    /// Length in bytes.
+    /// A handle that reads this file beside its owner, see [`LogEnv`]. `()` where the storage has none.
+    type Reader: Clone + Send + Sync + 'static;
+
+    /// Length in bytes. Where [`LogFile::reserve`] made the file longer than what was written to it, that
+    /// does not count.
     fn len(&self) -> u64;
 
     /// Whether nothing has been written.
@@ -86,8 +90,28 @@ pub trait LogFile {
     /// Exactly `length` bytes from `position`; `UnexpectedEof` where the file is shorter.
     async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes>;
 
-    /// Cuts to `length`, which is at most [`LogFile::len`].
+    /// Cuts to `length`, which is at most [`LogFile::len`], and gives back what was reserved.
     async fn truncate(&mut self, length: u64) -> io::Result<()>;
+
+    /// A handle that reads this file beside its owner.
+    fn reader(&self) -> Self::Reader;
+
+    /// Makes room for the file to grow up to `length` bytes, by zeros that are written now, so that
+    /// later appends overwrite them and a sync need not make the file longer. Reading does not reach them;
+    /// after a crash the file ends in them. After an error the file is as it was. Does nothing where the
+    /// storage gains nothing by it.
+    async fn reserve(&mut self, _length: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Bytes up to which nothing has to be reserved: at least [`LogFile::len`].
+    fn reserved(&self) -> u64 {
+        self.len()
+    }
+
+    /// Takes note that nothing will be appended for now: once everything is synced, the storage may close
+    /// the file until it is read again.
+    fn rest(&mut self) {}
 }
 
 /// Segments and a clock: what the engine needs.
@@ -107,6 +131,22 @@ pub trait SegmentEnv {
 
     /// Removes a segment's files: the store first, since only a store makes a segment.
     async fn remove(&mut self, base_index: u64, files: SegmentFiles<Self::File>) -> io::Result<()>;
+
+    /// Cuts a sealed segment's store to `length` and empties its index, durably. Where the storage can, the
+    /// old files are not touched but replaced by new ones, so that whoever else has them keeps them.
+    /// At any time a power cut leaves the old store, with its index or without, or the new store
+    /// without an index. After an error nobody knows which, and `files` may still be the old ones.
+    async fn replace(
+        &mut self,
+        base_index: u64,
+        files: &mut SegmentFiles<Self::File>,
+        length: u64,
+    ) -> io::Result<()> {
+        files.index.truncate(0).await?;
+        self.sync(base_index, files, Part::Index).await?;
+        files.store.truncate(length).await?;
+        self.sync(base_index, files, Part::Store).await
+    }
 
     /// Returns once the content and length of that file are on the media.
     async fn sync(
@@ -136,14 +176,9 @@ pub trait SegmentEnv {
 }
 
 /// An environment whose files can be read and synced beside the log's owner, on any thread.
-pub trait LogEnv: SegmentEnv {
-    /// Reads a file beside its writer.
-    type Reader: ReadAt + Clone + Send + Sync + 'static;
+pub trait LogEnv: SegmentEnv<File: LogFile<Reader: ReadAt>> {
     /// Syncs a file or the directory beside its writer.
     type Sync: SyncNow + Send + 'static;
-
-    /// A handle that reads `file`.
-    fn reader(&self, file: &Self::File) -> Self::Reader;
 
     /// A handle that syncs `file`.
     fn sync_handle(&self, file: &Self::File) -> Self::Sync;
@@ -152,10 +187,18 @@ pub trait LogEnv: SegmentEnv {
     fn names_sync_handle(&self) -> Self::Sync;
 }
 
+/// The handle that reads an environment's files beside their owner.
+pub(crate) type ReaderOf<E> = <<E as SegmentEnv>::File as LogFile>::Reader;
+
 /// Reads by position, blocking.
 pub trait ReadAt {
     /// Exactly `length` bytes from `position`; `UnexpectedEof` where the file is shorter.
     fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes>;
+
+    /// Makes sure that this handle reads on after the file was removed or replaced.
+    fn hold(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// One sync, blocking.

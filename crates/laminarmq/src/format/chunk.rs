@@ -7,7 +7,8 @@
 //!
 //! - `crc` CRC-32C of the other 52 bytes, started from the segment's seed, so that a chunk which was copied
 //!   from the file of another segment is not taken for one of this.
-//! - `flags` bit 0: first chunk of its record, bit 1: last one. A contiguous append is one chunk with both.
+//! - `flags` bit 0: first chunk of its record, bit 1: last one. A contiguous append is one chunk with both; a
+//!   record that was written as it arrived is several, all with its index and the caller's fields.
 //! - `kind`, `eflag`, `key`, `time`, `term` belong to the caller.
 //! - `length` of the payload that follows, `checksum` of it: CRC-32C in the low half.
 //! - `behind` how many records before this one were not yet durable when it was written. A chunk so
@@ -17,6 +18,7 @@
 //!   a truncation do not link to what was written after it.
 
 use super::{field, i64_at, u16_at, u32_at, u64_at};
+use crate::checksum;
 
 /// Length of the header in bytes.
 pub(crate) const CHUNK_HEADER_LENGTH: usize = 56;
@@ -44,8 +46,8 @@ const _: () = assert!(AT_LINK + 4 == CHUNK_HEADER_LENGTH);
 
 /// Where the header checksums of one segment start from.
 pub(crate) fn seed(base_index: u64) -> u32 {
-    crc32c::crc32c_append(
-        crc32c::crc32c(b"laminarmq chunk"),
+    checksum::crc32c_append(
+        checksum::crc32c(b"laminarmq chunk"),
         &base_index.to_le_bytes(),
     )
 }
@@ -81,7 +83,7 @@ impl ChunkHeader {
         out[AT_TIMESTAMP..AT_TERM].copy_from_slice(&self.timestamp.to_le_bytes());
         out[AT_TERM..AT_LINK].copy_from_slice(&self.term.to_le_bytes());
         out[AT_LINK..].copy_from_slice(&self.link.to_le_bytes());
-        let crc = crc32c::crc32c_append(seed, &out[AT_FLAGS..]);
+        let crc = checksum::crc32c_append(seed, &out[AT_FLAGS..]);
         out[..AT_FLAGS].copy_from_slice(&crc.to_le_bytes());
         (out, crc)
     }
@@ -92,7 +94,7 @@ impl ChunkHeader {
         let crc = u32_at(bytes, 0);
         let flags = u16_at(bytes, AT_FLAGS);
         // Cheap, and spares a checksum at nearly every place of a search for headers.
-        if flags & !KNOWN_FLAGS != 0 || crc != crc32c::crc32c_append(seed, &bytes[AT_FLAGS..]) {
+        if flags & !KNOWN_FLAGS != 0 || crc != checksum::crc32c_append(seed, &bytes[AT_FLAGS..]) {
             return None;
         }
         let [kind, entry_flags] = field(bytes, AT_KIND);
@@ -112,6 +114,12 @@ impl ChunkHeader {
         Some((header, crc))
     }
 
+    /// Whether `bytes` are long enough for the chunk that may begin there. Nothing is verified.
+    pub(crate) fn is_whole_in(bytes: &[u8]) -> bool {
+        let left = bytes.len().checked_sub(CHUNK_HEADER_LENGTH);
+        left.is_some_and(|left| u64::from(u32_at(bytes, AT_LENGTH)) <= left as u64)
+    }
+
     /// What [`ChunkHeader::behind`] has to be for a log with that durable index.
     pub(crate) fn behind(index: u64, durable: u64) -> u32 {
         u32::try_from(index - durable).unwrap_or(UNKNOWN)
@@ -126,9 +134,12 @@ impl ChunkHeader {
         }
     }
 
-    /// Whether the chunk is a whole record.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.flags == FIRST | LAST
+    pub(crate) fn is_first(&self) -> bool {
+        self.flags & FIRST != 0
+    }
+
+    pub(crate) fn is_last(&self) -> bool {
+        self.flags & LAST != 0
     }
 
     /// Header and payload together.

@@ -13,6 +13,7 @@
 //! - `crc` CRC-32C of the 60 bytes before it.
 
 use super::{FORMAT_VERSION, FormatError, field, i64_at, u16_at, u32_at, u64_at};
+use crate::checksum;
 
 /// Length of the header in bytes.
 pub(crate) const FILE_HEADER_LENGTH: usize = 64;
@@ -69,7 +70,7 @@ impl FileHeader {
         out[AT_CREATED..AT_DURABLE].copy_from_slice(&self.created_ms.to_le_bytes());
         out[AT_DURABLE..AT_PREVIOUS].copy_from_slice(&self.durable_index.to_le_bytes());
         out[AT_PREVIOUS..AT_PREVIOUS + 8].copy_from_slice(&self.previous_base.to_le_bytes());
-        let crc = crc32c::crc32c(&out[..AT_CRC]);
+        let crc = checksum::crc32c(&out[..AT_CRC]);
         out[AT_CRC..].copy_from_slice(&crc.to_le_bytes());
         (out, crc)
     }
@@ -88,7 +89,7 @@ impl FileHeader {
             return Ok(FoundHeader::Damaged);
         }
         let crc = u32_at(bytes, AT_CRC);
-        if crc != crc32c::crc32c(&bytes[..AT_CRC]) {
+        if crc != checksum::crc32c(&bytes[..AT_CRC]) {
             return Ok(FoundHeader::Damaged);
         }
         let found = u16_at(bytes, AT_VERSION);
@@ -138,7 +139,7 @@ mod tests {
     };
 
     fn seal(bytes: &mut [u8; FILE_HEADER_LENGTH]) {
-        let crc = crc32c::crc32c(&bytes[..AT_CRC]);
+        let crc = checksum::crc32c(&bytes[..AT_CRC]);
         bytes[AT_CRC..].copy_from_slice(&crc.to_le_bytes());
     }
 

@@ -11,6 +11,7 @@
 //!   does not touch the store safe against flipped bits and against entries of another place.
 
 use super::{field, i64_at, u16_at, u32_at, u64_at};
+use crate::checksum;
 
 /// Length of an entry in bytes.
 pub(crate) const INDEX_ENTRY_LENGTH: usize = 48;
@@ -39,7 +40,7 @@ pub(crate) struct IndexEntry {
 }
 
 fn check(index: u64, bytes: &[u8]) -> u16 {
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&index.to_le_bytes()), &bytes[..AT_CHECK]);
+    let crc = checksum::crc32c_append(checksum::crc32c(&index.to_le_bytes()), &bytes[..AT_CHECK]);
     let [low, high, ..] = crc.to_le_bytes();
     u16::from_le_bytes([low, high])
 }

@@ -1,4 +1,4 @@
-//! The bytes on disk, version 0. Each file of this module is one format: diagram, encode, decode, tests.
+//! The bytes on disk, version 1. Each file of this module is one format: diagram, encode, decode, tests.
 //!
 //! All numbers are little endian. All checksums are CRC-32C.
 
@@ -16,20 +16,27 @@ pub(crate) use index_entry::{INDEX_ENTRY_LENGTH, IndexEntry};
 pub(crate) use index_header::{INDEX_HEADER_LENGTH, IndexHeader};
 pub(crate) use start_file::StartFile;
 
-/// Version of the formats in this module. Version 0 may still change.
-pub(crate) const FORMAT_VERSION: u16 = 0;
+/// Version of the formats in this module. Every later version keeps the place of magic, version and checksum
+/// in the headers, so that an older program can say what it met.
+pub(crate) const FORMAT_VERSION: u16 = 1;
+
+/// Where entry number `number` stands in an index file.
+pub(crate) fn index_entry_position(number: u64) -> u64 {
+    INDEX_HEADER_LENGTH as u64 + number * INDEX_ENTRY_LENGTH as u64
+}
 
 /// A file that says of itself that this version cannot read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
-    /// Written by a newer version.
+    /// Written by another version.
     #[error(
-        "the file has format version {found}, this build reads up to {supported}; use a newer build"
+        "the file has format version {found}, this build reads version {supported}; \
+         use a build that knows version {found}"
     )]
     Version {
         /// In the file.
         found: u16,
-        /// The newest that is understood.
+        /// What is understood.
         supported: u16,
     },
     /// Its checksums are of another kind.

@@ -10,6 +10,7 @@
 //! - `crc` CRC-32C of the 60 bytes before it.
 
 use super::{FORMAT_VERSION, FormatError, field, u16_at, u32_at, u64_at};
+use crate::checksum;
 
 /// Length of the file in bytes.
 pub(crate) const START_FILE_LENGTH: usize = 64;
@@ -37,7 +38,7 @@ impl StartFile {
         let flags = if self.resetting { RESETTING } else { 0 };
         out[AT_FLAGS..AT_FLAGS + 2].copy_from_slice(&flags.to_le_bytes());
         out[AT_START..AT_START + 8].copy_from_slice(&self.start.to_le_bytes());
-        let crc = crc32c::crc32c(&out[..AT_CRC]);
+        let crc = checksum::crc32c(&out[..AT_CRC]);
         out[AT_CRC..].copy_from_slice(&crc.to_le_bytes());
         out
     }
@@ -46,7 +47,7 @@ impl StartFile {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Self>, FormatError> {
         if bytes.len() != START_FILE_LENGTH
             || field(bytes, 0) != MAGIC
-            || u32_at(bytes, AT_CRC) != crc32c::crc32c(&bytes[..AT_CRC])
+            || u32_at(bytes, AT_CRC) != checksum::crc32c(&bytes[..AT_CRC])
         {
             return Ok(None);
         }
@@ -81,10 +82,10 @@ mod tests {
     #[test]
     fn golden_bytes_and_round_trip() {
         let bytes = FILE.encode();
-        assert_eq!(bytes[..12], *b"LAMQSTRT\0\0\x01\0");
+        assert_eq!(bytes[..12], *b"LAMQSTRT\x01\0\x01\0");
         assert_eq!(bytes[12..24], *b"\0\0\0\0\x08\x07\x06\x05\x04\x03\x02\x01");
         assert_eq!(bytes[24..60], [0; 36]);
-        assert_eq!(bytes[60..], crc32c::crc32c(&bytes[..60]).to_le_bytes());
+        assert_eq!(bytes[60..], checksum::crc32c(&bytes[..60]).to_le_bytes());
         assert_eq!(StartFile::decode(&bytes), Ok(Some(FILE)));
     }
 
@@ -105,7 +106,7 @@ mod tests {
         let with = |at: usize, value: u8| {
             let mut bytes = FILE.encode();
             bytes[at] = value;
-            let crc = crc32c::crc32c(&bytes[..AT_CRC]);
+            let crc = checksum::crc32c(&bytes[..AT_CRC]);
             bytes[AT_CRC..].copy_from_slice(&crc.to_le_bytes());
             StartFile::decode(&bytes)
         };

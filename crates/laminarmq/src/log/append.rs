@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::Range;
 
-use super::Log;
+use super::{IndexCache, Log};
 use crate::env::SegmentEnv;
 use crate::error::AppendError;
 use crate::format::CHUNK_HEADER_LENGTH;
@@ -28,7 +28,7 @@ impl<E: SegmentEnv> Log<E> {
     ///
     /// The log is as it was before, unless the error is [`AppendError::Poisoned`].
     pub async fn append_many(&mut self, records: &[Append<'_>]) -> Result<Range<u64>, AppendError> {
-        self.check_poisoned()?;
+        self.begin_change().await?;
         let start = self.end_index();
         self.check_records(records)?;
         self.seal_durable().await;
@@ -46,6 +46,7 @@ impl<E: SegmentEnv> Log<E> {
                 }
             }
         }
+        self.flush_if_due().await?;
         Ok(start..self.end_index())
     }
 
@@ -67,6 +68,10 @@ impl<E: SegmentEnv> Log<E> {
             count = fits.count().max(1);
         }
         let durable = self.durable;
+        let stored = self.write_segment_bytes();
+        let length = |record: &Append<'_>| CHUNK_HEADER_LENGTH as u64 + record.value_len();
+        let aim = stored + records[..count].iter().map(length).sum::<u64>();
+        self.write_ahead(aim).await;
         let segment = self
             .segments
             .back_mut()
@@ -76,7 +81,12 @@ impl<E: SegmentEnv> Log<E> {
             .await
         {
             Ok(()) => {
-                segment.flush_index_block().await;
+                if segment.flush_index_block().await
+                    && self.options.index_cache == IndexCache::Recent
+                {
+                    segment.forget_written();
+                }
+                self.pace.appended(count as u64, aim - stored);
                 self.changed();
                 Ok(count)
             }
@@ -102,7 +112,7 @@ impl<E: SegmentEnv> Log<E> {
     }
 
     /// Everything that can be wrong about records themselves.
-    fn check_records(&self, records: &[Append<'_>]) -> Result<(), AppendError> {
+    pub(super) fn check_records(&self, records: &[Append<'_>]) -> Result<(), AppendError> {
         let end = self.end_index();
         if end.checked_add(records.len() as u64).is_none() {
             return Err(AppendError::Full { end });

@@ -26,6 +26,8 @@ pub(crate) struct Found<F> {
     pub(crate) stored: u64,
     /// Whether the footer fits the store, so that no scan is needed.
     pub(crate) trusted: bool,
+    /// Whether a scan found nothing but zeros behind the last record, written ahead and never used.
+    pub(crate) is_unused: bool,
 }
 
 impl<F: LogFile> Found<F> {
@@ -123,9 +125,6 @@ pub(crate) async fn find<E: SegmentEnv>(
             Agreement::Differs => {}
             Agreement::Stale => footer = None,
         }
-        if next.is_none() {
-            trusted = trusted && load_entries(&mut segment).await;
-        }
         if !trusted {
             segment = Segment::new(segment.files, header);
         }
@@ -136,6 +135,7 @@ pub(crate) async fn find<E: SegmentEnv>(
         footer,
         stored,
         trusted,
+        is_unused: false,
     })
 }
 
@@ -145,72 +145,71 @@ enum Agreement {
     Stale,
 }
 
-/// Compares a footer with the last chunk that the index knows and the store still has.
+/// Compares a footer with the last chunk that it names, or with the last record that the index knows and the
+/// store still has whole.
 async fn compare<F: LogFile>(
     segment: &Segment<F>,
     footer: &Footer,
     stored: u64,
 ) -> std::io::Result<Agreement> {
-    let (base, end) = (segment.base(), segment.end());
-    let chunk_end = |position: u64, length: u64| {
-        position
-            .saturating_add(length)
-            .saturating_add(CHUNK_HEADER_LENGTH as u64)
-    };
-    let inside = segment
-        .partition_point(base, end, |_, entry| {
-            chunk_end(entry.position, entry.length) <= stored
-        })
-        .await;
-    // An index that cannot be read is built again; its footer has its own checksum.
-    let Ok(inside) = inside else {
-        return Ok(Agreement::Differs);
-    };
-    if inside == base {
-        let fits = footer.count == 0 && footer.store_length == stored;
+    let (store, seed) = (&segment.files.store, segment.seed);
+    if footer.count == 0 {
+        let fits = footer.store_length == stored;
         return Ok(if fits {
             Agreement::Fits
         } else {
             Agreement::Differs
         });
     }
-    let Ok(entry) = segment.entry(inside - 1).await else {
-        return Ok(Agreement::Differs);
-    };
-    let bytes = segment
-        .files
-        .store
-        .read_at(entry.position, CHUNK_HEADER_LENGTH)
-        .await?;
-    let Some((header, crc)) = ChunkHeader::decode(&bytes, segment.seed) else {
-        return Ok(Agreement::Differs);
-    };
-    let same = header.index == inside - 1
-        && u64::from(header.length) == entry.length
-        && (header.checksum, header.key, header.term) == (entry.checksum, entry.key, entry.term);
-    Ok(
-        if !same || (inside == end && crc != footer.last_chunk_crc) {
-            Agreement::Stale
-        } else if inside == end
-            && footer.store_length == stored
-            && chunk_end(entry.position, entry.length) == stored
-        {
-            Agreement::Fits
-        } else {
-            Agreement::Differs
-        },
-    )
-}
-
-/// Takes all entries of the index file into memory; `false` where they are not what the footer says.
-pub(crate) async fn load_entries<F: LogFile>(segment: &mut Segment<F>) -> bool {
-    let Ok(entries) = segment.read_entries(0, segment.count).await else {
-        return false;
-    };
-    let mut crc = 0;
-    for (index, entry) in (segment.base()..).zip(&entries) {
-        crc = crc32c::crc32c_append(crc, &entry.encode(index));
+    if stored >= footer.store_length {
+        let at = footer.last_chunk_at;
+        let end_of_header = at.checked_add(CHUNK_HEADER_LENGTH as u64);
+        if end_of_header.is_none_or(|end| end > stored) {
+            return Ok(Agreement::Differs);
+        }
+        let bytes = store.read_at(at, CHUNK_HEADER_LENGTH).await?;
+        return Ok(match ChunkHeader::decode(&bytes, seed) {
+            None => Agreement::Differs,
+            Some((_, crc)) if crc != footer.last_chunk_crc => Agreement::Stale,
+            Some((header, _)) => {
+                let is_end = header.is_last() && at + header.stored_length() == stored;
+                if is_end && footer.store_length == stored {
+                    Agreement::Fits
+                } else {
+                    Agreement::Differs
+                }
+            }
+        });
     }
-    segment.entries = Some(entries);
-    crc == segment.entries_crc
+    // An index that cannot be read is built again; its footer has its own checksum.
+    let (base, view) = (segment.base(), segment.view());
+    let begins_inside =
+        view.partition_point(base, segment.end(), |_, entry| entry.position < stored);
+    let Ok(inside) = begins_inside.await else {
+        return Ok(Agreement::Differs);
+    };
+    // The last of them is cut somewhere.
+    let Some(index) = inside.checked_sub(2).filter(|index| *index >= base) else {
+        return Ok(Agreement::Differs);
+    };
+    let Ok(entry) = view.entry(index).await else {
+        return Ok(Agreement::Differs);
+    };
+    if entry.position + CHUNK_HEADER_LENGTH as u64 > stored {
+        return Ok(Agreement::Differs);
+    }
+    let bytes = store.read_at(entry.position, CHUNK_HEADER_LENGTH).await?;
+    let Some((header, _)) = ChunkHeader::decode(&bytes, seed) else {
+        return Ok(Agreement::Differs);
+    };
+    let is_whole = header.is_first() && header.is_last();
+    let same = header.index == index
+        && (header.key, header.term) == (entry.key, entry.term)
+        && (!is_whole
+            || (u64::from(header.length), header.checksum) == (entry.length, entry.checksum));
+    Ok(if same {
+        Agreement::Differs
+    } else {
+        Agreement::Stale
+    })
 }

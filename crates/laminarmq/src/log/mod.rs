@@ -9,20 +9,28 @@
 //! everything below `durable` is on the media; it goes down only by truncation, which is then durable itself
 //! changes counts what was done to stores and names; what happened up to `synced` is on the media
 //! at most one segment, the last, has a name that is not on the media yet
+//! an unfinished record stands behind the last one only until the next change, which cuts it first
 //! ```
 //!
 //! After any failure that leaves doubt about what is stored, the log is poisoned: it still reads, but
 //! refuses every change and every sync for good.
 
 mod append;
+mod beside;
 pub(crate) mod found;
+mod group;
+mod lookup;
 pub(crate) mod open;
 mod options;
+mod pace;
 mod plan;
 mod prefix;
 mod read;
+mod record_reader;
+mod record_writer;
 mod recover;
 mod roll;
+mod stream;
 mod sync;
 mod truncate;
 
@@ -30,15 +38,22 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::env::{FileEnv, SegmentEnv};
+use crate::env::{FileEnv, ReaderOf, SegmentEnv};
 use crate::error::Poisoned;
 use crate::record::{Recovery, SegmentInfo};
-use crate::segment::{Scratch, Segment};
+use crate::segment::{Run, Scratch, Segment};
+use beside::Shared;
+use pace::Pace;
 
-pub use options::LogOptions;
+pub use beside::{LogReader, ReaderStream};
+pub use group::{Commit, CommitError, SharedLog};
+pub use options::{FlushPolicy, IndexCache, LogOptions};
 pub use plan::ReadPlan;
+pub use record_reader::RecordReader;
+pub use record_writer::RecordWriter;
+pub use stream::{RecordRef, RecordStream};
 pub use sync::{SyncDone, SyncTicket};
 
 /// A segmented log.
@@ -83,8 +98,15 @@ pub struct Log<E: SegmentEnv = FileEnv> {
     unsealed: bool,
     /// The durable index when that was last looked at.
     sealed_for: u64,
-    /// Shared with plans: goes up before bytes that they refer to are cut.
+    /// Shared with plans and readers: goes up before bytes that they refer to are cut.
     truncations: Arc<AtomicU64>,
+    /// What readers beside the owner see.
+    shared: Arc<Shared<ReaderOf<E>>>,
+    /// Lookups so far, to tell which segments were used last.
+    lookups: AtomicU64,
+    pace: Pace,
+    /// Whether a part of a record stands behind the last one.
+    unfinished: bool,
     poisoned: Option<Poisoned>,
     scratch: Scratch,
 }
@@ -184,6 +206,36 @@ impl<E: SegmentEnv> Log<E> {
             "{poisoned}"
         );
         poisoned
+    }
+
+    /// Before anything is changed: the log is not stopped, and nothing stands behind the last record.
+    async fn begin_change(&mut self) -> Result<(), Poisoned> {
+        self.check_poisoned()?;
+        if self.unfinished {
+            let interrupted = io::ErrorKind::Interrupted.into();
+            if let Run::Stuck(error) = self.write_segment_mut().undo(interrupted).await {
+                return Err(self.poison("taking back an unfinished record", error.kind()));
+            }
+            self.unfinished = false;
+        }
+        Ok(())
+    }
+
+    fn set_durable(&mut self, durable: u64) {
+        self.durable = durable;
+        self.shared.durable.store(durable, Ordering::Release);
+    }
+
+    fn set_start(&mut self, start: u64) {
+        self.start = start;
+        self.shared.start.store(start, Ordering::Release);
+    }
+
+    /// To be called when segments were added, removed or replaced.
+    fn segments_changed(&mut self) {
+        if self.shared.has_readers() {
+            self.shared.set(&self.segments);
+        }
     }
 
     /// Counts a change to the write segment's store.

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use super::beside::Shared;
+use super::pace::Pace;
 use super::prefix::Begin;
 use super::recover::recover;
 use super::roll::{Failed, create};
@@ -13,7 +15,7 @@ use crate::env::{FileEnv, Part, SegmentEnv, poll_ready};
 use crate::error::OpenError;
 use crate::format::FileHeader;
 use crate::record::Recovery;
-use crate::segment::{Scratch, Segment};
+use crate::segment::{Scratch, Segment, SegmentEnd};
 
 impl Log<FileEnv> {
     /// Opens the log in a directory, and creates both where there is nothing, with the default options.
@@ -70,7 +72,9 @@ impl<E: SegmentEnv> Log<E> {
         };
         let durable = segments.back().map_or(initial, Segment::end);
         let start = segments.front().map_or(initial, Segment::base).max(floor);
-        Ok(Self {
+        let truncations = Arc::new(AtomicU64::new(0));
+        let mut log = Self {
+            pace: Pace::starting(env.now_ms()),
             env,
             options,
             recovery,
@@ -83,10 +87,20 @@ impl<E: SegmentEnv> Log<E> {
             truncated_at: 0,
             unsealed: false,
             sealed_for: 0,
-            truncations: Arc::new(AtomicU64::new(0)),
+            shared: Arc::new(Shared::new(Arc::clone(&truncations), start, durable)),
+            truncations,
+            lookups: AtomicU64::new(0),
+            unfinished: false,
             poisoned: None,
             scratch: Scratch::default(),
-        })
+        };
+        if log.write_segment().footer == SegmentEnd::Sealed {
+            // A crash took the segment that followed. This one is not touched again.
+            log.roll().await.map_err(|error| {
+                io("create a segment behind a sealed one")(std::io::Error::other(error))
+            })?;
+        }
+        Ok(log)
     }
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Log;
-use crate::env::{LogEnv, ReadAt};
+use super::lookup::Segments;
+use crate::env::{LogEnv, LogFile, ReadAt, ReaderOf};
 use crate::error::ReadError;
 use crate::record::Record;
 use crate::segment::{Piece, parse_records};
@@ -17,7 +18,7 @@ use crate::segment::{Piece, parse_records};
 /// What was planned stays readable while the log grows, rolls, or is dropped. After a truncation the plan
 /// yields what was there when it was made, or [`ReadError::Truncated`].
 pub struct ReadPlan<E: LogEnv> {
-    parts: Vec<(E::Reader, Piece)>,
+    parts: Vec<(ReaderOf<E>, Piece)>,
     truncations: Arc<AtomicU64>,
     planned_at: u64,
 }
@@ -37,12 +38,14 @@ impl<E: LogEnv> Log<E> {
     /// As [`Log::read_range`], as far as the index is concerned.
     pub async fn plan(&self, range: Range<u64>, max_bytes: u64) -> Result<ReadPlan<E>, ReadError> {
         let pieces = self.pieces(range, max_bytes).await?;
-        let reader = |number: usize| self.env.reader(&self.segments[number].files.store);
+        let mut parts = Vec::with_capacity(pieces.len());
+        for (number, piece) in pieces {
+            let mut reader = self.segments[number].files.store.reader();
+            reader.hold().map_err(|error| piece.error(error))?;
+            parts.push((reader, piece));
+        }
         Ok(ReadPlan {
-            parts: pieces
-                .into_iter()
-                .map(|(number, piece)| (reader(number), piece))
-                .collect(),
+            parts,
             truncations: Arc::clone(&self.truncations),
             planned_at: self.truncations.load(Ordering::SeqCst),
         })

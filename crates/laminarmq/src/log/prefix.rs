@@ -38,7 +38,7 @@ impl<E: SegmentEnv> Log<E> {
     /// [`TruncateError::OutOfBounds`] behind the end. After [`TruncateError::StartFile`] the log is as it
     /// was; after [`TruncateError::Io`] it is poisoned.
     pub async fn truncate_prefix(&mut self, index: u64) -> Result<(), TruncateError> {
-        self.check_poisoned()?;
+        self.begin_change().await?;
         let (start, end) = (self.start_index(), self.end_index());
         if index > end {
             return Err(OutOfBounds { index, start, end }.into());
@@ -53,7 +53,7 @@ impl<E: SegmentEnv> Log<E> {
         let inside = self.segments.iter().all(|segment| segment.base() != index);
         if inside && index > start {
             self.write_start(index, false).await?;
-            self.start = index;
+            self.set_start(index);
         }
         if let Err((segment, source)) = self.drop_front(index, !inside).await {
             self.poison("truncating the start", source.kind());
@@ -70,7 +70,7 @@ impl<E: SegmentEnv> Log<E> {
     ///
     /// After [`TruncateError::StartFile`] the log is as it was; after [`TruncateError::Io`] it is poisoned.
     pub async fn reset(&mut self, index: u64) -> Result<(), TruncateError> {
-        self.check_poisoned()?;
+        self.begin_change().await?;
         self.write_start(index, true).await?;
         self.truncations.fetch_add(1, Ordering::SeqCst);
         if let Err((segment, source)) = self.exchange_segments(index).await {
@@ -79,7 +79,8 @@ impl<E: SegmentEnv> Log<E> {
         }
         self.changes += 1;
         (self.synced, self.truncated_at) = (self.changes, self.changes);
-        (self.start, self.durable) = (index, index);
+        self.set_start(index);
+        self.set_durable(index);
         (self.unsealed, self.sealed_for) = (false, index);
         Ok(())
     }
@@ -106,7 +107,8 @@ impl<E: SegmentEnv> Log<E> {
             left -= 1;
             let segment = self.segments.pop_front().expect("more than one is there");
             let base = segment.base();
-            self.start = self.start.max(self.segments[0].base());
+            self.set_start(self.start.max(self.segments[0].base()));
+            self.segments_changed();
             let at = |error| (base, error);
             self.env.remove(base, segment.files).await.map_err(at)?;
             if each || left == 0 {
@@ -133,6 +135,8 @@ impl<E: SegmentEnv> Log<E> {
             self.env.remove(base, segment.files).await.map_err(at)?;
         }
         if self.segments[0].base() == start {
+            let files = &mut self.segments[0].files;
+            self.env.replace(start, files, 0).await.map_err(at)?;
             self.segments[0].restart(header);
             write_headers(&mut self.segments[0]).await.map_err(at)?;
         } else {
@@ -150,6 +154,7 @@ impl<E: SegmentEnv> Log<E> {
         self.env.sync(start, files, Part::Store).await.map_err(at)?;
         end_reset(&mut self.env, start).await.map_err(at)?;
         self.names_changed_at = 0;
+        self.segments_changed();
         Ok(())
     }
 }

@@ -13,14 +13,14 @@
 
 use std::collections::VecDeque;
 
-use super::found::{Found, find, load_entries};
+use super::found::{Found, find};
 use super::open::{io, io_in};
 use super::roll::write_headers;
 use super::sync::sync_index;
 use crate::env::{LogFile, Part, SegmentEnv};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::record::Recovery;
-use crate::segment::{Scan, Segment, Summary, read_chunk_header};
+use crate::segment::{Segment, SegmentEnd};
 
 /// Everything that is stored, made whole and durable. Below `floor` everything had been durable.
 pub(super) async fn recover<E: SegmentEnv>(
@@ -45,19 +45,20 @@ pub(super) async fn recover<E: SegmentEnv>(
         if !found.trusted {
             let scan = found.scan(recovery).await?;
             (stop, proven) = (scan.stop, mark.max(scan.proven));
+            found.is_unused = scan.is_unused;
             found.segment.set_scanned(scan);
         }
         let end = found.segment.end();
         let is_whole = match all.front().map(|next| next.segment.base()) {
-            None => stop.is_none() && end >= proven,
+            None => (stop.is_none() || found.is_unused) && end >= proven,
             // What stands behind the start of the next segment had been truncated before that began.
             Some(next) => next <= end,
         };
         if found.has_header && is_whole {
             if let Some(next) = all.front() {
                 trim(&mut found.segment, next.segment.base()).await?;
-                cut_tail(&mut found, stop, recovery).await?;
             }
+            cut_tail(&mut found, stop, recovery).await?;
             kept.push_back(found);
             continue;
         }
@@ -155,7 +156,6 @@ async fn cut_found<E: SegmentEnv>(
         write_headers(&mut found.segment)
             .await
             .map_err(io_in("create", base))?;
-        found.segment.entries = Some(Vec::new());
     } else {
         cut_tail(&mut found, stop, recovery).await?;
     }
@@ -177,15 +177,20 @@ async fn cut_tail<F: LogFile>(
     else {
         return Ok(());
     };
-    let reason = stop.unwrap_or("records that had been truncated");
-    tracing::warn!(
-        segment = base,
-        position,
-        bytes,
-        reason,
-        "cut an end that was never durable"
-    );
-    recovery.bytes_cut += bytes;
+    if found.is_unused && position == found.segment.store_length {
+        tracing::debug!(segment = base, bytes, "gave back what was written ahead");
+        recovery.zeros_cut += bytes;
+    } else {
+        let reason = stop.unwrap_or("records that had been truncated");
+        tracing::warn!(
+            segment = base,
+            position,
+            bytes,
+            reason,
+            "cut an end that was never durable"
+        );
+        recovery.bytes_cut += bytes;
+    }
     found
         .segment
         .files
@@ -200,29 +205,13 @@ async fn trim<F: LogFile>(segment: &mut Segment<F>, end: u64) -> Result<(), Open
     if end >= segment.end() {
         return Ok(());
     }
-    let base = segment.base();
-    let mut entries = segment
-        .entries
-        .take()
-        .expect("only a scan finds more than a footer says");
-    let kept = usize::try_from(end - base).expect("fewer than are in memory");
-    let position = entries[kept].position;
-    entries.truncate(kept);
-    let last_chunk_crc = match entries.last() {
-        None => segment.header_crc,
-        Some(entry) => match read_chunk_header(segment, end - 1, entry.position).await {
-            Ok((_, crc)) => crc,
-            Err(ReadError::Damaged(damage)) => return Err(damage.into()),
-            Err(error) => return Err(io_in("read", base)(std::io::Error::other(error))),
-        },
-    };
-    segment.set_scanned(Scan {
-        summary: Summary::of(&entries, last_chunk_crc),
-        entries,
-        valid_length: position,
-        stop: None,
-        proven: 0,
-    });
+    let (base, kept) = (segment.base(), end - segment.base());
+    let cut = segment.cut_at(end).await;
+    let (position, summary) = cut.map_err(|error| match error {
+        ReadError::Damaged(damage) => damage.into(),
+        error => io_in("read", base)(std::io::Error::other(error)),
+    })?;
+    segment.set_cut(kept, position, summary);
     Ok(())
 }
 
@@ -234,49 +223,42 @@ async fn finish<E: SegmentEnv>(
 ) -> Result<VecDeque<Segment<E::File>>, OpenError> {
     let last = kept.len() - 1;
     let mut segments = VecDeque::with_capacity(kept.len());
-    for (number, mut found) in kept.into_iter().enumerate() {
-        let is_last = number == last;
-        // It became the last one only now, when those behind it were dropped.
-        let unloaded = is_last && found.trusted && found.segment.entries.is_none();
-        if unloaded && !load_entries(&mut found.segment).await {
-            let scan = found.scan(recovery).await?;
-            if let Some(what) = scan.stop {
-                let (segment, position) = (found.segment.base(), scan.valid_length);
-                let index = segment + scan.entries.len() as u64;
-                return Err(Damage {
-                    segment,
-                    index,
-                    position,
-                    what,
-                }
-                .into());
-            }
-            found.segment.set_scanned(scan);
-            found.trusted = false;
-        }
+    for (number, found) in kept.into_iter().enumerate() {
         let mut segment = found.segment;
-        let base = segment.base();
         if !found.trusted {
             recovery.indexes_rebuilt += 1;
-            env.sync(base, &mut segment.files, Part::Store)
+            rebuild(env, &mut segment, number == last)
                 .await
-                .map_err(io_in("sync", base))?;
-            segment
-                .reset_index()
-                .await
-                .map_err(io_in("rebuild the index of", base))?;
-            if !is_last {
-                let failed = |error| io_in("rebuild the index of", base)(error);
-                segment.flush_index().await.map_err(failed)?;
-                sync_index(env, &mut segment).await.map_err(failed)?;
-                segment.write_footer().await.map_err(failed)?;
-                segment.entries = None;
-            }
+                .map_err(io_in("rebuild the index of", segment.base()))?;
         }
+        segment.rest();
         segments.push_back(segment);
     }
     // Even where all is well: a truncation that was interrupted may have removed segments without a sync,
     // and they must not come back beside what is written next.
     env.sync_names().await.map_err(io("sync the directory"))?;
     Ok(segments)
+}
+
+/// Makes a scanned store durable, and writes its index. That of the write segment may fail for lack of room: its
+/// entries then stay in memory, and the next block tries again.
+async fn rebuild<E: SegmentEnv>(
+    env: &mut E,
+    segment: &mut Segment<E::File>,
+    is_last: bool,
+) -> std::io::Result<()> {
+    env.sync(segment.base(), &mut segment.files, Part::Store)
+        .await?;
+    segment.reset_index().await?;
+    if is_last {
+        if segment.flush_index().await.is_ok() {
+            segment.forget_written();
+        }
+        return Ok(());
+    }
+    segment.flush_index().await?;
+    sync_index(env, segment).await?;
+    segment.write_footer(SegmentEnd::Sealed).await?;
+    segment.entries.forget_all();
+    Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::io::{self, IoSlice};
 
-use super::Log;
+use super::{IndexCache, Log};
 use crate::env::{LogFile, SegmentEnv};
 use crate::error::AppendError;
 use crate::format::FileHeader;
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentEnd};
 
 impl<E: SegmentEnv> Log<E> {
     /// Starts a new write segment at the log's end. Does nothing where the write segment is empty.
@@ -18,7 +18,7 @@ impl<E: SegmentEnv> Log<E> {
     ///
     /// The log is as it was before, unless the error is [`AppendError::Poisoned`].
     pub async fn roll(&mut self) -> Result<(), AppendError> {
-        self.check_poisoned()?;
+        self.begin_change().await?;
         if self.write_segment().count == 0 {
             return Ok(());
         }
@@ -30,7 +30,7 @@ impl<E: SegmentEnv> Log<E> {
         }
         let old = self.write_segment_mut();
         let (previous_base, base_index) = (old.base(), old.end());
-        old.flush_index().await.map_err(|source| AppendError::Io {
+        let was_cut = old.complete().await.map_err(|source| AppendError::Io {
             segment: previous_base,
             source,
         })?;
@@ -40,9 +40,12 @@ impl<E: SegmentEnv> Log<E> {
             durable_index: self.durable,
             previous_base,
         };
-        let mut segment = match create(&mut self.env, header).await {
+        let segment = match create(&mut self.env, header).await {
             Ok(segment) => segment,
             Err(Failed::Undone(source)) => {
+                // The name may be on the media already, and its removal not yet.
+                self.changed();
+                self.names_changed_at = self.changes;
                 return Err(AppendError::Io {
                     segment: base_index,
                     source,
@@ -54,10 +57,21 @@ impl<E: SegmentEnv> Log<E> {
                     .into());
             }
         };
-        let mut entries = self.write_segment_mut().entries.take().unwrap_or_default();
-        entries.clear();
-        segment.entries = Some(entries);
+        let forget = match self.options.index_cache {
+            IndexCache::Recent | IndexCache::Segments(0) => true,
+            IndexCache::Segments(_) | IndexCache::All => false,
+        };
+        let changes = self.changes + 1;
+        let old = self.write_segment_mut();
+        if forget {
+            old.entries.forget_all();
+        }
+        if was_cut {
+            old.changed_at = changes;
+        }
+        old.rest();
         self.segments.push_back(segment);
+        self.segments_changed();
         self.changed();
         self.names_changed_at = self.changes;
         self.unsealed = true;
@@ -77,13 +91,14 @@ impl<E: SegmentEnv> Log<E> {
         let sealed = self.segments.len() - 1;
         let mut waiting = false;
         for segment in self.segments.iter_mut().take(sealed).rev() {
-            if segment.has_footer {
+            if segment.footer == SegmentEnd::Sealed {
                 break;
             }
-            let entries_synced = segment.index_synced == segment.index_writes;
-            if segment.end() > durable || !entries_synced {
+            let is_synced =
+                segment.index_synced == segment.index_writes && segment.changed_at <= self.synced;
+            if segment.end() > durable || !is_synced {
                 waiting = true;
-            } else if let Err(error) = segment.write_footer().await {
+            } else if let Err(error) = segment.write_footer(SegmentEnd::Sealed).await {
                 tracing::warn!(segment = segment.base(), %error, "no footer; the next open scans this segment");
             }
         }
@@ -100,7 +115,7 @@ pub(super) enum Failed {
     Stuck(io::Error),
 }
 
-/// Creates an empty segment. Its entries are to be kept in memory.
+/// Creates an empty segment.
 pub(super) async fn create<E: SegmentEnv>(
     env: &mut E,
     header: FileHeader,
@@ -109,10 +124,7 @@ pub(super) async fn create<E: SegmentEnv>(
     let files = env.open(base).await.map_err(Failed::Undone)?;
     let mut segment = Segment::new(files, header);
     match write_headers(&mut segment).await {
-        Ok(()) => {
-            segment.entries = Some(Vec::new());
-            Ok(segment)
-        }
+        Ok(()) => Ok(segment),
         Err(error) => match env.remove(base, segment.files).await {
             Ok(()) => Err(Failed::Undone(error)),
             Err(_) => Err(Failed::Stuck(error)),

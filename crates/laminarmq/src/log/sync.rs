@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use super::Log;
 use crate::env::{LogEnv, Part, SegmentEnv, SyncNow};
 use crate::error::{Poisoned, SyncError};
-use crate::segment::Segment;
+use crate::segment::{Segment, SegmentEnd};
 
 /// The syncs that make everything durable that had been appended when it was taken.
 ///
@@ -94,7 +94,7 @@ impl<E: LogEnv> Log<E> {
             if segment.changed_at > self.synced {
                 jobs.push(self.env.sync_handle(&segment.files.store));
             }
-            let is_complete = number < last || segment.has_footer;
+            let is_complete = number < last || segment.has_footer();
             if is_complete && segment.index_writes > segment.index_synced {
                 jobs.push(self.env.sync_handle(&segment.files.index));
                 indexes.push((segment.base(), segment.index_writes));
@@ -103,6 +103,7 @@ impl<E: LogEnv> Log<E> {
         if self.names_changed_at > self.synced {
             jobs.push(self.env.names_sync_handle());
         }
+        self.pace.syncing(self.env.now_ms());
         let done = SyncDone {
             log: Arc::clone(&self.truncations),
             up_to: self.end_index(),
@@ -159,7 +160,7 @@ impl<E: SegmentEnv> Log<E> {
     fn synced_up_to(&mut self, changes: u64, up_to: u64) {
         self.synced = self.synced.max(changes);
         if changes >= self.truncated_at {
-            self.durable = self.durable.max(up_to);
+            self.set_durable(self.durable.max(up_to));
         }
     }
 
@@ -170,6 +171,7 @@ impl<E: SegmentEnv> Log<E> {
     /// When a sync fails. That poisons the log for good.
     pub async fn sync(&mut self) -> Result<(), SyncError> {
         self.check_poisoned()?;
+        self.pace.syncing(self.env.now_ms());
         if self.synced < self.changes {
             if let Err((segment, source)) = self.sync_files().await {
                 self.poison("syncing", source.kind());
@@ -210,18 +212,30 @@ impl<E: SegmentEnv> Log<E> {
     ///
     /// When a sync or the last write to an index fails.
     pub async fn close(mut self) -> Result<(), SyncError> {
+        self.begin_change().await?;
         self.sync().await?;
-        for segment in &mut self.segments {
+        let last = self.segments.len() - 1;
+        for (number, segment) in self.segments.iter_mut().enumerate() {
             let base = segment.base();
             let at = |source| SyncError::Io {
                 segment: base,
                 source,
             };
+            let end_as = if number < last {
+                SegmentEnd::Sealed
+            } else {
+                SegmentEnd::Closed
+            };
             // Records that came after an earlier orderly end made its footer stale.
-            if !segment.has_footer || segment.entries_written < segment.count {
-                segment.flush_index().await.map_err(at)?;
+            let is_whole = segment.footer == end_as && segment.entries_written == segment.count;
+            if !is_whole {
+                if segment.complete().await.map_err(at)? {
+                    let files = &mut segment.files;
+                    let synced = self.env.sync(base, files, Part::Store).await;
+                    synced.map_err(at)?;
+                }
                 sync_index(&mut self.env, segment).await.map_err(at)?;
-                segment.write_footer().await.map_err(at)?;
+                segment.write_footer(end_as).await.map_err(at)?;
             }
             sync_index(&mut self.env, segment).await.map_err(at)?;
         }

@@ -3,10 +3,12 @@
 //! The order makes every crash in between harmless:
 //!
 //! 1. Later segments go, the last one first, each removal synced: there is never a gap between segments.
-//! 2. The index is emptied, and synced where it may carry a footer on the media: a footer must never promise
+//! 2. The index is cut too, and synced where it may carry a footer on the media: a footer must never promise
 //!    records that the store is about to lose.
 //! 3. The store is cut, and synced where durable records were cut: chunks behind the cut prove what was
 //!    durable before them, and must not come back beside what is written next.
+//!
+//! A sealed segment is not cut but replaced ([`SegmentEnv::replace`]): its files may have other names elsewhere.
 //!
 //! So what a truncation takes from below the durable index is gone for good when it returns. What was
 //! above may come back after a crash until the next sync, as if the truncation had not happened.
@@ -17,8 +19,7 @@ use std::sync::atomic::Ordering;
 use super::Log;
 use crate::env::{LogFile, Part, SegmentEnv};
 use crate::error::{OutOfBounds, TruncateError};
-use crate::format::FILE_HEADER_LENGTH;
-use crate::segment::{Summary, read_chunk_header};
+use crate::segment::SegmentEnd;
 
 impl<E: SegmentEnv> Log<E> {
     /// Drops every record `>= from`. The segment that holds the record before becomes the write segment
@@ -29,7 +30,7 @@ impl<E: SegmentEnv> Log<E> {
     /// [`TruncateError::OutOfBounds`] outside `[start_index, end_index]`. After [`TruncateError::Io`] the
     /// log is poisoned.
     pub async fn truncate_suffix(&mut self, from: u64) -> Result<(), TruncateError> {
-        self.check_poisoned()?;
+        self.begin_change().await?;
         let (start, end) = (self.start_index(), self.end_index());
         if !(start..=end).contains(&from) {
             return Err(OutOfBounds {
@@ -58,39 +59,24 @@ impl<E: SegmentEnv> Log<E> {
             "the cut is in that segment"
         );
         let kept = from - segment.base();
-        let mut entries = match &segment.entries {
-            Some(_) => Vec::new(),
-            None => segment.read_entries(0, kept).await?,
-        };
-        let entry_before = if kept == 0 {
-            None
-        } else {
-            Some(segment.entry(from - 1).await?)
-        };
-        let (position, last_chunk_crc) = match entry_before {
-            None => (FILE_HEADER_LENGTH as u64, segment.header_crc),
-            Some(entry) => {
-                let (header, crc) = read_chunk_header(segment, from - 1, entry.position).await?;
-                (entry.position + header.stored_length(), crc)
-            }
-        };
+        let is_sealed = segment.footer == SegmentEnd::Sealed;
+        let (position, summary) = segment.cut_at(from).await?;
+        if is_sealed {
+            // They are to be written again, to the index of the new file.
+            segment.load_entries().await?;
+        }
         self.truncations.fetch_add(1, Ordering::SeqCst);
         if let Err((segment, source)) = self.cut_files(target, from, position).await {
             self.poison("truncating", source.kind());
             return Err(TruncateError::Io { segment, source });
         }
         let segment = self.write_segment_mut();
-        if let Some(in_memory) = segment.entries.take() {
-            entries = in_memory;
-        }
-        entries.truncate(usize::try_from(kept).expect("so many are in memory"));
-        segment.summary = Summary::of(&entries, last_chunk_crc);
-        segment.entries = Some(entries);
-        (segment.count, segment.store_length) = (kept, position);
+        segment.set_cut(kept, position, summary);
+        self.segments_changed();
         self.changed();
         self.truncated_at = self.changes;
         if from < self.durable {
-            self.durable = from;
+            self.set_durable(from);
             self.synced = self.changes;
         }
         Ok(())
@@ -119,19 +105,23 @@ impl<E: SegmentEnv> Log<E> {
             .expect("a log has at least one segment");
         let base = segment.base();
         let at = |error| (base, error);
-        segment.reset_index().await.map_err(at)?;
-        if must_last {
-            self.env
-                .sync(base, &mut segment.files, Part::Index)
-                .await
-                .map_err(at)?;
+        if segment.footer == SegmentEnd::Sealed {
+            let files = &mut segment.files;
+            self.env.replace(base, files, position).await.map_err(at)?;
+            self.names_changed_at = 0;
+            return segment.reset_index().await.map_err(at);
         }
-        segment.files.store.truncate(position).await.map_err(at)?;
+        let cut = segment.cut_index(from - base).await;
+        cut.map_err(|error| at(io::Error::other(error)))?;
+        let files = &mut segment.files;
         if must_last {
-            self.env
-                .sync(base, &mut segment.files, Part::Store)
-                .await
-                .map_err(at)?;
+            let synced = self.env.sync(base, files, Part::Index).await;
+            synced.map_err(at)?;
+        }
+        files.store.truncate(position).await.map_err(at)?;
+        if must_last {
+            let synced = self.env.sync(base, files, Part::Store).await;
+            synced.map_err(at)?;
         }
         Ok(())
     }

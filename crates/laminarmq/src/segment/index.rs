@@ -1,21 +1,25 @@
-//! A segment's index file: written late and in blocks, read by arithmetic.
+//! A segment's index file: written late and in blocks.
 
 use std::io::{self, IoSlice};
 
-use super::Segment;
+use super::{Segment, SegmentEnd};
+use crate::checksum;
 use crate::env::LogFile;
-use crate::error::{Damage, ReadError};
+use crate::error::ReadError;
 use crate::format::{
-    FOOTER_LENGTH, Footer, INDEX_ENTRY_LENGTH, INDEX_HEADER_LENGTH, IndexEntry, IndexHeader,
+    FOOTER_LENGTH, Footer, INDEX_ENTRY_LENGTH, INDEX_HEADER_LENGTH, IndexHeader,
+    index_entry_position,
 };
-use crate::limits::{INDEX_BLOCK_BYTES, SEARCH_BLOCK_ENTRIES};
+use crate::limits::INDEX_BLOCK_BYTES;
 
 /// Entries that make a block.
 const BLOCK_ENTRIES: u64 = (INDEX_BLOCK_BYTES / INDEX_ENTRY_LENGTH) as u64;
 
-/// Where entry number `number` stands in an index file.
-fn entry_position(number: u64) -> u64 {
-    INDEX_HEADER_LENGTH as u64 + number * INDEX_ENTRY_LENGTH as u64
+impl<F> Segment<F> {
+    /// The next block is due after another block's worth of entries.
+    pub(super) fn block_written(&mut self) {
+        self.next_block_at = self.count + BLOCK_ENTRIES;
+    }
 }
 
 impl<F: LogFile> Segment<F> {
@@ -23,6 +27,7 @@ impl<F: LogFile> Segment<F> {
         IndexHeader {
             base_index: self.base(),
             store_header_crc: self.header_crc,
+            created_ms: self.header.created_ms,
         }
     }
 
@@ -32,10 +37,48 @@ impl<F: LogFile> Segment<F> {
         self.index_writes += 1;
         self.entries_written = 0;
         self.entries_crc = 0;
-        self.has_footer = false;
+        self.footer = SegmentEnd::Open;
         self.next_block_at = BLOCK_ENTRIES;
         self.files.index.truncate(0).await?;
         self.files.index.append(&mut [IoSlice::new(&header)]).await
+    }
+
+    /// Cuts the index file to the entries below number `kept` and takes away the footer. Entries in memory
+    /// stay.
+    pub(crate) async fn cut_index(&mut self, kept: u64) -> Result<(), ReadError> {
+        let (segment, written) = (self.base(), self.entries_written.min(kept));
+        let mut crc = self.entries_crc;
+        if written < self.entries_written {
+            crc = self.crc_of_entries(written).await?;
+        }
+        let position = index_entry_position(written);
+        self.index_writes += 1;
+        self.footer = SegmentEnd::Open;
+        if self.files.index.len() > position {
+            let cut = self.files.index.truncate(position).await;
+            cut.map_err(|source| ReadError::Io {
+                segment,
+                position,
+                source,
+            })?;
+        }
+        (self.entries_written, self.entries_crc) = (written, crc);
+        self.next_block_at = written + BLOCK_ENTRIES;
+        Ok(())
+    }
+
+    /// CRC-32C of the first `count` entries in the file.
+    async fn crc_of_entries(&self, count: u64) -> Result<u32, ReadError> {
+        let (mut crc, mut number) = (0, 0);
+        while number < count {
+            let block = BLOCK_ENTRIES.min(count - number);
+            let entries = self.view().read_entries(number, block).await?;
+            for (index, entry) in (self.base() + number..).zip(&entries) {
+                crc = checksum::crc32c_append(crc, &entry.encode(index));
+            }
+            number += block;
+        }
+        Ok(crc)
     }
 
     /// Whether the index file begins with the header of this very store.
@@ -72,62 +115,97 @@ impl<F: LogFile> Segment<F> {
     /// Writes the entries that are only in memory yet. On failure the file is as it was, or is not
     /// believed by the next open.
     pub(crate) async fn flush_index(&mut self) -> io::Result<()> {
-        let Some(entries) = &self.entries else {
-            return Ok(());
-        };
-        let written = usize::try_from(self.entries_written).map_err(io::Error::other)?;
-        let waiting = entries.get(written..).unwrap_or_default();
-        if waiting.is_empty() {
+        if self.entries_written == self.count {
             return Ok(());
         }
         self.index_writes += 1;
-        let end = entry_position(self.entries_written);
+        let end = index_entry_position(self.entries_written);
         if self.files.index.len() > end {
+            self.footer = SegmentEnd::Open;
             self.files.index.truncate(end).await?;
-            self.has_footer = false;
         }
-        let mut bytes = Vec::with_capacity(waiting.len() * INDEX_ENTRY_LENGTH);
-        for (index, entry) in (self.header.base_index + self.entries_written..).zip(waiting) {
-            bytes.extend_from_slice(&entry.encode(index));
-        }
-        let crc = crc32c::crc32c_append(self.entries_crc, &bytes);
+        let base = self.header.base_index;
+        let bytes = &mut self.index_bytes;
+        bytes.clear();
+        self.entries
+            .for_each_from(self.entries_written, |number, entry| {
+                bytes.extend_from_slice(&entry.encode(base + number));
+            });
+        let crc = checksum::crc32c_append(self.entries_crc, bytes);
         // Half a write is cut by the next one, since the file is then longer than `end`.
-        self.files.index.append(&mut [IoSlice::new(&bytes)]).await?;
+        self.files.index.append(&mut [IoSlice::new(bytes)]).await?;
         self.entries_crc = crc;
         self.entries_written = self.count;
         self.block_written();
         Ok(())
     }
 
+    /// Forgets the entries that the index file has, but for the newest, which are read most.
+    pub(crate) fn forget_written(&self) {
+        let recent = self.count.saturating_sub(BLOCK_ENTRIES);
+        self.entries.forget_below(self.entries_written.min(recent));
+    }
+
+    /// Takes all entries into memory.
+    pub(crate) async fn load_entries(&self) -> Result<(), ReadError> {
+        let missing = self.entries.range().start;
+        let mut entries = Vec::new();
+        let mut crc = 0;
+        // In blocks, so that their bytes do not double what this needs.
+        while (entries.len() as u64) < missing {
+            let number = entries.len() as u64;
+            let count = BLOCK_ENTRIES.min(missing - number);
+            entries.append(&mut self.view().read_entries(number, count).await?);
+        }
+        for (index, entry) in (self.base()..).zip(&entries) {
+            crc = checksum::crc32c_append(crc, &entry.encode(index));
+        }
+        if self.has_footer() && crc != self.entries_crc && missing == self.count {
+            let what = "the index is not the one that its footer names; \
+                        close the log and delete the index file, opening rebuilds it";
+            let (segment, index) = (self.base(), self.base());
+            let position = index_entry_position(0);
+            return Err(crate::error::Damage {
+                segment,
+                index,
+                position,
+                what,
+            }
+            .into());
+        }
+        self.entries.prepend(entries);
+        Ok(())
+    }
+
     /// Writes a block of entries once enough of them wait. A failure costs nothing but memory: the next
-    /// block tries again, and a roll insists.
-    pub(crate) async fn flush_index_block(&mut self) {
+    /// block tries again, and a roll insists. Says whether one was written.
+    pub(crate) async fn flush_index_block(&mut self) -> bool {
         if self.count < self.next_block_at {
-            return;
+            return false;
         }
         if let Err(error) = self.flush_index().await {
             tracing::warn!(segment = self.base(), %error, "index entries stay in memory for now");
             self.block_written();
+            return false;
         }
-    }
-
-    /// The next block is due after another block's worth of entries.
-    pub(super) fn block_written(&mut self) {
-        self.next_block_at = self.count + BLOCK_ENTRIES;
+        true
     }
 
     /// Marks the segment as complete. To be called only once everything in its store was synced.
-    pub(crate) async fn write_footer(&mut self) -> io::Result<()> {
+    pub(crate) async fn write_footer(&mut self, end_as: SegmentEnd) -> io::Result<()> {
+        assert_ne!(end_as, SegmentEnd::Open, "that has no footer");
         self.flush_index().await?;
         assert_eq!(
             self.entries_written, self.count,
             "a footer stands behind all entries"
         );
-        let end = entry_position(self.count);
+        let end = index_entry_position(self.count);
+        self.footer = SegmentEnd::Open;
         if self.files.index.len() > end {
             self.files.index.truncate(end).await?;
         }
         let footer = Footer {
+            is_sealed: end_as == SegmentEnd::Sealed,
             count: self.count,
             store_length: self.store_length,
             entries_crc: self.entries_crc,
@@ -135,112 +213,14 @@ impl<F: LogFile> Segment<F> {
             max_timestamp: self.summary.max_timestamp,
             first_key: self.summary.first_key,
             last_key: self.summary.last_key,
+            last_chunk_at: self.summary.last_chunk_at,
         };
         self.index_writes += 1;
         self.files
             .index
             .append(&mut [IoSlice::new(&footer.encode())])
             .await?;
-        self.has_footer = true;
+        self.footer = end_as;
         Ok(())
-    }
-
-    /// One entry, from memory or straight from the file.
-    pub(crate) async fn entry(&self, index: u64) -> Result<IndexEntry, ReadError> {
-        assert!(
-            (self.base()..self.end()).contains(&index),
-            "callers check the bounds"
-        );
-        let number = index - self.base();
-        if let Some(entries) = &self.entries {
-            let number = usize::try_from(number).expect("it indexes a vector in memory");
-            return Ok(entries[number]);
-        }
-        let mut found = self.read_entries(number, 1).await?;
-        Ok(found.pop().expect("one entry was read"))
-    }
-
-    /// `count` entries from the file, beginning with entry number `number`.
-    pub(crate) async fn read_entries(
-        &self,
-        number: u64,
-        count: u64,
-    ) -> Result<Vec<IndexEntry>, ReadError> {
-        let position = entry_position(number);
-        let segment = self.base();
-        let io = |source| ReadError::Io {
-            segment,
-            position,
-            source,
-        };
-        let count = usize::try_from(count).map_err(|error| io(io::Error::other(error)))?;
-        let bytes = match self
-            .files
-            .index
-            .read_at(position, count * INDEX_ENTRY_LENGTH)
-            .await
-        {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                let what = "the index file is too short; close the log and delete that file, opening rebuilds it";
-                return Err(Damage {
-                    segment,
-                    index: segment + number,
-                    position,
-                    what,
-                }
-                .into());
-            }
-            Err(error) => return Err(io(error)),
-        };
-        let mut entries = Vec::with_capacity(count);
-        for (index, bytes) in (segment + number..).zip(bytes.chunks_exact(INDEX_ENTRY_LENGTH)) {
-            let Some(entry) = IndexEntry::decode(bytes, index) else {
-                let what = "not the index entry that was written; \
-                            close the log and delete the index file, opening rebuilds it";
-                let position = entry_position(index - segment);
-                return Err(Damage {
-                    segment,
-                    index,
-                    position,
-                    what,
-                }
-                .into());
-            };
-            entries.push(entry);
-        }
-        Ok(entries)
-    }
-
-    /// First index in `[low, high)` whose entry does not fulfil `is_before`, or `high`. `is_before` holds up
-    /// to some entry and for none behind it.
-    pub(crate) async fn partition_point(
-        &self,
-        mut low: u64,
-        mut high: u64,
-        mut is_before: impl FnMut(u64, &IndexEntry) -> bool,
-    ) -> Result<u64, ReadError> {
-        let block = if self.entries.is_some() {
-            0
-        } else {
-            SEARCH_BLOCK_ENTRIES
-        };
-        while low < high && high - low > block {
-            let middle = low + (high - low) / 2;
-            if is_before(middle, &self.entry(middle).await?) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        if low < high {
-            let entries = self.read_entries(low - self.base(), high - low).await?;
-            low += entries
-                .iter()
-                .zip(low..)
-                .take_while(|(entry, index)| is_before(*index, entry))
-                .count() as u64;
-        }
-        Ok(low)
     }
 }

@@ -3,24 +3,31 @@
 //! Invariants:
 //!
 //! ```text
-//! store.len() == store_length                         except while an append or a truncation runs
+//! store.len() == store_length          except while an append or a truncation runs, or a record is unfinished
 //! index.len() == header + entries_written * entry (+ footer)
-//! entries_written <= count; the rest of the entries is in `entries`
-//! entries.is_some() for the write segment; then it holds all `count` of them
-//! has_footer => everything in the store was synced before the footer was written
+//! entries.range().start <= entries_written <= count == entries.range().end
+//! footer => everything in the store was synced before the footer was written
+//! footer == Sealed => neither file is ever changed again
 //! ```
 
+mod entries;
 mod index;
 mod read;
 mod scan;
+mod view;
 mod write;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::env::{LogFile, SegmentFiles};
 use crate::format::{FILE_HEADER_LENGTH, FileHeader, Footer, IndexEntry, chunk};
-use crate::record::{EntryInfo, SegmentInfo};
+use crate::record::SegmentInfo;
 
-pub(crate) use read::{Piece, check_record, parse_records, read_chunk_header};
+pub(crate) use entries::{Bounds, Entries};
+pub(crate) use read::{Extent, Parsed, Piece, parse_chunk, parse_record, parse_records};
 pub(crate) use scan::{Scan, Step, Window, entry_of, scan, search, step};
+pub(crate) use view::{Beside, ReadFile, View, describe};
 pub(crate) use write::{Run, Scratch};
 
 /// What a segment's records amount to.
@@ -32,6 +39,8 @@ pub(crate) struct Summary {
     pub(crate) last_key: u64,
     /// What the next chunk links to.
     pub(crate) last_chunk_crc: u32,
+    /// Where the last chunk's header stands; 0 without records.
+    pub(crate) last_chunk_at: u64,
 }
 
 impl Summary {
@@ -41,29 +50,42 @@ impl Summary {
             first_key: 0,
             last_key: 0,
             last_chunk_crc: header_crc,
+            last_chunk_at: 0,
         }
     }
 
-    /// Of `entries`, the last of which has a chunk header with that checksum.
-    pub(crate) fn of(entries: &[IndexEntry], last_chunk_crc: u32) -> Self {
-        let (first, last) = (entries.first(), entries.last());
+    /// Of a segment whose first and last records have these entries, and whose last chunk has its header
+    /// at that position, with that checksum.
+    pub(crate) fn of(first: &IndexEntry, last: &IndexEntry, last_chunk: (u64, u32)) -> Self {
         Self {
-            max_timestamp: last.map_or(i64::MIN, |entry| entry.max_timestamp),
-            first_key: first.map_or(0, |entry| entry.key),
-            last_key: last.map_or(0, |entry| entry.key),
-            last_chunk_crc,
+            max_timestamp: last.max_timestamp,
+            first_key: first.key,
+            last_key: last.key,
+            last_chunk_crc: last_chunk.1,
+            last_chunk_at: last_chunk.0,
         }
     }
 
-    /// Takes in the next record.
-    pub(crate) fn push(&mut self, is_first: bool, entry: &IndexEntry, chunk_crc: u32) {
+    /// Takes in the next record, whose last chunk has its header at that position, with that checksum.
+    pub(crate) fn push(&mut self, is_first: bool, entry: &IndexEntry, last_chunk: (u64, u32)) {
         if is_first {
             self.first_key = entry.key;
         }
         self.last_key = entry.key;
         self.max_timestamp = entry.max_timestamp;
-        self.last_chunk_crc = chunk_crc;
+        (self.last_chunk_at, self.last_chunk_crc) = last_chunk;
     }
+}
+
+/// What stands at the end of an index file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SegmentEnd {
+    /// No footer: entries may be missing.
+    Open,
+    /// A footer: the log was closed in order. What is appended next removes it.
+    Closed,
+    /// A footer for good: another segment follows.
+    Sealed,
 }
 
 /// A store and its index.
@@ -77,41 +99,52 @@ pub(crate) struct Segment<F> {
     pub(crate) count: u64,
     pub(crate) store_length: u64,
     pub(crate) summary: Summary,
-    /// All entries, where they are kept in memory.
-    pub(crate) entries: Option<Vec<IndexEntry>>,
+    /// Those entries that are in memory; readers beside the owner share them.
+    pub(crate) entries: Arc<Entries>,
     pub(crate) entries_written: u64,
     /// CRC-32C of the entries in the index file.
     pub(crate) entries_crc: u32,
-    pub(crate) has_footer: bool,
+    pub(crate) footer: SegmentEnd,
     /// Number of the last change to the store, as [`Log`](crate::Log) counts them.
     pub(crate) changed_at: u64,
     /// How often the index file was written, and up to which time that is on the media.
     pub(crate) index_writes: u64,
     pub(crate) index_synced: u64,
-    /// Entries in memory at which the next block goes to the index file.
+    /// Number of the lookup that used this segment last.
+    pub(crate) used_at: AtomicU64,
+    /// Entries at which the next block goes to the index file.
     next_block_at: u64,
+    /// Bytes on their way to the index file.
+    index_bytes: Vec<u8>,
 }
 
-impl<F: LogFile> Segment<F> {
+impl<F> Segment<F> {
     /// A segment without records whose files hold nothing yet.
     pub(crate) fn new(files: SegmentFiles<F>, header: FileHeader) -> Self {
         let (_, header_crc) = header.encode();
+        let bounds = Bounds {
+            count: 0,
+            store_length: FILE_HEADER_LENGTH as u64,
+            summary: Summary::empty(header_crc),
+        };
         Self {
             files,
             header,
             header_crc,
             seed: chunk::seed(header.base_index),
             count: 0,
-            store_length: FILE_HEADER_LENGTH as u64,
-            summary: Summary::empty(header_crc),
-            entries: None,
+            store_length: bounds.store_length,
+            summary: bounds.summary,
+            entries: Arc::new(Entries::new(bounds)),
             entries_written: 0,
             entries_crc: 0,
-            has_footer: false,
+            footer: SegmentEnd::Open,
             changed_at: 0,
             index_writes: 0,
             index_synced: 0,
+            used_at: AtomicU64::new(0),
             next_block_at: 0,
+            index_bytes: Vec::new(),
         }
     }
 
@@ -120,18 +153,20 @@ impl<F: LogFile> Segment<F> {
         let (_, header_crc) = header.encode();
         (self.header, self.header_crc) = (header, header_crc);
         self.seed = chunk::seed(header.base_index);
-        (self.count, self.store_length) = (0, FILE_HEADER_LENGTH as u64);
-        self.summary = Summary::empty(header_crc);
-        self.entries = Some(Vec::new());
+        self.set_cut(0, FILE_HEADER_LENGTH as u64, Summary::empty(header_crc));
         self.changed_at = 0;
     }
 
     /// Takes over what a scan of the store found, all entries in memory and none in the file.
     pub(crate) fn set_scanned(&mut self, scan: Scan) {
+        (self.count, self.summary) = (0, Summary::empty(self.header_crc));
+        self.entries.restart(self.bounds());
         self.count = scan.entries.len() as u64;
         self.store_length = scan.valid_length;
         self.summary = scan.summary;
-        self.entries = Some(scan.entries);
+        self.entries.extend(&scan.entries, self.bounds());
+        (self.entries_written, self.entries_crc) = (0, 0);
+        self.footer = SegmentEnd::Open;
     }
 
     /// Takes over what a footer says, all entries in the file.
@@ -143,11 +178,36 @@ impl<F: LogFile> Segment<F> {
             first_key: footer.first_key,
             last_key: footer.last_key,
             last_chunk_crc: footer.last_chunk_crc,
+            last_chunk_at: footer.last_chunk_at,
         };
+        self.entries.restart(self.bounds());
         self.entries_written = footer.count;
         self.entries_crc = footer.entries_crc;
-        self.has_footer = true;
+        self.footer = if footer.is_sealed {
+            SegmentEnd::Sealed
+        } else {
+            SegmentEnd::Closed
+        };
         self.block_written();
+    }
+
+    /// Takes over that nothing is left from record number `kept` on, the store being cut to that length and the
+    /// index emptied.
+    pub(crate) fn set_cut(&mut self, kept: u64, store_length: u64, summary: Summary) {
+        (self.count, self.store_length, self.summary) = (kept, store_length, summary);
+        self.entries.truncate(self.bounds());
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            count: self.count,
+            store_length: self.store_length,
+            summary: self.summary,
+        }
+    }
+
+    pub(crate) fn has_footer(&self) -> bool {
+        self.footer != SegmentEnd::Open
     }
 
     pub(crate) fn base(&self) -> u64 {
@@ -170,18 +230,36 @@ impl<F: LogFile> Segment<F> {
         }
     }
 
-    /// The entry as callers see it.
-    pub(crate) fn describe(index: u64, entry: &IndexEntry) -> EntryInfo {
-        EntryInfo {
-            index,
-            position: entry.position,
-            length: entry.length,
-            checksum: entry.checksum,
-            key: entry.key,
-            max_timestamp: entry.max_timestamp,
-            term: entry.term,
-            kind: entry.kind,
-            flags: entry.flags,
+    /// The segment as it is now, to look things up in.
+    pub(crate) fn view(&self) -> View<'_, F> {
+        View {
+            base: self.base(),
+            seed: self.seed,
+            bounds: self.bounds(),
+            entries: &self.entries,
+            store: &self.files.store,
+            index: &self.files.index,
         }
+    }
+}
+
+impl<F: LogFile> Segment<F> {
+    /// Gives back what was reserved behind the last record, and writes the rest of the index. Says whether
+    /// the store has to be synced for that.
+    pub(crate) async fn complete(&mut self) -> std::io::Result<bool> {
+        let store = &mut self.files.store;
+        let is_longer = store.reserved() > self.store_length;
+        if is_longer {
+            store.truncate(self.store_length).await?;
+        }
+        self.flush_index().await?;
+        Ok(is_longer)
+    }
+
+    /// Takes note that nothing is appended to this segment any more.
+    pub(crate) fn rest(&mut self) {
+        self.files.store.rest();
+        self.files.index.rest();
+        self.index_bytes = Vec::new();
     }
 }

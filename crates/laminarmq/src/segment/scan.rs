@@ -14,7 +14,9 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::{Summary, check_record};
+use super::Summary;
+use super::read::{Extent, check_chunk};
+use crate::checksum;
 use crate::env::LogFile;
 use crate::format::{CHUNK_HEADER_LENGTH, ChunkHeader, FILE_HEADER_LENGTH, IndexEntry, chunk};
 use crate::limits::SCAN_WINDOW_BYTES;
@@ -31,6 +33,8 @@ pub(crate) struct Scan {
     pub(crate) stop: Option<&'static str>,
     /// Everything below this index had been durable, as chunks anywhere in the store prove.
     pub(crate) proven: u64,
+    /// Behind the last record there are only zeros, which were written ahead and never used.
+    pub(crate) is_unused: bool,
 }
 
 /// A part of a file in memory that moves forward.
@@ -104,7 +108,7 @@ impl Window {
             if take == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            crc = crc32c::crc32c_append(crc, &bytes[..take]);
+            crc = checksum::crc32c_append(crc, &bytes[..take]);
             position += take as u64;
         }
         Ok(crc)
@@ -114,8 +118,8 @@ impl Window {
 /// What stands at a place of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The next record, and its header's checksum, which the one behind it links to.
-    Record(ChunkHeader, u32),
+    /// The next record.
+    Record(Extent),
     /// The end of the file.
     End,
     /// Something else. Chunks may stand from `search_from` on.
@@ -131,31 +135,56 @@ pub(crate) async fn step<F: LogFile>(
     seed: u32,
     values: bool,
 ) -> io::Result<Step> {
-    let left = store.len().saturating_sub(position);
-    if left == 0 {
+    if position >= store.len() {
         return Ok(Step::End);
     }
-    let bytes = window.at(store, position, CHUNK_HEADER_LENGTH).await?;
-    let decoded = ChunkHeader::decode(bytes, seed);
-    let (header, crc) = match check_record(decoded, index, Some(link), left) {
-        Ok(found) => found,
-        Err(why) => {
-            let search_from = position;
-            return Ok(Step::Stop { why, search_from });
+    let mut extent: Option<Extent> = None;
+    loop {
+        let stored = extent.map_or(0, |extent| extent.stored);
+        let (at, is_first) = (position + stored, extent.is_none());
+        let link = extent.map_or(link, |extent| extent.last_crc);
+        let left = store.len().saturating_sub(at);
+        let bytes = window.at(store, at, CHUNK_HEADER_LENGTH).await?;
+        let decoded = ChunkHeader::decode(bytes, seed);
+        let (header, crc) = match check_chunk(decoded, index, is_first, Some(link), left) {
+            Ok(found) => found,
+            Err(_) if left == 0 => {
+                let why = "the record ends without its last chunk";
+                return Ok(Step::Stop {
+                    why,
+                    search_from: at,
+                });
+            }
+            Err(why) => {
+                return Ok(Step::Stop {
+                    why,
+                    search_from: at,
+                });
+            }
+        };
+        if values {
+            let value_at = at + CHUNK_HEADER_LENGTH as u64;
+            let length = u64::from(header.length);
+            let checksum = window.checksum(store, value_at, length).await?;
+            if u64::from(checksum) != header.checksum {
+                return Ok(Step::Stop {
+                    why: "the value does not have its checksum",
+                    search_from: at + header.stored_length(),
+                });
+            }
         }
-    };
-    let value_at = position + CHUNK_HEADER_LENGTH as u64;
-    let length = u64::from(header.length);
-    if values {
-        let checksum = window.checksum(store, value_at, length).await?;
-        if u64::from(checksum) != header.checksum {
-            return Ok(Step::Stop {
-                why: "the value does not have its checksum",
-                search_from: position + header.stored_length(),
-            });
+        let so_far = match extent {
+            None => Extent::begin(header, crc),
+            Some(mut extent) => {
+                extent.push(&header, crc);
+                extent
+            }
+        };
+        if so_far.is_whole() {
+            return Ok(Step::Record(so_far));
         }
+        extent = Some(so_far);
     }
-    Ok(Step::Record(header, crc))
 }
 
 /// Scans the store of the segment `base`, whose file header has the checksum `header_crc`. Without one,
@@ -172,6 +201,7 @@ pub(crate) async fn scan<F: LogFile>(
         valid_length: 0,
         stop: None,
         proven: 0,
+        is_unused: false,
     };
     let mut window = Window::default();
     let mut search_from = 0;
@@ -182,8 +212,9 @@ pub(crate) async fn scan<F: LogFile>(
         found.stop = Some("no file header");
     }
     if found.valid_length < store.len() {
-        let proven = search(&mut window, store, search_from, seed).await?;
-        found.proven = found.proven.max(proven);
+        let behind = search(&mut window, store, search_from, seed).await?;
+        found.proven = found.proven.max(behind.proven);
+        found.is_unused = behind.only_zeros && search_from == found.valid_length;
     }
     Ok(found)
 }
@@ -200,29 +231,32 @@ async fn walk<F: LogFile>(
         let position = found.valid_length;
         let index = base + found.entries.len() as u64;
         let place = (position, index, found.summary.last_chunk_crc);
-        let (header, crc) = match step(window, store, place, seed, true).await? {
-            Step::Record(header, crc) => (header, crc),
+        let extent = match step(window, store, place, seed, true).await? {
+            Step::Record(extent) => extent,
             Step::End => return Ok(position),
             Step::Stop { why, search_from } => {
                 found.stop = Some(why);
                 return Ok(search_from);
             }
         };
-        let entry = entry_of(&header, position, found.summary.max_timestamp);
-        found.summary.push(found.entries.is_empty(), &entry, crc);
+        let entry = entry_of(&extent, position, found.summary.max_timestamp);
+        let last_chunk = (position + extent.last_at, extent.last_crc);
+        found
+            .summary
+            .push(found.entries.is_empty(), &entry, last_chunk);
         found.entries.push(entry);
-        found.proven = found.proven.max(header.durable_index());
-        found.valid_length = position + header.stored_length();
+        found.proven = found.proven.max(extent.head.durable_index());
+        found.valid_length = position + extent.stored;
     }
 }
 
-/// The index entry of a record whose header stands at `position`, behind records with that largest
-/// timestamp.
-pub(crate) fn entry_of(header: &ChunkHeader, position: u64, max_timestamp: i64) -> IndexEntry {
+/// The index entry of a record that stands at `position`, behind records with that largest timestamp.
+pub(crate) fn entry_of(extent: &Extent, position: u64, max_timestamp: i64) -> IndexEntry {
+    let header = &extent.head;
     IndexEntry {
         position,
-        length: u64::from(header.length),
-        checksum: header.checksum,
+        length: extent.value,
+        checksum: extent.checksum,
         key: header.key,
         max_timestamp: max_timestamp.max(header.timestamp),
         term: header.term,
@@ -231,32 +265,48 @@ pub(crate) fn entry_of(header: &ChunkHeader, position: u64, max_timestamp: i64) 
     }
 }
 
-/// Spares a checksum at nearly every place, zeros included.
+/// Spares a checksum at nearly every place.
 fn looks_whole(place: &[u8]) -> bool {
-    place[4..6] == (chunk::FIRST | chunk::LAST).to_le_bytes()
+    u16::from_le_bytes([place[4], place[5]]) <= chunk::FIRST | chunk::LAST
 }
 
-/// Looks for chunks at any place from `position` on. Everything below the returned index had been durable.
+/// What stands behind the last record of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Behind {
+    /// Everything below this index had been durable, as chunks there prove.
+    pub(crate) proven: u64,
+    /// Nothing but zeros.
+    pub(crate) only_zeros: bool,
+}
+
+/// Looks for chunks at any place from `position` on.
 pub(crate) async fn search<F: LogFile>(
     window: &mut Window,
     store: &F,
     mut position: u64,
     seed: u32,
-) -> io::Result<u64> {
-    let mut proven = 0;
+) -> io::Result<Behind> {
+    let mut behind = Behind {
+        proven: 0,
+        only_zeros: true,
+    };
     loop {
         let bytes = window.at(store, position, CHUNK_HEADER_LENGTH).await?;
+        let is_zero = bytes.iter().all(|byte| *byte == 0);
+        behind.only_zeros &= is_zero;
         if bytes.len() < CHUNK_HEADER_LENGTH {
-            return Ok(proven);
+            return Ok(behind);
         }
         let mut step = bytes.len() - CHUNK_HEADER_LENGTH + 1;
         let mut skip = 0;
-        for (at, place) in bytes.windows(CHUNK_HEADER_LENGTH).enumerate() {
+        // A header has bytes that are not zero, so it may only begin close to the end of these.
+        let places = if is_zero { &[] } else { bytes };
+        for (at, place) in places.windows(CHUNK_HEADER_LENGTH).enumerate() {
             let decoded = looks_whole(place)
                 .then(|| ChunkHeader::decode(place, seed))
                 .flatten();
             if let Some((header, _)) = decoded {
-                proven = proven.max(header.durable_index());
+                behind.proven = behind.proven.max(header.durable_index());
                 (step, skip) = (at, header.stored_length());
                 break;
             }

@@ -3,7 +3,8 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
-use super::Segment;
+use super::{Segment, Summary};
+use crate::checksum;
 use crate::env::LogFile;
 use crate::format::{CHUNK_HEADER_LENGTH, ChunkHeader, IndexEntry, chunk};
 use crate::limits::{COPY_BYTES_MAX, SCRATCH_KEEP_BYTES};
@@ -23,12 +24,16 @@ enum Stretch {
 pub(crate) struct Scratch {
     bytes: Vec<u8>,
     stretches: Vec<Stretch>,
+    entries: Vec<IndexEntry>,
 }
 
 impl Scratch {
     fn clear(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(SCRATCH_KEEP_BYTES);
+        self.entries.clear();
+        self.entries
+            .shrink_to(SCRATCH_KEEP_BYTES / size_of::<IndexEntry>());
         self.stretches.clear();
         self.stretches
             .shrink_to(SCRATCH_KEEP_BYTES / size_of::<Stretch>());
@@ -64,36 +69,20 @@ impl<F: LogFile> Segment<F> {
         scratch: &mut Scratch,
     ) -> Result<(), Run> {
         let (mut summary, mut length) = (self.summary, self.store_length);
-        let (base, count) = (self.base(), self.count);
-        let entries = self
-            .entries
-            .as_mut()
-            .expect("the write segment has its entries in memory");
-        let before = entries.len();
-        assert_eq!(
-            before as u64, count,
-            "the write segment has all its entries in memory"
-        );
+        let first = self.end();
         scratch.clear();
         for (number, record) in records.iter().enumerate() {
-            let mut checksum = 0;
+            let mut sum = 0;
             for piece in record.value {
-                checksum = crc32c::crc32c_append(checksum, piece);
+                sum = checksum::crc32c_append(sum, piece);
             }
-            let index = base + entries.len() as u64;
+            let index = first + number as u64;
             let value_length = record.value_len();
             let header = ChunkHeader {
                 flags: chunk::FIRST | chunk::LAST,
-                kind: record.kind,
-                entry_flags: record.flags,
                 length: u32::try_from(value_length).expect("callers check the record's length"),
-                behind: ChunkHeader::behind(index, durable),
-                index,
-                checksum: u64::from(checksum),
-                key: record.key,
-                timestamp: record.timestamp,
-                term: record.term,
-                link: summary.last_chunk_crc,
+                checksum: u64::from(sum),
+                ..record.chunk_header(index, durable, summary.last_chunk_crc)
             };
             let (bytes, crc) = header.encode(self.seed);
             scratch.copy(&bytes);
@@ -114,28 +103,35 @@ impl<F: LogFile> Segment<F> {
                 kind: record.kind,
                 flags: record.flags,
             };
-            summary.push(entries.is_empty(), &entry, crc);
-            entries.push(entry);
+            summary.push(self.count + number as u64 == 0, &entry, (length, crc));
+            scratch.entries.push(entry);
             length += CHUNK_HEADER_LENGTH as u64 + value_length;
         }
-        let after = entries.len() as u64;
         if let Err(error) = write(&mut self.files.store, records, scratch).await {
-            self.entries
-                .as_mut()
-                .expect("it was there above")
-                .truncate(before);
-            return Err(match self.files.store.truncate(self.store_length).await {
-                Ok(()) => Run::Undone(error),
-                Err(_) => Run::Stuck(error),
-            });
+            return Err(self.undo(error).await);
         }
         assert_eq!(
             self.files.store.len(),
             length,
             "the store grew by what was written"
         );
-        (self.summary, self.store_length, self.count) = (summary, length, after);
+        self.appended(&scratch.entries, length, summary);
         Ok(())
+    }
+
+    /// Takes in the records that the store has now, up to `length`.
+    pub(crate) fn appended(&mut self, entries: &[IndexEntry], length: u64, summary: Summary) {
+        (self.summary, self.store_length) = (summary, length);
+        self.count += entries.len() as u64;
+        self.entries.extend(entries, self.bounds());
+    }
+
+    /// Cuts what a failed write left behind the last record.
+    pub(crate) async fn undo(&mut self, error: io::Error) -> Run {
+        match self.files.store.truncate(self.store_length).await {
+            Ok(()) => Run::Undone(error),
+            Err(_) => Run::Stuck(error),
+        }
     }
 }
 

@@ -73,11 +73,11 @@ fn headers(found: &Found<StoredFile>) -> std::io::Result<(u64, i64)> {
     loop {
         let (store, place) = (&segment.files.store, (position, index, link));
         let next = step(&mut window, store, place, segment.seed, false);
-        let Step::Record(header, crc) = poll_ready(next)? else {
+        let Step::Record(extent) = poll_ready(next)? else {
             return Ok((index, max_timestamp));
         };
-        position += header.stored_length();
-        (index, link) = (index + 1, crc);
-        max_timestamp = max_timestamp.max(header.timestamp);
+        position += extent.stored;
+        (index, link) = (index + 1, extent.last_crc);
+        max_timestamp = max_timestamp.max(extent.head.timestamp);
     }
 }

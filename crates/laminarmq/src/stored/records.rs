@@ -7,11 +7,10 @@ use super::source::StoredFile;
 use super::{StoredLog, removed};
 use crate::env::{LogFile, SegmentEnv, poll_ready};
 use crate::error::{Damage, OpenError, ReadError};
-use crate::format::{
-    CHUNK_HEADER_LENGTH, FILE_HEADER_LENGTH, FileHeader, file_header::FoundHeader,
-};
+use crate::format::{FILE_HEADER_LENGTH, FileHeader, file_header::FoundHeader};
+use crate::limits::RECORD_BYTES_CEILING;
 use crate::record::Record;
-use crate::segment::{Segment, Step, Window, step};
+use crate::segment::{Segment, Step, Window, parse_record, search, step};
 
 /// The records of a stored log in order of their indices, each verified. Ends at the first place that cannot
 /// be read, with an error that names it, whether that is damage or a torn end: it never skips. Holds one
@@ -33,6 +32,8 @@ struct Current {
     position: u64,
     index: u64,
     link: u32,
+    /// Nothing but zeros follows.
+    has_ended: bool,
 }
 
 impl StoredLog {
@@ -78,7 +79,8 @@ impl StoredRecords {
                 continue;
             }
             let length = current.segment.files.store.len();
-            if current.position == length && current.next_base.is_none() {
+            let is_end = current.position == length || current.has_ended;
+            if is_end && current.next_base.is_none() {
                 self.current = None;
                 continue;
             }
@@ -127,6 +129,7 @@ impl StoredRecords {
             position: FILE_HEADER_LENGTH as u64,
             index: base,
             link: segment.header_crc,
+            has_ended: false,
             segment,
         });
         Ok(())
@@ -146,13 +149,19 @@ impl Current {
         let (store, window) = (&segment.files.store, &mut self.window);
         let place = (at, self.index, self.link);
         let found = step(window, store, place, segment.seed, true);
-        let (header, crc) = match poll_ready(found).map_err(failed)? {
-            Step::Record(header, crc) => (header, crc),
+        let extent = match poll_ready(found).map_err(failed)? {
+            Step::Record(extent) => extent,
             stop => {
                 let what = match stop {
                     Step::Stop { why, .. } => why,
                     _ => "the store ends before the next segment begins",
                 };
+                let behind = poll_ready(search(window, store, at, segment.seed));
+                if self.next_base.is_none() && behind.map_err(failed)?.only_zeros {
+                    // Written ahead and never used.
+                    self.has_ended = true;
+                    return Ok(None);
+                }
                 let (segment, index) = (segment.base(), self.index);
                 return Err(Damage {
                     segment,
@@ -163,26 +172,29 @@ impl Current {
                 .into());
             }
         };
-        let record = if wanted {
-            let value_at = at + CHUNK_HEADER_LENGTH as u64;
-            let length = usize::try_from(header.length).unwrap_or(usize::MAX);
-            let value = window.exactly(store, value_at, length);
-            Some(Record {
-                index: self.index,
-                term: header.term,
-                kind: header.kind,
-                flags: header.entry_flags,
-                key: header.key,
-                timestamp: header.timestamp,
-                value: poll_ready(value).map_err(failed)?,
-            })
-        } else {
-            None
-        };
-        self.position = at + header.stored_length();
+        let index = self.index;
+        self.position = at + extent.stored;
         self.index += 1;
-        self.link = crc;
-        Ok(record)
+        self.link = extent.last_crc;
+        if !wanted {
+            return Ok(None);
+        }
+        let (bytes, max) = (extent.value, RECORD_BYTES_CEILING);
+        if bytes > max {
+            return Err(ReadError::TooLarge { index, bytes, max });
+        }
+        let length = usize::try_from(extent.stored).unwrap_or(usize::MAX);
+        let bytes = poll_ready(window.exactly(store, at, length)).map_err(failed)?;
+        let parsed = parse_record(&bytes, 0, index, None, segment.seed);
+        let parsed = parsed.map_err(|(within, what)| {
+            ReadError::from(Damage {
+                segment: segment.base(),
+                index,
+                position: at + within as u64,
+                what,
+            })
+        })?;
+        Ok(Some(parsed.into_record(&bytes, index)))
     }
 }
 

@@ -44,6 +44,8 @@ impl StoredFile {
 }
 
 impl LogFile for StoredFile {
+    type Reader = ();
+
     fn len(&self) -> u64 {
         match self {
             Self::Disk(_, length) => *length,
@@ -61,7 +63,7 @@ impl LogFile for StoredFile {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         match self {
-            Self::Disk(file, _) => ReadAt::read_at(file, position, length),
+            Self::Disk(file, _) => file.read_at(position, length),
             Self::Memory(bytes) => {
                 let start = usize::try_from(position).map_err(io::Error::other)?;
                 Ok(bytes.slice(start..start + length))
@@ -72,6 +74,8 @@ impl LogFile for StoredFile {
     async fn truncate(&mut self, _length: u64) -> io::Result<()> {
         refused()
     }
+
+    fn reader(&self) {}
 }
 
 impl SegmentEnv for Source {

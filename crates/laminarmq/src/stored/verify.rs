@@ -7,6 +7,7 @@ use std::io;
 
 use super::source::StoredFile;
 use super::{FooterState, StoredLog, StoredSegment, removed};
+use crate::checksum;
 use crate::env::{LogFile, Part, poll_ready};
 use crate::error::{Damage, OpenError};
 use crate::format::{
@@ -98,6 +99,8 @@ struct Walked {
     /// Where the record `end` would stand.
     position: u64,
     stop: Option<&'static str>,
+    /// Nothing but zeros stands there.
+    is_unused: bool,
     /// Everything below had been durable.
     proven: u64,
     /// Where the record stands at which the next segment begins, if this one holds it.
@@ -177,6 +180,7 @@ fn walk(
         end: base,
         position: 0,
         stop: Some("no file header"),
+        is_unused: false,
         proven: 0,
         next_at: None,
         index: None,
@@ -184,7 +188,7 @@ fn walk(
     };
     let mut window = Window::default();
     if !found.has_header {
-        walked.proven = poll_ready(search(&mut window, store, 0, segment.seed))?;
+        walked.proven = poll_ready(search(&mut window, store, 0, segment.seed))?.proven;
         return Ok(walked);
     }
     walked.position = FILE_HEADER_LENGTH as u64;
@@ -201,24 +205,27 @@ fn walk(
         }
         let place = (walked.position, walked.end, summary.last_chunk_crc);
         let found = step(&mut window, store, place, segment.seed, true);
-        let (header, crc) = match poll_ready(found)? {
-            Step::Record(header, crc) => (header, crc),
+        let extent = match poll_ready(found)? {
+            Step::Record(extent) => extent,
             Step::End => {
                 walked.stop = None;
                 break;
             }
             Step::Stop { why, search_from } => {
-                walked.stop = Some(why);
-                let proven = poll_ready(search(&mut window, store, search_from, segment.seed))?;
-                walked.proven = walked.proven.max(proven);
+                let behind = poll_ready(search(&mut window, store, search_from, segment.seed))?;
+                walked.proven = walked.proven.max(behind.proven);
+                // Zeros that were written ahead and never used are no torn end.
+                walked.is_unused = behind.only_zeros && search_from == walked.position;
+                walked.stop = (!walked.is_unused).then_some(why);
                 break;
             }
         };
-        let entry = entry_of(&header, walked.position, summary.max_timestamp);
+        let entry = entry_of(&extent, walked.position, summary.max_timestamp);
         index.compare(segment, walked.end, &entry)?;
-        summary.push(walked.end == base, &entry, crc);
-        walked.proven = walked.proven.max(header.durable_index());
-        walked.position += header.stored_length();
+        let last_chunk = (walked.position + extent.last_at, extent.last_crc);
+        summary.push(walked.end == base, &entry, last_chunk);
+        walked.proven = walked.proven.max(extent.head.durable_index());
+        walked.position += extent.stored;
         walked.end += 1;
     }
     index.finish(found, walked.end, walked.position, &summary);
@@ -305,7 +312,7 @@ impl IndexWalk {
                 "the index entry is not the record's",
             );
         }
-        self.crc = crc32c::crc32c_append(self.crc, &want);
+        self.crc = checksum::crc32c_append(self.crc, &want);
         Ok(())
     }
 
@@ -318,6 +325,7 @@ impl IndexWalk {
             return;
         };
         let want = Footer {
+            is_sealed: footer.is_sealed,
             count: footer.count,
             store_length: length,
             entries_crc: self.crc,
@@ -325,6 +333,7 @@ impl IndexWalk {
             max_timestamp: summary.max_timestamp,
             first_key: summary.first_key,
             last_key: summary.last_key,
+            last_chunk_at: summary.last_chunk_at,
         };
         if footer != want {
             let position = INDEX_HEADER_LENGTH as u64 + footer.count * INDEX_ENTRY_LENGTH as u64;
@@ -385,7 +394,11 @@ fn judge(report: &mut Report, skipped: usize, walks: &[Option<Walked>], mark: u6
                 .unwrap_or("the store ends before records that had been durable");
             note(Severity::Damage, Part::Store, end, walked.position, what);
         } else if walked.stop.is_some() || next.is_some() {
-            let here = info.store_bytes - walked.position;
+            let here = if walked.is_unused {
+                0
+            } else {
+                info.store_bytes - walked.position
+            };
             let later = live[number + 1..].iter().map(|later| later.store_bytes);
             let bytes = here + later.sum::<u64>();
             let what = walked.stop.unwrap_or("the store ends");

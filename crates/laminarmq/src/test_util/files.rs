@@ -13,7 +13,7 @@ pub(super) fn files_grow_read_and_shrink<E: LogEnv, F: FnMut() -> E>(env: &mut F
     poll_ready(files.store.append(&mut [])).unwrap();
     assert_eq!(files.store.len(), 5);
     assert_eq!(poll_ready(files.store.read_at(1, 3)).unwrap(), "bcd");
-    let reader = first.reader(&files.store);
+    let reader = files.store.reader();
     let past = poll_ready(files.store.read_at(3, 3)).unwrap_err();
     assert_eq!(past.kind(), io::ErrorKind::UnexpectedEof);
     poll_ready(files.store.truncate(2)).unwrap();

@@ -9,7 +9,7 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::env::Part;
@@ -148,6 +148,48 @@ impl Disk {
         let files = self.names.values().map(|node| lock(node).live.len() as u64);
         let start = self.start.as_ref().map_or(0, |start| start.len() as u64);
         capacity.saturating_sub(files.sum::<u64>() + start)
+    }
+
+    /// Writes at `position` of a file, which is at most its length, as much as there is room for and at most
+    /// `most` bytes; says how many.
+    pub(super) fn write(
+        &self,
+        node: &Node,
+        position: u64,
+        pieces: &[IoSlice<'_>],
+        most: usize,
+    ) -> usize {
+        let free = usize::try_from(self.free()).unwrap_or(usize::MAX);
+        let mut content = lock(node);
+        let start = usize::try_from(position).expect("the file is in memory");
+        let room = (content.live.len() - start).saturating_add(free).min(most);
+        content.same = content.same.min(start);
+        let mut at = start;
+        for piece in pieces {
+            let bytes = &piece[..piece.len().min(start + room - at)];
+            let over = bytes.len().min(content.live.len() - at);
+            content.live[at..at + over].copy_from_slice(&bytes[..over]);
+            content.live.extend_from_slice(&bytes[over..]);
+            at += bytes.len();
+        }
+        at - start
+    }
+
+    /// A new file without a name that has the first `length` bytes of another, on the media too.
+    pub(super) fn copy_of(&mut self, node: &Node, length: usize) -> io::Result<Node> {
+        self.call()?;
+        if self.free() < length as u64 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.count_sync()?;
+        let content = lock(node);
+        let bytes = content.live.get(..length);
+        let bytes = bytes.ok_or(io::ErrorKind::UnexpectedEof)?.to_vec();
+        Ok(Arc::new(Mutex::new(Content {
+            same: bytes.len(),
+            media: bytes.clone(),
+            live: bytes,
+        })))
     }
 
     fn count_sync(&mut self) -> io::Result<()> {

@@ -184,6 +184,27 @@ impl SegmentEnv for MemEnv {
         Ok(())
     }
 
+    async fn replace(
+        &mut self,
+        base_index: u64,
+        files: &mut SegmentFiles<MemFile>,
+        length: u64,
+    ) -> io::Result<()> {
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        {
+            let mut disk = lock(&self.disk);
+            files.store.reader.check(&disk)?;
+            let new = disk.copy_of(&files.store.reader.node, length)?;
+            disk.call()?;
+            disk.names.remove(&(base_index, Part::Index));
+            disk.sync_names()?;
+            disk.call()?;
+            disk.names.insert((base_index, Part::Store), new);
+        }
+        *files = self.open(base_index).await?;
+        lock(&self.disk).sync_names()
+    }
+
     async fn sync(
         &mut self,
         _base_index: u64,
@@ -211,12 +232,7 @@ impl SegmentEnv for MemEnv {
 }
 
 impl LogEnv for MemEnv {
-    type Reader = MemReader;
     type Sync = MemSync;
-
-    fn reader(&self, file: &MemFile) -> MemReader {
-        file.reader.clone()
-    }
 
     fn sync_handle(&self, file: &MemFile) -> MemSync {
         MemSync {
@@ -243,6 +259,8 @@ pub struct MemFile {
 }
 
 impl LogFile for MemFile {
+    type Reader = MemReader;
+
     fn len(&self) -> u64 {
         self.length
     }
@@ -250,25 +268,16 @@ impl LogFile for MemFile {
     async fn append(&mut self, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
         let mut disk = lock(&self.reader.disk);
         self.reader.check(&disk)?;
-        let mut failed = disk.call();
-        let free = disk.free();
-        let mut content = lock(&self.reader.node);
-        let start = content.live.len();
-        for piece in pieces.iter() {
-            content.live.extend_from_slice(piece);
-        }
-        if failed.is_err() {
-            let half = start + (content.live.len() - start) / 2;
-            content.live.truncate(half);
-        }
-        let written = content.live.len() - start;
-        if written as u64 > free {
-            let fits = usize::try_from(free).unwrap_or(written);
-            content.live.truncate(start + fits);
-            failed = Err(io::ErrorKind::StorageFull.into());
-        }
-        self.length = content.live.len() as u64;
-        failed
+        let failed = disk.call();
+        let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let most = if failed.is_err() { bytes / 2 } else { bytes };
+        let written = disk.write(&self.reader.node, self.length, pieces, most);
+        self.length += written as u64;
+        failed.and(if written < most {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        })
     }
 
     async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
@@ -288,6 +297,30 @@ impl LogFile for MemFile {
         content.truncate(length);
         self.length = length as u64;
         Ok(())
+    }
+
+    fn reader(&self) -> MemReader {
+        self.reader.clone()
+    }
+
+    async fn reserve(&mut self, length: u64) -> io::Result<()> {
+        let mut disk = lock(&self.reader.disk);
+        self.reader.check(&disk)?;
+        let reserved = lock(&self.reader.node).live.len() as u64;
+        if length <= reserved {
+            return Ok(());
+        }
+        disk.call()?;
+        if disk.free() < length - reserved {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let length = usize::try_from(length).map_err(io::Error::other)?;
+        lock(&self.reader.node).live.resize(length, 0);
+        Ok(())
+    }
+
+    fn reserved(&self) -> u64 {
+        lock(&self.reader.node).live.len() as u64
     }
 }
 

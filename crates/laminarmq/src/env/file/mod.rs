@@ -2,21 +2,25 @@
 //! them `log.start`, which is replaced by a rename.
 //!
 //! - One owner per directory: the directory itself is locked for as long as a [`FileEnv`] lives.
-//! - Writes go to the file's cursor, which only the owner moves and which always stands at the end; reads
-//!   are positioned and never move it.
+//! - A sealed store is never changed: [`SegmentEnv::replace`] writes `<base>.log.new` and renames it.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, IoSlice, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+mod local;
+mod open_files;
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{LogEnv, LogFile, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow};
-use crate::limits::WRITE_BYTES_MAX;
+use super::{LogEnv, Part, SegmentEnv, SegmentFiles};
+
+pub use local::{LocalFile, LocalReader, LocalSync};
+pub use open_files::OpenFiles;
 
 const STORE_EXTENSION: &str = "log";
+const STORE_EXTENSION_NEW: &str = "log.new";
 const INDEX_EXTENSION: &str = "index";
 const START_FILE: &str = "log.start";
 const START_FILE_NEW: &str = "log.start.new";
@@ -28,6 +32,7 @@ const BASE_DIGITS: usize = 20;
 pub struct FileEnv {
     dir: PathBuf,
     names: Arc<File>,
+    files: OpenFiles,
     /// Locked; a handle of its own, so that a sync on its way does not keep the directory locked.
     _lock: File,
 }
@@ -39,6 +44,15 @@ impl FileEnv {
     ///
     /// `WouldBlock` when another [`FileEnv`] has the directory, else what the operating system says.
     pub fn new(dir: impl AsRef<Path>) -> io::Result<Self> {
+        Self::sharing(dir, &OpenFiles::default())
+    }
+
+    /// As [`FileEnv::new`], where several logs share a bound of open files.
+    ///
+    /// # Errors
+    ///
+    /// As [`FileEnv::new`].
+    pub fn sharing(dir: impl AsRef<Path>, files: &OpenFiles) -> io::Result<Self> {
         let dir = dir.as_ref().to_path_buf();
         create_dir_durably(&dir)?;
         let lock = File::open(&dir)?;
@@ -51,6 +65,7 @@ impl FileEnv {
         Ok(Self {
             dir,
             names,
+            files: files.clone(),
             _lock: lock,
         })
     }
@@ -67,6 +82,12 @@ impl FileEnv {
         self.dir.join(file_name(base_index, part))
     }
 
+    /// Where the next content of a store is written before it takes its place.
+    fn new_store(&self, base_index: u64) -> PathBuf {
+        self.path(base_index, Part::Store)
+            .with_extension(STORE_EXTENSION_NEW)
+    }
+
     /// The start file of the log in a directory.
     pub(crate) fn read_start_in(dir: &Path) -> io::Result<Option<Bytes>> {
         match std::fs::read(dir.join(START_FILE)) {
@@ -74,6 +95,13 @@ impl FileEnv {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -127,23 +155,49 @@ impl SegmentEnv for FileEnv {
     type File = LocalFile;
 
     async fn list(&mut self) -> io::Result<Vec<u64>> {
-        bases_in(&self.dir)
+        let bases = bases_in(&self.dir)?;
+        for base in &bases {
+            // What a crash left of a replacement that did not happen.
+            remove_if_there(&self.new_store(*base))?;
+        }
+        Ok(bases)
     }
 
     async fn open(&mut self, base_index: u64) -> io::Result<SegmentFiles<LocalFile>> {
         // The index first: a store makes a segment, and never stands without its index after this.
-        let index = LocalFile::open(&self.path(base_index, Part::Index))?;
-        let store = LocalFile::open(&self.path(base_index, Part::Store))?;
+        let index = LocalFile::open(&self.files, self.path(base_index, Part::Index))?;
+        let store = LocalFile::open(&self.files, self.path(base_index, Part::Store))?;
         Ok(SegmentFiles { store, index })
     }
 
     async fn remove(&mut self, base_index: u64, files: SegmentFiles<LocalFile>) -> io::Result<()> {
         drop(files);
         std::fs::remove_file(self.path(base_index, Part::Store))?;
-        match std::fs::remove_file(self.path(base_index, Part::Index)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        remove_if_there(&self.path(base_index, Part::Index))
+    }
+
+    async fn replace(
+        &mut self,
+        base_index: u64,
+        files: &mut SegmentFiles<LocalFile>,
+        length: u64,
+    ) -> io::Result<()> {
+        let (store, new) = (
+            self.path(base_index, Part::Store),
+            self.new_store(base_index),
+        );
+        let mut copy = File::create(&new)?;
+        let copied = io::copy(&mut File::open(&store)?.take(length), &mut copy)?;
+        if copied != length {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        copy.sync_all()?;
+        // No index may promise more than the new store has, so it goes first.
+        remove_if_there(&self.path(base_index, Part::Index))?;
+        self.names.sync_all()?;
+        std::fs::rename(&new, &store)?;
+        *files = self.open(base_index).await?;
+        self.names.sync_all()
     }
 
     async fn sync(
@@ -152,7 +206,7 @@ impl SegmentEnv for FileEnv {
         files: &mut SegmentFiles<LocalFile>,
         part: Part,
     ) -> io::Result<()> {
-        files.part(part).file.sync_data()
+        files.part(part).sync()
     }
 
     async fn sync_names(&mut self) -> io::Result<()> {
@@ -184,134 +238,21 @@ impl SegmentEnv for FileEnv {
 }
 
 impl LogEnv for FileEnv {
-    type Reader = Arc<File>;
     type Sync = LocalSync;
 
-    fn reader(&self, file: &LocalFile) -> Arc<File> {
-        Arc::clone(&file.file)
-    }
-
     fn sync_handle(&self, file: &LocalFile) -> LocalSync {
-        LocalSync {
-            file: Arc::clone(&file.file),
-            names: false,
-        }
+        LocalSync::content(file)
     }
 
     fn names_sync_handle(&self) -> LocalSync {
-        LocalSync {
-            file: Arc::clone(&self.names),
-            names: true,
-        }
-    }
-}
-
-/// A store or an index on a file system.
-#[derive(Debug)]
-pub struct LocalFile {
-    file: Arc<File>,
-    length: u64,
-}
-
-impl LocalFile {
-    fn open(path: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        let length = file.seek(SeekFrom::End(0))?;
-        Ok(Self {
-            file: Arc::new(file),
-            length,
-        })
-    }
-}
-
-/// One write at the cursor, which is at `position`: as many whole pieces as [`WRITE_BYTES_MAX`] allows,
-/// or a part of the first.
-fn write_some(mut file: &File, position: u64, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-    let behind_boundary = position % WRITE_BYTES_MAX as u64;
-    let room = WRITE_BYTES_MAX - usize::try_from(behind_boundary).expect("below a usize");
-    let mut bytes = 0;
-    let fits = |piece: &&IoSlice<'_>| {
-        bytes += piece.len();
-        bytes <= room
-    };
-    match pieces.iter().take_while(fits).count() {
-        0 => file.write(&pieces[0][..room]),
-        whole => file.write_vectored(&pieces[..whole]),
-    }
-}
-
-impl LogFile for LocalFile {
-    fn len(&self) -> u64 {
-        self.length
-    }
-
-    async fn append(&mut self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let file = &*self.file;
-        IoSlice::advance_slices(&mut pieces, 0); // leaves out empty ones, so that 0 written means full
-        while !pieces.is_empty() {
-            match write_some(file, self.length, pieces) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    self.length += written as u64;
-                    IoSlice::advance_slices(&mut pieces, written);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
-        ReadAt::read_at(&self.file, position, length)
-    }
-
-    async fn truncate(&mut self, length: u64) -> io::Result<()> {
-        assert!(
-            length <= self.length,
-            "truncation never makes a file longer"
-        );
-        self.file.set_len(length)?;
-        (&*self.file).seek(SeekFrom::Start(length))?;
-        self.length = length;
-        Ok(())
-    }
-}
-
-impl ReadAt for Arc<File> {
-    fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
-        let mut buffer = vec![0; length];
-        self.read_exact_at(&mut buffer, position)?;
-        Ok(buffer.into())
-    }
-}
-
-/// Syncs a file's content and length, or a directory's names.
-#[derive(Debug)]
-pub struct LocalSync {
-    file: Arc<File>,
-    names: bool,
-}
-
-impl SyncNow for LocalSync {
-    fn sync(&self) -> io::Result<()> {
-        if self.names {
-            self.file.sync_all()
-        } else {
-            self.file.sync_data()
-        }
+        LocalSync::names(&self.names)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::poll_ready;
+    use crate::env::SyncNow;
 
     #[test]
     fn only_whole_store_names_are_segments() {
@@ -329,36 +270,6 @@ mod tests {
         ] {
             assert_eq!(base(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn pieces_of_all_sizes_arrive_whole_wherever_the_file_ends() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut file = LocalFile::open(&dir.path().join("file")).unwrap();
-        let mut want = Vec::new();
-        let max = WRITE_BYTES_MAX;
-        let mut byte = 0u8;
-        for lengths in [
-            vec![1, 0, max - 2, 1, 1],
-            vec![max],
-            vec![3 * max + 17, 5, 0, max],
-            vec![0, 7, max - 24, max + 1],
-            vec![1; 3000],
-        ] {
-            let pieces: Vec<Vec<u8>> = lengths
-                .iter()
-                .map(|length| {
-                    byte = byte.wrapping_add(1);
-                    vec![byte; *length]
-                })
-                .collect();
-            let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-            poll_ready(file.append(&mut slices)).unwrap();
-            want.extend(pieces.concat());
-            assert_eq!(file.len(), want.len() as u64);
-        }
-        let read = poll_ready(file.read_at(0, want.len())).unwrap();
-        assert!(read == want);
     }
 
     #[test]

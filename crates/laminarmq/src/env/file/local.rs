@@ -1,0 +1,327 @@
+//! One file of a segment.
+//!
+//! - Reads and writes name their position; writes stand at the file's end, which only the owner moves.
+//! - `length <= reserved`, and between the two the file holds zeros that were written ahead.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::open_files::{OpenFiles, Slot};
+use crate::env::{LogFile, ReadAt, SyncNow};
+use crate::limits::{PIECES_MAX, WRITE_BYTES_MAX};
+
+/// A store or an index on a file system.
+#[derive(Debug)]
+pub struct LocalFile {
+    slot: Arc<Slot>,
+    /// The file, while it is being written to; it is kept open then.
+    pinned: Option<Arc<File>>,
+    length: u64,
+    reserved: u64,
+}
+
+impl LocalFile {
+    pub(super) fn open(files: &OpenFiles, path: PathBuf) -> io::Result<Self> {
+        let slot = files.open(path)?;
+        let length = slot.get()?.metadata()?.len();
+        Ok(Self {
+            slot,
+            pinned: None,
+            length,
+            reserved: length,
+        })
+    }
+
+    /// Returns once what was written is on the media.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        sync_content(&self.slot)
+    }
+
+    /// The file, to be changed.
+    fn pinned(&mut self) -> io::Result<&File> {
+        if self.pinned.is_none() {
+            self.pinned = Some(self.slot.get()?);
+            self.slot.pin();
+        }
+        Ok(self.pinned.as_deref().expect("it was pinned just now"))
+    }
+}
+
+impl Drop for LocalFile {
+    fn drop(&mut self) {
+        self.rest();
+    }
+}
+
+/// One write at `position`: as many whole pieces as [`WRITE_BYTES_MAX`] allows, or a part of the first.
+fn write_some(file: &File, position: u64, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    let behind_boundary = position % WRITE_BYTES_MAX as u64;
+    let room = WRITE_BYTES_MAX - usize::try_from(behind_boundary).expect("below a usize");
+    if let [piece] = pieces {
+        return Ok(rustix::io::pwrite(
+            file,
+            &piece[..piece.len().min(room)],
+            position,
+        )?);
+    }
+    let mut bytes = 0;
+    let fits = |piece: &&IoSlice<'_>| {
+        bytes += piece.len();
+        bytes <= room
+    };
+    match pieces.iter().take(PIECES_MAX).take_while(fits).count() {
+        0 => Ok(rustix::io::pwrite(file, &pieces[0][..room], position)?),
+        whole => Ok(rustix::io::pwritev(file, &pieces[..whole], position)?),
+    }
+}
+
+impl LogFile for LocalFile {
+    type Reader = LocalReader;
+
+    fn len(&self) -> u64 {
+        self.length
+    }
+
+    async fn append(&mut self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let mut position = self.length;
+        let file = self.pinned()?;
+        let mut result = Ok(());
+        IoSlice::advance_slices(&mut pieces, 0); // leaves out empty ones, so that 0 written means full
+        while !pieces.is_empty() {
+            match write_some(file, position, pieces) {
+                Ok(0) => {
+                    result = Err(io::ErrorKind::WriteZero.into());
+                    break;
+                }
+                Ok(written) => {
+                    position += written as u64;
+                    IoSlice::advance_slices(&mut pieces, written);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        self.length = position;
+        self.reserved = self.reserved.max(position);
+        self.slot.wrote();
+        result
+    }
+
+    async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
+        match &self.pinned {
+            Some(file) => read_exactly(file, position, length),
+            None => read_exactly(&*self.slot.get()?, position, length),
+        }
+    }
+
+    async fn truncate(&mut self, length: u64) -> io::Result<()> {
+        assert!(
+            length <= self.length,
+            "truncation never makes a file longer"
+        );
+        self.pinned()?.set_len(length)?;
+        (self.length, self.reserved) = (length, length);
+        self.slot.wrote();
+        Ok(())
+    }
+
+    fn reader(&self) -> LocalReader {
+        LocalReader {
+            slot: Arc::clone(&self.slot),
+            held: None,
+        }
+    }
+
+    async fn reserve(&mut self, length: u64) -> io::Result<()> {
+        let reserved = self.reserved;
+        if length <= reserved {
+            return Ok(());
+        }
+        let file = self.pinned()?;
+        let written = write_zeros(file, reserved, length);
+        if written.is_err() {
+            file.set_len(reserved)?;
+        } else {
+            self.reserved = length;
+        }
+        self.slot.wrote();
+        written
+    }
+
+    fn reserved(&self) -> u64 {
+        self.reserved
+    }
+
+    fn rest(&mut self) {
+        if self.pinned.take().is_some() {
+            self.slot.unpin();
+        }
+    }
+}
+
+fn write_zeros(file: &File, mut position: u64, end: u64) -> io::Result<()> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    while position < end {
+        let most = usize::try_from(end - position).unwrap_or(usize::MAX);
+        let zeros = IoSlice::new(&ZEROS[..most.min(ZEROS.len())]);
+        match write_some(file, position, &[zeros]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => position += written as u64,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Exactly `length` bytes from `position`, into memory that is not filled with zeros first.
+fn read_exactly(file: &File, position: u64, length: usize) -> io::Result<Bytes> {
+    let mut buffer = Vec::with_capacity(length);
+    while buffer.len() < length {
+        let at = position + buffer.len() as u64;
+        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), at) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    buffer.truncate(length);
+    Ok(buffer.into())
+}
+
+/// Reads a file beside its owner, and opens it where it had been closed.
+#[derive(Debug, Clone)]
+pub struct LocalReader {
+    slot: Arc<Slot>,
+    held: Option<Arc<File>>,
+}
+
+impl ReadAt for LocalReader {
+    fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
+        match &self.held {
+            Some(file) => read_exactly(file, position, length),
+            None => read_exactly(&*self.slot.get()?, position, length),
+        }
+    }
+
+    fn hold(&mut self) -> io::Result<()> {
+        self.held = Some(self.slot.get()?);
+        Ok(())
+    }
+}
+
+impl ReadAt for Arc<File> {
+    fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
+        read_exactly(self, position, length)
+    }
+}
+
+/// Syncs a file's content and length, or a directory's names.
+#[derive(Debug)]
+pub struct LocalSync {
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Content(Arc<Slot>),
+    Names(Arc<File>),
+}
+
+impl LocalSync {
+    pub(super) fn content(file: &LocalFile) -> Self {
+        Self {
+            what: What::Content(Arc::clone(&file.slot)),
+        }
+    }
+
+    pub(super) fn names(directory: &Arc<File>) -> Self {
+        Self {
+            what: What::Names(Arc::clone(directory)),
+        }
+    }
+}
+
+impl SyncNow for LocalSync {
+    fn sync(&self) -> io::Result<()> {
+        match &self.what {
+            What::Content(slot) => sync_content(slot),
+            What::Names(directory) => directory.sync_all(),
+        }
+    }
+}
+
+/// Syncs what was written to a file before the call.
+fn sync_content(slot: &Arc<Slot>) -> io::Result<()> {
+    let writes = slot.writes();
+    slot.get()?.sync_data()?;
+    slot.synced(writes);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::poll_ready;
+
+    #[test]
+    fn pieces_of_all_sizes_arrive_whole_wherever_the_file_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = OpenFiles::default();
+        let mut file = LocalFile::open(&files, dir.path().join("file")).unwrap();
+        let mut want = Vec::new();
+        let max = WRITE_BYTES_MAX;
+        let mut byte = 0u8;
+        for lengths in [
+            vec![1, 0, max - 2, 1, 1],
+            vec![max],
+            vec![3 * max + 17, 5, 0, max],
+            vec![0, 7, max - 24, max + 1],
+            vec![1; 3000],
+        ] {
+            let pieces: Vec<Vec<u8>> = lengths
+                .iter()
+                .map(|length| {
+                    byte = byte.wrapping_add(1);
+                    vec![byte; *length]
+                })
+                .collect();
+            let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+            poll_ready(file.append(&mut slices)).unwrap();
+            want.extend(pieces.concat());
+            assert_eq!(file.len(), want.len() as u64);
+        }
+        let read = poll_ready(file.read_at(0, want.len())).unwrap();
+        assert!(read == want);
+    }
+
+    #[test]
+    fn reserved_zeros_are_overwritten_and_never_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let files = OpenFiles::default();
+        let mut file = LocalFile::open(&files, path.clone()).unwrap();
+        let length = || std::fs::metadata(&path).unwrap().len();
+        poll_ready(file.append(&mut [IoSlice::new(b"abc")])).unwrap();
+        poll_ready(file.reserve(200_000)).unwrap();
+        assert_eq!(
+            (file.len(), file.reserved(), length()),
+            (3, 200_000, 200_000)
+        );
+        poll_ready(file.append(&mut [IoSlice::new(b"def")])).unwrap();
+        assert_eq!((file.len(), length()), (6, 200_000));
+        assert_eq!(poll_ready(file.read_at(0, 6)).unwrap(), "abcdef");
+        poll_ready(file.append(&mut [IoSlice::new(&vec![1; 300_000])])).unwrap();
+        assert_eq!((file.len(), file.reserved()), (300_006, 300_006));
+        poll_ready(file.reserve(400_000)).unwrap();
+        poll_ready(file.truncate(5)).unwrap();
+        assert_eq!((file.len(), file.reserved(), length()), (5, 5, 5));
+    }
+}

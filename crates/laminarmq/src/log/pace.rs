@@ -1,0 +1,143 @@
+//! When to sync without being asked, and when to write blocks ahead.
+
+use super::{FlushPolicy, Log};
+use crate::env::{LogFile, SegmentEnv};
+use crate::error::{AppendError, SyncError};
+use crate::limits::{
+    WRITE_AHEAD_AFTER_SYNCS, WRITE_AHEAD_BELOW_BYTES, WRITE_AHEAD_STEP_MAX, WRITE_AHEAD_STEP_MIN,
+};
+
+/// What was appended since the last sync began, and how that went before.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    records: u64,
+    bytes: u64,
+    /// By the environment's clock.
+    synced_ms: i64,
+    /// Syncs in a row before which little was appended.
+    small_syncs: u32,
+}
+
+impl Pace {
+    pub(super) fn starting(now_ms: i64) -> Self {
+        Self {
+            synced_ms: now_ms,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn appended(&mut self, records: u64, bytes: u64) {
+        self.records += records;
+        self.bytes += bytes;
+    }
+
+    /// A sync of everything begins.
+    pub(super) fn syncing(&mut self, now_ms: i64) {
+        let is_small = self.bytes < WRITE_AHEAD_BELOW_BYTES;
+        self.small_syncs = if is_small {
+            self.small_syncs.saturating_add(1)
+        } else {
+            0
+        };
+        (self.records, self.bytes, self.synced_ms) = (0, 0, now_ms);
+    }
+
+    fn is_due(&self, policy: FlushPolicy, now_ms: impl FnOnce() -> i64) -> bool {
+        let FlushPolicy::Every { records, bytes, ms } = policy else {
+            return false;
+        };
+        let reached = |limit: Option<u64>, value: u64| limit.is_some_and(|limit| value >= limit);
+        reached(records, self.records)
+            || reached(bytes, self.bytes)
+            || ms.is_some_and(|ms| {
+                let passed = now_ms().saturating_sub(self.synced_ms);
+                u64::try_from(passed).is_ok_and(|passed| passed >= ms)
+            })
+    }
+}
+
+/// Up to where a store is written ahead that will have `aim` bytes: a part of its length, so that little is
+/// written in vain in short ones.
+fn ahead_of(aim: u64) -> u64 {
+    aim + (aim / 8).clamp(WRITE_AHEAD_STEP_MIN, WRITE_AHEAD_STEP_MAX)
+}
+
+impl<E: SegmentEnv> Log<E> {
+    /// Syncs where the options say that it is time.
+    pub(super) async fn flush_if_due(&mut self) -> Result<(), AppendError> {
+        if !self.pace.is_due(self.options.flush, || self.env.now_ms()) {
+            return Ok(());
+        }
+        self.sync().await.map_err(|error| match error {
+            SyncError::Io { segment, source } => AppendError::Io { segment, source },
+            SyncError::Poisoned(poisoned) => poisoned.into(),
+        })
+    }
+
+    /// Makes room in the write segment for an append that ends at `aim`, where that pays: small syncs come one
+    /// after the other. A failure costs speed only.
+    pub(super) async fn write_ahead(&mut self, aim: u64) {
+        let is_worth_it =
+            self.options.write_ahead && self.pace.small_syncs >= WRITE_AHEAD_AFTER_SYNCS;
+        if !is_worth_it {
+            return;
+        }
+        let store = &mut self.write_segment_mut().files.store;
+        if store.reserved() >= aim {
+            return;
+        }
+        if let Err(error) = store.reserve(ahead_of(aim)).await {
+            tracing::debug!(%error, "blocks were not written ahead");
+            self.pace.small_syncs = 0; // a while without further tries
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_due_at_the_first_of_its_limits() {
+        let mut pace = Pace::starting(1000);
+        let policy = FlushPolicy::Every {
+            records: Some(10),
+            bytes: Some(500),
+            ms: Some(50),
+        };
+        pace.appended(9, 499);
+        assert!(!pace.is_due(policy, || 1049));
+        assert!(pace.is_due(policy, || 1050));
+        assert!(!pace.is_due(FlushPolicy::OnRequest, || i64::MAX));
+        assert!(
+            !pace.is_due(policy, || i64::MIN),
+            "a clock that was set back"
+        );
+        pace.appended(1, 0);
+        assert!(pace.is_due(policy, || 1000));
+        pace.syncing(1001);
+        assert!(!pace.is_due(policy, || 1050));
+        pace.appended(1, 500);
+        assert!(pace.is_due(policy, || 1001));
+    }
+
+    #[test]
+    fn only_small_syncs_in_a_row_count() {
+        let mut pace = Pace::default();
+        for _ in 0..WRITE_AHEAD_AFTER_SYNCS {
+            pace.appended(1, 10);
+            pace.syncing(0);
+        }
+        assert_eq!(pace.small_syncs, WRITE_AHEAD_AFTER_SYNCS);
+        pace.appended(1, WRITE_AHEAD_BELOW_BYTES);
+        pace.syncing(0);
+        assert_eq!(pace.small_syncs, 0);
+    }
+
+    #[test]
+    fn steps_grow_with_the_store() {
+        assert_eq!(ahead_of(100), 100 + WRITE_AHEAD_STEP_MIN);
+        assert_eq!(ahead_of(4 << 20), (4 << 20) + (512 << 10));
+        assert_eq!(ahead_of(1 << 40), (1 << 40) + WRITE_AHEAD_STEP_MAX);
+    }
+}

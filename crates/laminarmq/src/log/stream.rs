@@ -1,0 +1,234 @@
+//! Many records one after the other, from one read per window.
+
+use std::fmt;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::Log;
+use super::lookup::Segments;
+use crate::env::SegmentEnv;
+use crate::error::{OutOfBounds, ReadError};
+use crate::format::ChunkHeader;
+use crate::limits::STREAM_WINDOW_BYTES;
+use crate::segment::{Parsed, Piece, ReadFile, parse_record};
+
+/// A record of a stream, its checksums verified. Lives until the stream moves on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordRef<'a> {
+    /// Place in the log.
+    pub index: u64,
+    /// As appended.
+    pub term: u32,
+    /// As appended.
+    pub kind: u8,
+    /// As appended.
+    pub flags: u8,
+    /// As appended.
+    pub key: u64,
+    /// As appended, in milliseconds.
+    pub timestamp: i64,
+    /// The value.
+    pub value: &'a [u8],
+}
+
+/// The records of a range in order, each verified. It never skips: at a record that cannot be read it
+/// yields an error, and the same one again after that. Holds one window of 256 KiB in memory, or one record where
+/// that is longer.
+///
+/// ```
+/// use laminarmq::{Append, Log, LogOptions, MemEnv, poll_ready};
+///
+/// let mut log = poll_ready(Log::open_with(MemEnv::new(), LogOptions::default()))?;
+/// for value in ["a", "b", "c"] {
+///     poll_ready(log.append(Append { value: &[value.as_bytes()], ..Append::default() }))?;
+/// }
+/// let mut values = Vec::new();
+/// let mut records = log.stream(1..)?;
+/// while let Some(record) = poll_ready(records.next())? {
+///     values.extend_from_slice(record.value);
+/// }
+/// assert_eq!(values, b"bc");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct RecordStream<'a, E: SegmentEnv> {
+    log: &'a Log<E>,
+    cursor: Cursor,
+}
+
+impl<E: SegmentEnv> fmt::Debug for RecordStream<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordStream")
+            .field("next", &self.cursor.next)
+            .field("end", &self.cursor.end)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: SegmentEnv> Log<E> {
+    /// The records of a range, which is cut to the end of the log as it is now.
+    ///
+    /// # Errors
+    ///
+    /// Where the range begins outside `[start_index, end_index]`. Without a beginning it begins at the start.
+    pub fn stream(
+        &self,
+        range: impl std::ops::RangeBounds<u64>,
+    ) -> Result<RecordStream<'_, E>, OutOfBounds> {
+        let cursor = Cursor::new(self, range)?;
+        Ok(RecordStream { log: self, cursor })
+    }
+}
+
+impl<E: SegmentEnv> RecordStream<'_, E> {
+    /// The next record; `None` behind the last one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Log::read`].
+    pub async fn next(&mut self) -> Result<Option<RecordRef<'_>>, ReadError> {
+        self.cursor.next(self.log).await
+    }
+}
+
+/// Where a stream has come to. Knows nothing of the log between two calls but places in it.
+pub(super) struct Cursor {
+    next: u64,
+    end: u64,
+    /// Bytes of a store, and where they stand.
+    window: Bytes,
+    position: u64,
+    segment: u64,
+    seed: u32,
+    /// Records below this index follow in the same segment.
+    segment_end: u64,
+    /// Place of the next record in the window.
+    at: usize,
+    link: Option<u32>,
+    /// The value of a record in several chunks.
+    joined: Vec<u8>,
+}
+
+impl Cursor {
+    pub(super) fn new(
+        log: &impl Segments,
+        range: impl std::ops::RangeBounds<u64>,
+    ) -> Result<Self, OutOfBounds> {
+        let (start, end) = (log.start(), log.end());
+        let Range { start: next, end } = cut(range, start, end);
+        if !(start..=log.end()).contains(&next) {
+            let (index, end) = (next, log.end());
+            return Err(OutOfBounds { index, start, end });
+        }
+        Ok(Self {
+            next,
+            end,
+            window: Bytes::new(),
+            position: 0,
+            segment: 0,
+            seed: 0,
+            segment_end: 0,
+            at: 0,
+            link: None,
+            joined: Vec::new(),
+        })
+    }
+
+    pub(super) async fn next<S: Segments>(
+        &mut self,
+        log: &S,
+    ) -> Result<Option<RecordRef<'_>>, ReadError> {
+        if self.next >= self.end {
+            return Ok(None);
+        }
+        // A record that is whole in the window, as nearly all are.
+        let mut found = None;
+        if self.next < self.segment_end && ChunkHeader::is_whole_in(&self.window[self.at..]) {
+            found = self.parse().ok();
+        }
+        let parsed = match found {
+            Some(parsed) => parsed,
+            None => {
+                self.refill(log).await?;
+                self.parse().map_err(|(at, what)| {
+                    let piece = self.piece();
+                    piece.damaged(self.next, piece.position + at as u64, what)
+                })?
+            }
+        };
+        let (index, head) = (self.next, parsed.head);
+        self.next += 1;
+        (self.at, self.link) = (parsed.end, Some(parsed.last_crc));
+        let value = match parsed.joined {
+            Some(joined) => {
+                self.joined = joined;
+                &self.joined
+            }
+            None => &self.window[parsed.value],
+        };
+        Ok(Some(RecordRef {
+            index,
+            term: head.term,
+            kind: head.kind,
+            flags: head.entry_flags,
+            key: head.key,
+            timestamp: head.timestamp,
+            value,
+        }))
+    }
+
+    fn parse(&self) -> Result<Parsed, (usize, &'static str)> {
+        parse_record(&self.window, self.at, self.next, self.link, self.seed)
+    }
+
+    fn piece(&self) -> Piece {
+        Piece {
+            segment: self.segment,
+            seed: self.seed,
+            first_index: self.next,
+            count: 1,
+            position: self.position,
+            length: self.window.len() as u64,
+        }
+    }
+
+    /// Reads on from the next record, at least that one.
+    async fn refill<S: Segments>(&mut self, log: &S) -> Result<(), ReadError> {
+        log.check_bounds(self.next)?;
+        let number = log.segment_of(self.next);
+        log.prepare(number).await?;
+        let view = log.view(number);
+        let (entry, end) = view.span(self.next).await?;
+        let record = log.check_span(&view, self.next, &entry, end)?;
+        if self.segment != view.base {
+            self.link = None;
+        }
+        let left = view.bounds.store_length - entry.position;
+        let length = record.max(left.min(STREAM_WINDOW_BYTES as u64));
+        (self.segment, self.seed) = (view.base, view.seed);
+        (self.position, self.at) = (entry.position, 0);
+        self.segment_end = view.end();
+        self.window = Bytes::new();
+        let mut piece = self.piece();
+        piece.length = length;
+        let read = view.store.read_bytes(piece.position, piece.byte_count());
+        self.window = read.await.map_err(|error| piece.error(error))?;
+        Ok(())
+    }
+}
+
+/// The range as numbers, its end cut to `end`; it begins at `start` where it does not say.
+fn cut(range: impl std::ops::RangeBounds<u64>, start: u64, end: u64) -> Range<u64> {
+    use std::ops::Bound::{Excluded, Included, Unbounded};
+    let from = match range.start_bound() {
+        Included(from) => *from,
+        Excluded(from) => from.saturating_add(1),
+        Unbounded => start,
+    };
+    let to = match range.end_bound() {
+        Included(to) => to.saturating_add(1),
+        Excluded(to) => *to,
+        Unbounded => end,
+    };
+    from..to.min(end)
+}

@@ -1,0 +1,276 @@
+//! Index entries in memory, written by the log's owner and read by anyone.
+//!
+//! Invariants:
+//!
+//! ```text
+//! what is held are the entries number [first, first + list.len()) of one segment, up to its last one
+//! `store_length` is where the record of the last entry ends
+//! the lock is held while entries are copied in or out, never across a read or a write of a file
+//! ```
+//!
+//! Who may have raced with a truncation finds that out from the log's count of truncations.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard};
+
+use super::Summary;
+use crate::format::IndexEntry;
+
+#[derive(Debug)]
+struct Held {
+    first: u64,
+    list: VecDeque<IndexEntry>,
+    store_length: u64,
+    summary: Summary,
+}
+
+/// How far a segment goes at one time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Its entries, held or not.
+    pub(crate) count: u64,
+    /// Where its last record ends.
+    pub(crate) store_length: u64,
+    pub(crate) summary: Summary,
+}
+
+/// The entries of one segment that are in memory.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    held: Mutex<Held>,
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).expect("no more than are in memory")
+}
+
+impl Held {
+    fn end(&self) -> u64 {
+        self.first + self.list.len() as u64
+    }
+}
+
+impl Held {
+    fn none(bounds: Bounds) -> Self {
+        Self {
+            first: bounds.count,
+            list: VecDeque::new(),
+            store_length: bounds.store_length,
+            summary: bounds.summary,
+        }
+    }
+}
+
+impl Entries {
+    /// Of a segment that goes so far, none of whose entries is held.
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self {
+            held: Mutex::new(Held::none(bounds)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held
+            .lock()
+            .expect("no code panics while it holds this lock")
+    }
+
+    /// The segment goes so far, and none of its entries is held.
+    pub(crate) fn restart(&self, bounds: Bounds) {
+        *self.lock() = Held::none(bounds);
+    }
+
+    /// Forgets all entries, which the index file has.
+    pub(crate) fn forget_all(&self) {
+        let mut held = self.lock();
+        held.first = held.end();
+        held.list = VecDeque::new();
+    }
+
+    /// Holds these in front of those that are held, which follow on them.
+    pub(crate) fn prepend(&self, mut entries: Vec<IndexEntry>) {
+        let mut held = self.lock();
+        assert!(entries.len() as u64 <= held.first, "they stand in front");
+        held.first -= entries.len() as u64;
+        entries.extend(&held.list);
+        held.list = entries.into();
+    }
+
+    /// How far the segment goes now.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let held = self.lock();
+        Bounds {
+            count: held.end(),
+            store_length: held.store_length,
+            summary: held.summary,
+        }
+    }
+
+    /// Entry number `number`, if it is held.
+    pub(crate) fn get(&self, number: u64) -> Option<IndexEntry> {
+        let held = self.lock();
+        let at = number.checked_sub(held.first)?;
+        held.list.get(usize::try_from(at).ok()?).copied()
+    }
+
+    /// Entry number `number` and where its record ends in the store, if that is known here.
+    pub(crate) fn get_with_end(&self, number: u64) -> Option<(IndexEntry, u64)> {
+        let held = self.lock();
+        let at = usize::try_from(number.checked_sub(held.first)?).ok()?;
+        let entry = held.list.get(at).copied()?;
+        let next = held.list.get(at + 1);
+        Some((entry, next.map_or(held.store_length, |next| next.position)))
+    }
+
+    /// Numbers of the entries that are held.
+    pub(crate) fn range(&self) -> Range<u64> {
+        let held = self.lock();
+        held.first..held.end()
+    }
+
+    /// Takes in the segment's next entries, after which it goes that far.
+    pub(crate) fn extend(&self, entries: &[IndexEntry], bounds: Bounds) {
+        let mut held = self.lock();
+        held.list.extend(entries);
+        (held.store_length, held.summary) = (bounds.store_length, bounds.summary);
+        debug_assert_eq!(held.end(), bounds.count, "the entries follow on each other");
+    }
+
+    /// Cuts the segment to where it goes now.
+    pub(crate) fn truncate(&self, bounds: Bounds) {
+        let mut held = self.lock();
+        (held.store_length, held.summary) = (bounds.store_length, bounds.summary);
+        let end = bounds.count;
+        match end.checked_sub(held.first) {
+            Some(kept) => held.list.truncate(count(kept)),
+            None => {
+                held.list.clear();
+                held.first = end;
+            }
+        }
+    }
+
+    /// Forgets the entries below `number`, and keeps their memory for those to come.
+    pub(crate) fn forget_below(&self, number: u64) {
+        let mut held = self.lock();
+        let gone = number.min(held.end()).saturating_sub(held.first);
+        held.list.drain(..count(gone));
+        held.first += gone;
+    }
+
+    /// Calls `take` with each entry from number `from` on that is held.
+    pub(crate) fn for_each_from(&self, from: u64, mut take: impl FnMut(u64, &IndexEntry)) {
+        let held = self.lock();
+        let skipped = count(from.saturating_sub(held.first));
+        for (number, entry) in (held.first + skipped as u64..).zip(held.list.iter().skip(skipped)) {
+            take(number, entry);
+        }
+    }
+
+    /// First number in `range`, all of which is held, whose entry is not `before`; `None` where not all of
+    /// it is.
+    pub(crate) fn partition_point(
+        &self,
+        range: Range<u64>,
+        mut before: impl FnMut(u64, &IndexEntry) -> bool,
+    ) -> Option<u64> {
+        let held = self.lock();
+        if range.start < held.first || range.end > held.end() {
+            return None;
+        }
+        let (mut low, mut high) = (range.start, range.end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(middle, &held.list[count(middle - held.first)]) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Some(low)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(number: u64) -> IndexEntry {
+        IndexEntry {
+            position: 100 + number,
+            length: 1,
+            checksum: 2,
+            key: number,
+            max_timestamp: 3,
+            term: 4,
+            kind: 5,
+            flags: 6,
+        }
+    }
+
+    fn bounds(count: u64) -> Bounds {
+        Bounds {
+            count,
+            store_length: 100 + count,
+            summary: Summary::empty(0),
+        }
+    }
+
+    fn held(from: u64, to: u64) -> Entries {
+        let entries = Entries::new(bounds(from));
+        let all: Vec<_> = (from..to).map(entry).collect();
+        entries.extend(&all, bounds(to));
+        entries
+    }
+
+    fn extent(entries: &Entries) -> (u64, u64) {
+        let bounds = entries.bounds();
+        (bounds.count, bounds.store_length)
+    }
+
+    #[test]
+    fn a_range_is_held_and_moves() {
+        let entries = held(10, 20);
+        assert_eq!(entries.range(), 10..20);
+        assert_eq!(entries.get(9), None);
+        assert_eq!(entries.get(10), Some(entry(10)));
+        assert_eq!(entries.get(19), Some(entry(19)));
+        assert_eq!(entries.get(20), None);
+        entries.forget_below(15);
+        assert_eq!(entries.range(), 15..20);
+        entries.forget_below(3);
+        assert_eq!(entries.range(), 15..20);
+        assert_eq!(extent(&entries), (20, 120));
+        entries.truncate(bounds(17));
+        assert_eq!(entries.range(), 15..17);
+        assert_eq!(extent(&entries), (17, 117));
+        let mut seen = Vec::new();
+        entries.for_each_from(16, |number, entry| seen.push((number, entry.key)));
+        assert_eq!(seen, [(16, 16)]);
+        entries.truncate(bounds(4));
+        assert_eq!(entries.range(), 4..4);
+        entries.extend(&[entry(4)], bounds(5));
+        assert_eq!(entries.get(4), Some(entry(4)));
+        assert_eq!(entries.get_with_end(4), Some((entry(4), 105)));
+        entries.prepend((1..4).map(entry).collect());
+        assert_eq!(entries.range(), 1..5);
+        assert_eq!(entries.get(1), Some(entry(1)));
+        assert_eq!(entries.get_with_end(3), Some((entry(3), 104)));
+        assert_eq!(extent(&entries), (5, 105));
+        entries.forget_all();
+        assert_eq!((entries.range(), extent(&entries)), (5..5, (5, 105)));
+    }
+
+    #[test]
+    fn searches_need_all_of_their_range() {
+        let entries = held(10, 20);
+        let below = |key: u64| move |_: u64, entry: &IndexEntry| entry.key < key;
+        assert_eq!(entries.partition_point(10..20, below(14)), Some(14));
+        assert_eq!(entries.partition_point(10..20, below(99)), Some(20));
+        assert_eq!(entries.partition_point(12..20, below(0)), Some(12));
+        assert_eq!(entries.partition_point(12..12, below(0)), Some(12));
+        assert_eq!(entries.partition_point(9..20, below(14)), None);
+        assert_eq!(entries.partition_point(10..21, below(14)), None);
+    }
+}
