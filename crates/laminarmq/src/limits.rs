@@ -70,4 +70,4 @@ const _: () = assert!(STREAM_CHUNK_BYTES <= 1 << 20);
 const _: () = assert!(WRITE_AHEAD_STEP_MIN >= WRITE_AHEAD_BELOW_BYTES);
 
 /// Tries of a reader beside the writer, when the log is truncated while it looks.
-pub(crate) const READ_RETRIES_MAX: u32 = 8;
+pub(crate) const READ_RETRIES_MAX: u32 = 64;

@@ -4,11 +4,12 @@
 //!
 //! ```text
 //! no lock is held while a file is read: one is taken to copy the list of segments, and one per index entry
-//! the truncation count goes up before bytes or entries that a reader may have looked up are changed
+//! the truncation count is odd while bytes or entries that a reader may have looked up are being changed
 //! ```
 //!
-//! So a reader looks things up without asking anybody, and believes what it found only if the count is
-//! the same afterwards; else it begins again.
+//! So a reader looks things up without asking anybody. One record that it found was in the log at some time
+//! while it looked, since its checksums say so. Several records, and errors, it believes only if the count
+//! was even and is the same afterwards; else it begins again.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -139,6 +140,13 @@ impl<E: LogEnv> Log<E> {
     }
 }
 
+/// How much a look comes back with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    One,
+    Several,
+}
+
 /// The log as a reader found it.
 struct Snapshot<R> {
     segments: Arc<[Handle<R>]>,
@@ -204,21 +212,25 @@ impl<E: LogEnv> LogReader<E> {
     /// What `look` finds in a log that is not truncated meanwhile.
     fn look<T>(
         &self,
+        what: What,
         mut look: impl FnMut(&Snapshot<ReaderOf<E>>) -> Result<T, ReadError>,
     ) -> Result<T, ReadError> {
         for _ in 0..READ_RETRIES_MAX {
             let before = self.shared.truncations.load(Ordering::SeqCst);
             let log = self.snapshot();
             let found = look(&log);
-            if self.shared.truncations.load(Ordering::SeqCst) != before {
-                continue;
+            if found.is_ok() && what == What::One {
+                return found;
             }
+            let is_steady = before.is_multiple_of(2)
+                && self.shared.truncations.load(Ordering::SeqCst) == before;
             // A segment whose start was truncated may have been removed while it was read.
             let may_be_gone = matches!(found, Err(ReadError::Io { .. }))
                 && !Arc::ptr_eq(&log.segments, &self.shared.lock());
-            if !may_be_gone {
+            if is_steady && !may_be_gone {
                 return found;
             }
+            std::thread::yield_now();
         }
         Err(ReadError::Truncated)
     }
@@ -227,9 +239,9 @@ impl<E: LogEnv> LogReader<E> {
     ///
     /// # Errors
     ///
-    /// As [`Log::entry`]; [`ReadError::Truncated`] where the log was truncated again and again meanwhile.
+    /// As [`Log::entry`]; [`ReadError::Truncated`] where the log was being truncated all the while: try again.
     pub fn entry(&self, index: u64) -> Result<EntryInfo, ReadError> {
-        self.look(|log| poll_ready(log.entry_info(index)))
+        self.look(What::One, |log| poll_ready(log.entry_info(index)))
     }
 
     /// As [`Log::last_with_key_at_most`].
@@ -238,7 +250,9 @@ impl<E: LogEnv> LogReader<E> {
     ///
     /// As [`LogReader::entry`].
     pub fn last_with_key_at_most(&self, key: u64) -> Result<Option<EntryInfo>, ReadError> {
-        self.look(|log| poll_ready(log.last_matching(key, |_| true)))
+        self.look(What::Several, |log| {
+            poll_ready(log.last_matching(key, |_| true))
+        })
     }
 
     /// As [`Log::first_at_or_after_time`].
@@ -247,7 +261,9 @@ impl<E: LogEnv> LogReader<E> {
     ///
     /// As [`LogReader::entry`].
     pub fn first_at_or_after_time(&self, timestamp: i64) -> Result<Option<EntryInfo>, ReadError> {
-        self.look(|log| poll_ready(log.first_at_or_after(timestamp)))
+        self.look(What::Several, |log| {
+            poll_ready(log.first_at_or_after(timestamp))
+        })
     }
 
     /// As [`Log::read`].
@@ -256,7 +272,7 @@ impl<E: LogEnv> LogReader<E> {
     ///
     /// As [`Log::read`], and as [`LogReader::entry`].
     pub fn read(&self, index: u64) -> Result<Record, ReadError> {
-        self.look(|log| poll_ready(log.read_one(index)))
+        self.look(What::One, |log| poll_ready(log.read_one(index)))
     }
 
     /// As [`Log::read_range`].
@@ -265,7 +281,9 @@ impl<E: LogEnv> LogReader<E> {
     ///
     /// As [`Log::read_range`], and as [`LogReader::entry`].
     pub fn read_range(&self, range: Range<u64>, max_bytes: u64) -> Result<Vec<Record>, ReadError> {
-        self.look(|log| poll_ready(log.read_many(range.clone(), max_bytes)))
+        self.look(What::Several, |log| {
+            poll_ready(log.read_many(range.clone(), max_bytes))
+        })
     }
 
     /// As [`Log::stream`], up to where the log ends now.
@@ -277,7 +295,7 @@ impl<E: LogEnv> LogReader<E> {
         &self,
         range: impl std::ops::RangeBounds<u64>,
     ) -> Result<ReaderStream<E>, OutOfBounds> {
-        let truncations = self.shared.truncations.load(Ordering::SeqCst);
+        let truncations = self.shared.truncations.load(Ordering::SeqCst) & !1;
         let log = self.snapshot();
         let cursor = Cursor::new(&log, range)?;
         Ok(ReaderStream {

@@ -98,7 +98,8 @@ pub struct Log<E: SegmentEnv = FileEnv> {
     unsealed: bool,
     /// The durable index when that was last looked at.
     sealed_for: u64,
-    /// Shared with plans and readers: goes up before bytes that they refer to are cut.
+    /// Shared with plans and readers: odd while bytes and entries that they refer to are being cut, or
+    /// once that failed half-way.
     truncations: Arc<AtomicU64>,
     /// What readers beside the owner see.
     shared: Arc<Shared<ReaderOf<E>>>,

@@ -2,7 +2,7 @@
 
 use super::{FlushPolicy, Log};
 use crate::env::{LogFile, SegmentEnv};
-use crate::error::{AppendError, SyncError};
+use crate::error::AppendError;
 use crate::limits::{
     WRITE_AHEAD_AFTER_SYNCS, WRITE_AHEAD_BELOW_BYTES, WRITE_AHEAD_STEP_MAX, WRITE_AHEAD_STEP_MIN,
 };
@@ -68,10 +68,10 @@ impl<E: SegmentEnv> Log<E> {
         if !self.pace.is_due(self.options.flush, || self.env.now_ms()) {
             return Ok(());
         }
-        self.sync().await.map_err(|error| match error {
-            SyncError::Io { segment, source } => AppendError::Io { segment, source },
-            SyncError::Poisoned(poisoned) => poisoned.into(),
-        })
+        match self.sync().await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.poisoned.expect("a failed sync stops the log").into()),
+        }
     }
 
     /// Makes room in the write segment for an append that ends at `aim`, where that pays: small syncs come one
@@ -82,11 +82,13 @@ impl<E: SegmentEnv> Log<E> {
         if !is_worth_it {
             return;
         }
+        // Behind the size at which the segment is rolled, nothing will be overwritten.
+        let end = ahead_of(aim).min(self.options.segment_bytes.max(aim));
         let store = &mut self.write_segment_mut().files.store;
         if store.reserved() >= aim {
             return;
         }
-        if let Err(error) = store.reserve(ahead_of(aim)).await {
+        if let Err(error) = store.reserve(end).await {
             tracing::debug!(%error, "blocks were not written ahead");
             self.pace.small_syncs = 0; // a while without further tries
         }

@@ -72,11 +72,12 @@ impl<E: SegmentEnv> Log<E> {
     pub async fn reset(&mut self, index: u64) -> Result<(), TruncateError> {
         self.begin_change().await?;
         self.write_start(index, true).await?;
-        self.truncations.fetch_add(1, Ordering::SeqCst);
+        self.truncations.fetch_add(1, Ordering::SeqCst); // odd: it is under way
         if let Err((segment, source)) = self.exchange_segments(index).await {
             self.poison("resetting", source.kind());
             return Err(TruncateError::Io { segment, source });
         }
+        self.truncations.fetch_add(1, Ordering::SeqCst);
         self.changes += 1;
         (self.synced, self.truncated_at) = (self.changes, self.changes);
         self.set_start(index);

@@ -101,6 +101,7 @@ impl<E: SegmentEnv> Log<E> {
             } else if let Err(error) = segment.write_footer(SegmentEnd::Sealed).await {
                 tracing::warn!(segment = segment.base(), %error, "no footer; the next open scans this segment");
             }
+            segment.rest();
         }
         self.unsealed = waiting;
     }

@@ -65,7 +65,7 @@ impl<E: SegmentEnv> Log<E> {
             // They are to be written again, to the index of the new file.
             segment.load_entries().await?;
         }
-        self.truncations.fetch_add(1, Ordering::SeqCst);
+        self.truncations.fetch_add(1, Ordering::SeqCst); // odd: it is under way
         if let Err((segment, source)) = self.cut_files(target, from, position).await {
             self.poison("truncating", source.kind());
             return Err(TruncateError::Io { segment, source });
@@ -73,6 +73,7 @@ impl<E: SegmentEnv> Log<E> {
         let segment = self.write_segment_mut();
         segment.set_cut(kept, position, summary);
         self.segments_changed();
+        self.truncations.fetch_add(1, Ordering::SeqCst);
         self.changed();
         self.truncated_at = self.changes;
         if from < self.durable {

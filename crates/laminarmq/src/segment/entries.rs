@@ -81,6 +81,17 @@ impl Entries {
         *self.lock() = Held::none(bounds);
     }
 
+    /// The segment goes so far, and these are its entries, all of them.
+    pub(crate) fn restart_with(&self, entries: Vec<IndexEntry>, bounds: Bounds) {
+        assert_eq!(entries.len() as u64, bounds.count, "one per record");
+        *self.lock() = Held {
+            first: 0,
+            list: entries.into(),
+            store_length: bounds.store_length,
+            summary: bounds.summary,
+        };
+    }
+
     /// Forgets all entries, which the index file has.
     pub(crate) fn forget_all(&self) {
         let mut held = self.lock();
@@ -159,11 +170,15 @@ impl Entries {
         held.first += gone;
     }
 
-    /// Calls `take` with each entry from number `from` on that is held.
-    pub(crate) fn for_each_from(&self, from: u64, mut take: impl FnMut(u64, &IndexEntry)) {
+    /// Calls `take` with each entry of `range`, all of which is held.
+    pub(crate) fn for_each(&self, range: Range<u64>, mut take: impl FnMut(u64, &IndexEntry)) {
         let held = self.lock();
-        let skipped = count(from.saturating_sub(held.first));
-        for (number, entry) in (held.first + skipped as u64..).zip(held.list.iter().skip(skipped)) {
+        assert!(
+            held.first <= range.start && range.end <= held.end(),
+            "what the index file lacks is in memory"
+        );
+        let entries = count(range.start - held.first)..count(range.end - held.first);
+        for (number, entry) in range.zip(held.list.range(entries)) {
             take(number, entry);
         }
     }
@@ -246,7 +261,7 @@ mod tests {
         assert_eq!(entries.range(), 15..17);
         assert_eq!(extent(&entries), (17, 117));
         let mut seen = Vec::new();
-        entries.for_each_from(16, |number, entry| seen.push((number, entry.key)));
+        entries.for_each(16..17, |number, entry| seen.push((number, entry.key)));
         assert_eq!(seen, [(16, 16)]);
         entries.truncate(bounds(4));
         assert_eq!(entries.range(), 4..4);

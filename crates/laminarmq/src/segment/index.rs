@@ -112,30 +112,28 @@ impl<F: LogFile> Segment<F> {
         Ok(footer.filter(|footer| aligned && footer.count == entries))
     }
 
-    /// Writes the entries that are only in memory yet. On failure the file is as it was, or is not
-    /// believed by the next open.
+    /// Writes the entries that are only in memory yet, a block at a time. On failure the file is as it was after
+    /// a block, or is not believed by the next open.
     pub(crate) async fn flush_index(&mut self) -> io::Result<()> {
-        if self.entries_written == self.count {
-            return Ok(());
-        }
-        self.index_writes += 1;
-        let end = index_entry_position(self.entries_written);
-        if self.files.index.len() > end {
-            self.footer = SegmentEnd::Open;
-            self.files.index.truncate(end).await?;
-        }
-        let base = self.header.base_index;
-        let bytes = &mut self.index_bytes;
-        bytes.clear();
-        self.entries
-            .for_each_from(self.entries_written, |number, entry| {
+        while self.entries_written < self.count {
+            self.index_writes += 1;
+            let end = index_entry_position(self.entries_written);
+            if self.files.index.len() > end {
+                self.footer = SegmentEnd::Open;
+                // Half a write of an earlier try goes here too.
+                self.files.index.truncate(end).await?;
+            }
+            let block = self.entries_written..self.count.min(self.entries_written + BLOCK_ENTRIES);
+            let base = self.header.base_index;
+            let bytes = &mut self.index_bytes;
+            bytes.clear();
+            self.entries.for_each(block.clone(), |number, entry| {
                 bytes.extend_from_slice(&entry.encode(base + number));
             });
-        let crc = checksum::crc32c_append(self.entries_crc, bytes);
-        // Half a write is cut by the next one, since the file is then longer than `end`.
-        self.files.index.append(&mut [IoSlice::new(bytes)]).await?;
-        self.entries_crc = crc;
-        self.entries_written = self.count;
+            let crc = checksum::crc32c_append(self.entries_crc, bytes);
+            self.files.index.append(&mut [IoSlice::new(bytes)]).await?;
+            (self.entries_crc, self.entries_written) = (crc, block.end);
+        }
         self.block_written();
         Ok(())
     }

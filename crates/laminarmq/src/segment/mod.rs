@@ -159,12 +159,10 @@ impl<F> Segment<F> {
 
     /// Takes over what a scan of the store found, all entries in memory and none in the file.
     pub(crate) fn set_scanned(&mut self, scan: Scan) {
-        (self.count, self.summary) = (0, Summary::empty(self.header_crc));
-        self.entries.restart(self.bounds());
         self.count = scan.entries.len() as u64;
         self.store_length = scan.valid_length;
         self.summary = scan.summary;
-        self.entries.extend(&scan.entries, self.bounds());
+        self.entries.restart_with(scan.entries, self.bounds());
         (self.entries_written, self.entries_crc) = (0, 0);
         self.footer = SegmentEnd::Open;
     }
