@@ -14,7 +14,7 @@ use laminarmq_kafka::Uuid;
 use std::collections::BTreeMap;
 
 /// The version that is written, and the newest that is understood.
-pub(crate) const VERSION: u8 = 0;
+pub(crate) const VERSION: u8 = 1;
 
 const CREATE_TOPIC: u8 = 1;
 const DELETE_TOPIC: u8 = 2;
@@ -46,8 +46,8 @@ pub(crate) struct CreateTopic {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum CommandError {
     #[error(
-        "metadata command of version {found}, this program knows versions up to {VERSION}: start \
-         the newer program that wrote it"
+        "metadata command of version {found}, this program knows version {VERSION}: start the program \
+         that wrote it"
     )]
     Newer { found: u8 },
     #[error("metadata command of kind {0}, which version {VERSION} does not have")]
@@ -97,7 +97,7 @@ impl Command {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CommandError> {
         let mut input = Decoder(bytes);
         let [version, kind] = input.array()?;
-        if version > VERSION {
+        if version != VERSION {
             return Err(CommandError::Newer { found: version });
         }
         let command = match kind {
@@ -215,14 +215,14 @@ mod tests {
             topic_id: Uuid([0xab; 16]),
         }
         .encode();
-        assert_eq!(delete, [&[0, 2][..], &[0xab; 16]].concat());
+        assert_eq!(delete, [&[1, 2][..], &[0xab; 16]].concat());
         let ids = Command::AllocateProducerIds {
             node: 7,
             count: 0x0102,
         }
         .encode();
-        assert_eq!(ids, [0, 3, 7, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]);
-        let mut want = vec![0, 1];
+        assert_eq!(ids, [1, 3, 7, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]);
+        let mut want = vec![1, 1];
         want.extend([9; 16]);
         want.extend(b"\x06\0orders\x02\0\0\0\x01\0\0\0\x01\0\0\0\x02\0\0\0\x01\0\0\0\x02\0\0\0");
         want.extend(b"\x01\0\0\0\x05\0flush\x02\0os");
@@ -237,7 +237,7 @@ mod tests {
             Command::decode(&bytes),
             Err(CommandError::Newer { found: 9 })
         );
-        assert_eq!(Command::decode(&[0, 77]), Err(CommandError::Kind(77)));
+        assert_eq!(Command::decode(&[1, 77]), Err(CommandError::Kind(77)));
         let mut long = topic().encode();
         long.push(0);
         assert_eq!(Command::decode(&long), Err(CommandError::Long(1)));

@@ -16,18 +16,18 @@ pub enum DataDirError {
         /// Process id that its `LOCK` file names.
         pid: Option<u32>,
     },
-    /// It was written by a newer program.
+    /// It was written by another program: a newer one, or one from before the format was settled.
     #[error(
-        "{} has format version {found}, but this program knows versions up to {known}; start the \
-         newer program that wrote it",
+        "{} has format version {found}, but this program knows version {known}; start the program \
+         that wrote it, or name another directory",
         path.display()
     )]
-    NewerFormat {
+    OtherFormat {
         /// The file that says so.
         path: PathBuf,
         /// Version found.
         found: u32,
-        /// Newest version that this program can read.
+        /// The version that this program can read.
         known: u32,
     },
     /// `meta.json` is missing while partitions are there.

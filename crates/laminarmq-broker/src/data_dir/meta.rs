@@ -8,8 +8,8 @@ use std::path::Path;
 
 pub(super) const FILE: &str = "meta.json";
 
-/// Version of the data directory's format. 0 may still change; nothing older is read.
-pub(super) const VERSION: u32 = 0;
+/// Version of the data directory's format, for good. Version 0 was never settled and is not read.
+pub(super) const VERSION: u32 = 1;
 
 /// The node id of a broker that was never told another one.
 const FIRST_NODE_ID: i32 = 1;
@@ -49,8 +49,8 @@ impl Meta {
             reason: error.to_string(),
         };
         let VersionOnly { version } = serde_json::from_slice(&content).map_err(damaged)?;
-        if version > VERSION {
-            return Err(DataDirError::NewerFormat {
+        if version != VERSION {
+            return Err(DataDirError::OtherFormat {
                 path,
                 found: version,
                 known: VERSION,

@@ -16,7 +16,7 @@ pub(super) const UNFINISHED: &str = ".unfinished";
 pub(super) const STRAY: &str = ".stray";
 
 const FILE: &str = "partition.meta";
-const VERSION: u32 = 0;
+const VERSION: u32 = 1;
 
 /// A topic's name and the number of a partition of it; written `<topic>-<number>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,8 +90,8 @@ impl PartitionMeta {
                 path: path.clone(),
                 reason: error.to_string(),
             })?;
-        if meta.version > VERSION {
-            return Err(DataDirError::NewerFormat {
+        if meta.version != VERSION {
+            return Err(DataDirError::OtherFormat {
                 path,
                 found: meta.version,
                 known: VERSION,

@@ -38,7 +38,7 @@ fn a_second_opening_is_refused_and_says_who_has_it() {
 }
 
 #[test]
-fn a_newer_format_is_refused_with_both_versions_named() {
+fn another_format_is_refused_with_both_versions_named() {
     let temp = tempfile::tempdir().unwrap();
     drop(DataDir::open(temp.path(), &Env::system()).unwrap());
     // A newer version may have other fields: only the version counts.
@@ -51,15 +51,15 @@ fn a_newer_format_is_refused_with_both_versions_named() {
     assert!(
         matches!(
             error,
-            DataDirError::NewerFormat {
+            DataDirError::OtherFormat {
                 found: 17,
-                known: 0,
+                known: 1,
                 ..
             }
         ),
         "{error}"
     );
-    fs::write(temp.path().join("meta.json"), r#"{"version": 0, "clus"#).unwrap();
+    fs::write(temp.path().join("meta.json"), r#"{"version": 1, "clus"#).unwrap();
     let error = DataDir::open(temp.path(), &Env::system()).unwrap_err();
     assert!(matches!(error, DataDirError::Damaged { .. }), "{error}");
 }

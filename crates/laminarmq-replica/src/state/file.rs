@@ -41,14 +41,14 @@ pub enum StateError {
         /// The file system's words.
         source: io::Error,
     },
-    /// A newer program wrote it.
+    /// Another program wrote it: a newer one, or one from before the format was settled.
     #[error(
-        "{NAME} has format version {found}, this program knows up to {known}: use the newer program"
+        "{NAME} has format version {found}, this program knows version {known}: use the one that wrote it"
     )]
     Newer {
         /// The file's version.
         found: u32,
-        /// The newest known one.
+        /// The known one.
         known: u32,
     },
     /// It needs something this program does not know.

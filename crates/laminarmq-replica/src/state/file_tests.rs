@@ -173,7 +173,7 @@ fn a_newer_version_is_refused_by_name() {
     let error = RaftStateFile::open(fs).expect_err("newer");
     assert_eq!(
         error.to_string(),
-        "raft-state has format version 7, this program knows up to 0: use the newer program"
+        "raft-state has format version 7, this program knows version 1: use the one that wrote it"
     );
 }
 

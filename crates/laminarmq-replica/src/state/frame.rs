@@ -3,7 +3,7 @@
 //! ```text
 //! header, 32 bytes                     frame, 16 bytes + payload
 //!  0.. 8  magic "LMQ-RAFT"              0.. 4  payload length
-//!  8..12  format version = 0            4.. 8  CRC-32C of bytes 0..4, then 8..end
+//!  8..12  format version = 1            4.. 8  CRC-32C of bytes 0..4, then 8..end
 //! 12..16  required flags = 0            8..16  sequence number: 1, 2, 3 ...
 //! 16..24  generation (rewrites so far) 16..    payload
 //! 24..28  zero
@@ -22,8 +22,8 @@ use crate::wire::Cursor;
 pub(super) const HEADER_BYTES: usize = 32;
 /// Bytes of a frame before its payload.
 pub(super) const FRAME_HEAD_BYTES: usize = 16;
-/// The version this program writes and the newest it reads.
-pub(super) const VERSION: u32 = 0;
+/// The version this program writes and reads.
+pub(super) const VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"LMQ-RAFT";
 /// A frame is never longer; a save of more states is split by the caller.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
@@ -64,7 +64,7 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<u64, BadHeader> {
     if header[..8] != MAGIC || crc32c::crc32c(&header[..28]) != word(28) {
         return Err(BadHeader::Damaged);
     }
-    if word(8) > VERSION {
+    if word(8) != VERSION {
         return Err(BadHeader::Newer(word(8)));
     }
     if word(12) != 0 {
@@ -184,6 +184,7 @@ mod tests {
     fn header_golden_bytes() {
         let mut want = [0; HEADER_BYTES];
         want[..8].copy_from_slice(b"LMQ-RAFT");
+        want[8] = 1;
         want[16] = 3;
         let crc = crc32c::crc32c(&want[..28]);
         want[28..].copy_from_slice(&crc.to_le_bytes());

@@ -83,6 +83,7 @@ impl Footer {
         if bytes[..8] != MAGIC
             || u32_at(bytes, AT_CRC) != checksum::crc32c(&bytes[..AT_CRC])
             || u16_at(bytes, AT_VERSION) != FORMAT_VERSION
+            || u16_at(bytes, AT_FLAGS) & !SEALED != 0
         {
             return None;
         }

@@ -6,10 +6,24 @@
 )]
 #![allow(clippy::unwrap_used, reason = "only tests use this")]
 
-use laminarmq::{CrashPoint, Log, LogOptions, MemEnv, OpenError, Part, SegmentEnv, poll_ready};
+use laminarmq::{
+    CrashPoint, FlushPolicy, IndexCache, Log, LogOptions, MemEnv, OpenError, Part, SegmentEnv,
+    poll_ready,
+};
 
 pub(crate) use laminarmq::test_util::model::{
     Rec, append, as_appends, as_rec, check, check_searches, contents, open, rec, recs, small,
+};
+
+/// [`LogOptions::default`], which is not `const`.
+pub(crate) const DEFAULT_OPTIONS: LogOptions = LogOptions {
+    initial_index: 0,
+    segment_bytes: 1 << 30,
+    auto_roll: true,
+    record_bytes_max: 64 << 20,
+    flush: FlushPolicy::OnRequest,
+    index_cache: IndexCache::Recent,
+    write_ahead: true,
 };
 
 /// Length of a store's file header.
