@@ -48,7 +48,7 @@ pub enum Left {
     Nothing,
     /// Half of the bytes of an append; nothing of any other change.
     Half,
-    /// All of it. Of a start file still nothing, which its contract demands.
+    /// All of it. Of a start file and of a file's creation still nothing.
     All,
 }
 
@@ -243,8 +243,10 @@ impl<E: LogEnv> SegmentEnv for FaultEnv<E> {
     }
 
     async fn open(&mut self, base_index: u64) -> io::Result<SegmentFiles<Self::File>> {
-        let inner = &mut self.inner;
-        let files = self.faults.change(|| poll_ready(inner.open(base_index)))?;
+        self.faults
+            .count(Call::Change)
+            .map_err(|(_, error)| error)?;
+        let files = self.inner.open(base_index).await?;
         Ok(SegmentFiles {
             store: self.wrap(files.store),
             index: self.wrap(files.index),

@@ -1,12 +1,12 @@
 //! The two places where an image is opened: memory, and files of a real directory.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use laminarmq::{FileEnv, Log, LogEnv, LogOptions, MemEnv, OpenError, Part, poll_ready};
 use tempfile::TempDir;
 
-use crate::common::bases;
+use crate::common::{bases, fast_dir};
 
 /// All bytes of a log's disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,17 +92,6 @@ impl Files {
 
     pub(crate) fn path(&self) -> &Path {
         self.dir.path()
-    }
-}
-
-/// A directory for tens of thousands of logs. Where there is a file system in memory, it is that one: a sync
-/// that waits for a disk finds nothing more here, as no power is cut.
-pub(crate) fn fast_dir() -> PathBuf {
-    let shared = Path::new("/dev/shm");
-    if shared.is_dir() {
-        shared.to_path_buf()
-    } else {
-        std::env::temp_dir()
     }
 }
 
