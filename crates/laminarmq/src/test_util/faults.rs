@@ -115,6 +115,7 @@ pub struct Faults {
 #[derive(Debug, Default)]
 struct State {
     counts: Counts,
+    paused: bool,
     /// Its `after` goes down with each call that it counts.
     armed: Option<Fault>,
 }
@@ -130,6 +131,16 @@ impl Faults {
         self.lock().armed = None;
     }
 
+    /// Nothing is counted, and nothing fails, until [`Faults::resume`]: for calls of the test itself.
+    pub fn pause(&self) {
+        self.lock().paused = true;
+    }
+
+    /// Ends [`Faults::pause`].
+    pub fn resume(&self) {
+        self.lock().paused = false;
+    }
+
     /// How many calls there were.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -143,6 +154,9 @@ impl Faults {
     /// Counts a call. Where it has to fail, how much of it happens, and what it returns.
     fn count(&self, call: Call) -> Result<(), (Left, io::Error)> {
         let mut state = self.lock();
+        if state.paused {
+            return Ok(());
+        }
         match call {
             Call::Change => state.counts.changes += 1,
             Call::Read => state.counts.reads += 1,

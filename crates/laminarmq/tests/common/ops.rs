@@ -46,8 +46,9 @@ pub(crate) enum Op {
 }
 
 /// An injected fault hit the operation. The log is as it was, or has stopped.
-#[derive(Debug)]
-pub(crate) struct Failed(pub(crate) String);
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Failed(String);
 
 fn failed(error: &dyn std::error::Error) -> Failed {
     Failed(error.to_string())
@@ -66,9 +67,15 @@ pub(crate) struct Driver<E: LogEnv> {
 impl<E: LogEnv> Driver<E> {
     /// With a log that was just opened, and what was found in it.
     pub(crate) fn new(log: Log<E>) -> Self {
-        let expect = Expect::new(log.start_index(), contents(&log));
+        let mut driver = Self::absent(Expect::new(0, Vec::new()));
+        driver.reopened(log);
+        driver
+    }
+
+    /// Of a log that has to be opened yet.
+    pub(crate) fn absent(expect: Expect) -> Self {
         Self {
-            log: Some(log),
+            log: None,
             expect,
             ticket: None,
             plan: None,

@@ -3,7 +3,8 @@
 use laminarmq::Part;
 
 use crate::common::small;
-use crate::judge::{Judge, Tally};
+use crate::judge::Judge;
+use crate::tally::Tally;
 use crate::written::{End, Writer, Written};
 
 /// Lengths of values, empty ones among them.

@@ -53,22 +53,28 @@ impl Picture {
 /// Where a log is opened.
 pub(crate) trait Ground {
     type Env: LogEnv;
-    /// Puts an image there, in the place of what was there before.
-    fn lay(&mut self, image: &MemEnv);
+    /// Puts an image there, in the place of what was there before, and says what it looks like.
+    fn lay(&mut self, image: &MemEnv) -> Picture;
+    fn env(&self) -> Self::Env;
     fn open(&self, options: LogOptions) -> Result<Log<Self::Env>, OpenError>;
     fn picture(&self) -> Picture;
 }
 
 #[derive(Default)]
 pub(crate) struct Memory {
-    disk: MemEnv,
+    pub(crate) disk: MemEnv,
 }
 
 impl Ground for Memory {
     type Env = MemEnv;
 
-    fn lay(&mut self, image: &MemEnv) {
+    fn lay(&mut self, image: &MemEnv) -> Picture {
         self.disk = image.copy();
+        Picture::of_disk(image)
+    }
+
+    fn env(&self) -> MemEnv {
+        self.disk.clone()
     }
 
     fn open(&self, options: LogOptions) -> Result<Log<MemEnv>, OpenError> {
@@ -98,11 +104,16 @@ impl Files {
 impl Ground for Files {
     type Env = FileEnv;
 
-    fn lay(&mut self, image: &MemEnv) {
+    fn lay(&mut self, image: &MemEnv) -> Picture {
         for entry in std::fs::read_dir(self.path()).unwrap() {
             std::fs::remove_file(entry.unwrap().path()).unwrap();
         }
         image.write_to_dir(self.path()).unwrap();
+        Picture::of_disk(image)
+    }
+
+    fn env(&self) -> FileEnv {
+        FileEnv::new(self.path()).unwrap()
     }
 
     fn open(&self, options: LogOptions) -> Result<Log<FileEnv>, OpenError> {

@@ -4,7 +4,8 @@ use laminarmq::{MemEnv, Part};
 
 use crate::common::small;
 use crate::cuts::{MIXED, small_logs};
-use crate::judge::{Judge, Outcome, Tally};
+use crate::judge::Judge;
+use crate::tally::{Outcome, Tally};
 use crate::written::{End, Writer};
 
 fn index(disk: &MemEnv, base: u64) -> Option<Vec<u8>> {

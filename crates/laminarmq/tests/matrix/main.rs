@@ -23,8 +23,14 @@
 mod common;
 
 mod cuts;
+mod faults;
 mod flips;
 mod ground;
 mod indexes;
 mod judge;
+mod loss;
+mod lost;
+mod script;
+mod tally;
+mod torn;
 mod written;
