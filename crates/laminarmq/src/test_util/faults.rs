@@ -33,7 +33,7 @@ use crate::{LogEnv, LogFile, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow, po
 /// What kind of call it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
-    /// Opens, appends to, cuts or removes a file, or replaces the start file.
+    /// Opens, appends to, cuts, reserves, replaces or removes a file, or replaces the start file.
     Change,
     /// Reads a file, the start file, or the list of segments.
     Read,
@@ -277,6 +277,37 @@ impl<E: LogEnv> SegmentEnv for FaultEnv<E> {
             .change(|| poll_ready(inner.remove(base_index, files)))
     }
 
+    /// One change and one sync. Where the change fails, or leaves half behind, and where the sync fails, the
+    /// store is the old one without its index.
+    async fn replace(
+        &mut self,
+        base_index: u64,
+        files: &mut SegmentFiles<Self::File>,
+        length: u64,
+    ) -> io::Result<()> {
+        let mut inner = self.inner.open(base_index).await?;
+        let without_index = match self.faults.count(Call::Change) {
+            Ok(()) => self.faults.sync(),
+            Err((Left::Half, error)) => Err(error),
+            Err((Left::Nothing, error)) => return Err(error),
+            Err((Left::All, error)) => {
+                self.inner.replace(base_index, &mut inner, length).await?;
+                return Err(error);
+            }
+        };
+        if let Err(error) = without_index {
+            inner.index.truncate(0).await?;
+            self.inner.sync(base_index, &mut inner, Part::Index).await?;
+            return Err(error);
+        }
+        self.inner.replace(base_index, &mut inner, length).await?;
+        *files = SegmentFiles {
+            store: self.wrap(inner.store),
+            index: self.wrap(inner.index),
+        };
+        Ok(())
+    }
+
     async fn sync(
         &mut self,
         _base_index: u64,
@@ -309,12 +340,7 @@ impl<E: LogEnv> SegmentEnv for FaultEnv<E> {
 }
 
 impl<E: LogEnv> LogEnv for FaultEnv<E> {
-    type Reader = Faulty<E::Reader>;
     type Sync = Faulty<E::Sync>;
-
-    fn reader(&self, file: &Self::File) -> Self::Reader {
-        self.wrap(self.inner.reader(&file.inner))
-    }
 
     fn sync_handle(&self, file: &Self::File) -> Self::Sync {
         self.wrap(self.inner.sync_handle(&file.inner))
@@ -325,7 +351,9 @@ impl<E: LogEnv> LogEnv for FaultEnv<E> {
     }
 }
 
-impl<F: LogFile> LogFile for Faulty<F> {
+impl<F: LogFile<Reader: ReadAt>> LogFile for Faulty<F> {
+    type Reader = Faulty<F::Reader>;
+
     fn len(&self) -> u64 {
         self.inner.len()
     }
@@ -359,12 +387,42 @@ impl<F: LogFile> LogFile for Faulty<F> {
         let inner = &mut self.inner;
         self.faults.change(|| poll_ready(inner.truncate(length)))
     }
+
+    fn reader(&self) -> Self::Reader {
+        Faulty {
+            inner: self.inner.reader(),
+            faults: self.faults.clone(),
+        }
+    }
+
+    /// Keeps the contract: where it fails, nothing happens, whatever the fault leaves.
+    async fn reserve(&mut self, length: u64) -> io::Result<()> {
+        if length <= self.inner.reserved() {
+            return Ok(());
+        }
+        self.faults
+            .count(Call::Change)
+            .map_err(|(_, error)| error)?;
+        self.inner.reserve(length).await
+    }
+
+    fn reserved(&self) -> u64 {
+        self.inner.reserved()
+    }
+
+    fn rest(&mut self) {
+        self.inner.rest();
+    }
 }
 
 impl<R: ReadAt> ReadAt for Faulty<R> {
     fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
         self.faults.read()?;
         self.inner.read_at(position, length)
+    }
+
+    fn hold(&mut self) -> io::Result<()> {
+        self.inner.hold()
     }
 }
 
@@ -418,7 +476,7 @@ mod tests {
         let (_, faults, mut env) = opened();
         let mut files = poll_ready(env.open(3)).unwrap();
         append(&mut files.store, b"abcd").unwrap();
-        let (reader, sync) = (env.reader(&files.store), env.sync_handle(&files.store));
+        let (reader, sync) = (files.store.reader(), env.sync_handle(&files.store));
         faults.arm(Fault::nth(Call::Read, 1));
         assert_eq!(reader.read_at(0, 2).unwrap(), "ab");
         reader.read_at(0, 2).unwrap_err();

@@ -52,7 +52,7 @@ fn each_change_fails_once() {
 
 #[test]
 fn each_read_fails_once() {
-    each(Call::Read, &[Left::Nothing], 70);
+    each(Call::Read, &[Left::Nothing], 60);
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn every_byte_of_an_index() {
                 let outcome = judge.judge(&image, || {
                     format!("{name}: index {base}, byte {at} ^ {mask:#x}")
                 });
-                assert_eq!(outcome, Outcome::Whole);
+                // An entry is looked at when it is needed; a file that has to be scanned is made again.
+                assert!(matches!(outcome, Outcome::Whole | Outcome::Holes));
             }
         }
         println!("index flipped, {name}: {}", judge.tally);

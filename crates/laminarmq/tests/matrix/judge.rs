@@ -51,27 +51,50 @@ impl Judge {
     }
 }
 
-/// Store bytes that are not where they were any more. Segments that the start file makes void do not count.
-pub(crate) fn lost_bytes(before: &Picture, after: &Picture) -> u64 {
-    let bases: Vec<u64> = before.stores.keys().copied().collect();
-    let mut lost = 0;
-    for (number, (base, old)) in before.stores.iter().enumerate() {
-        if is_void(before.start.as_deref(), bases.get(number + 1).copied()) {
-            continue;
+/// What an open took from the stores, as [`Recovery`](laminarmq::Recovery) has to say it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Bytes that are not where they were any more.
+    pub(crate) bytes: u64,
+    /// Zeros behind the last record, where there was nothing else.
+    pub(crate) zeros: u64,
+}
+
+impl Lost {
+    pub(crate) fn said<E: LogEnv>(log: &Log<E>) -> Self {
+        Self {
+            bytes: log.recovery().bytes_cut,
+            zeros: log.recovery().zeros_cut,
         }
-        let new = after.stores.get(base).map_or(&[][..], Vec::as_slice);
-        let mut kept = old
-            .iter()
-            .zip(new)
-            .take_while(|(old, new)| old == new)
-            .count();
-        // A file header that is not whole is written anew, perhaps with the same bytes.
-        if old.len() < FILE_HEADER {
-            kept = 0;
-        }
-        lost += old.len() - kept;
     }
-    lost as u64
+
+    /// Segments that the start file makes void do not count.
+    pub(crate) fn between(before: &Picture, after: &Picture) -> Self {
+        let bases: Vec<u64> = before.stores.keys().copied().collect();
+        let mut lost = Self::default();
+        for (number, (base, old)) in before.stores.iter().enumerate() {
+            if is_void(before.start.as_deref(), bases.get(number + 1).copied()) {
+                continue;
+            }
+            let new = after.stores.get(base).map_or(&[][..], Vec::as_slice);
+            let mut kept = old
+                .iter()
+                .zip(new)
+                .take_while(|(old, new)| old == new)
+                .count();
+            // A file header that is not whole is written anew, perhaps with the same bytes.
+            if old.len() < FILE_HEADER {
+                kept = 0;
+            }
+            let gone = &old[kept..];
+            if kept >= FILE_HEADER && gone.iter().all(|byte| *byte == 0) {
+                lost.zeros += gone.len() as u64;
+            } else {
+                lost.bytes += gone.len() as u64;
+            }
+        }
+        lost
+    }
 }
 
 /// Whether a segment is void: the log is being reset, or starts in a later one.
@@ -111,8 +134,8 @@ fn judge_on<G: Ground>(written: &Written, ground: &mut G, image: &MemEnv, close:
             loss.proven
         );
     }
-    let lost = lost_bytes(&before, &ground.picture());
-    assert_eq!(log.recovery().bytes_cut, lost, "what the stores lost");
+    let lost = Lost::between(&before, &ground.picture());
+    assert_eq!(Lost::said(&log), lost, "what the stores lost");
     let holes = loss.check_records(&log, end);
 
     let more = append_more(&mut log, end);
@@ -127,7 +150,8 @@ fn judge_on<G: Ground>(written: &Written, ground: &mut G, image: &MemEnv, close:
         Ok(log) => {
             assert_eq!(log.recovery().bytes_cut, 0, "nothing is cut twice");
             added(&log);
-            assert_eq!(loss.check_records(&log, end), holes);
+            // An index may have been built again.
+            assert!(loss.check_records(&log, end) <= holes);
         }
         // The first open took the footer's word. This one has none, as there was no orderly end, and scans.
         Err(OpenError::Damaged(damage)) if holes > 0 && !close => {
@@ -201,8 +225,8 @@ fn judge_crash<G: Ground>(
     let before = ground.lay(image);
     let opened = ground.open(options);
     let mut log = opened.unwrap_or_else(|error| panic!("it does not open: {error}"));
-    let lost = lost_bytes(&before, &ground.picture());
-    assert_eq!(log.recovery().bytes_cut, lost, "what the stores lost");
+    let lost = Lost::between(&before, &ground.picture());
+    assert_eq!(Lost::said(&log), lost, "what the stores lost");
     let (start, mut records) = (log.start_index(), contents(&log));
     expect.check(start, &records);
     check(&log, start, &records);
@@ -218,7 +242,7 @@ fn judge_crash<G: Ground>(
     assert_eq!(log.recovery().bytes_cut, 0, "nothing is cut twice");
     records.extend(more);
     check(&log, start, &records);
-    if lost > 0 {
+    if lost.bytes > 0 {
         Outcome::Cut
     } else {
         Outcome::Whole

@@ -9,7 +9,7 @@ use crate::common::expect::Expect;
 use crate::common::ops::{Driver, Op};
 use crate::common::{contents, small};
 use crate::ground::Ground;
-use crate::judge::lost_bytes;
+use crate::judge::Lost;
 
 pub(crate) fn options() -> LogOptions {
     small(900)
@@ -157,8 +157,8 @@ impl<G: Ground, A: FnMut(Moment, &Expect)> Run<'_, G, A> {
         let before = self.ground.picture();
         let env = FaultEnv::with(self.ground.env(), self.faults);
         let log = poll_ready(Log::open_with(env, options()))?;
-        let lost = lost_bytes(&before, &self.ground.picture());
-        assert_eq!(log.recovery().bytes_cut, lost, "what the stores lost");
+        let lost = Lost::between(&before, &self.ground.picture());
+        assert_eq!(Lost::said(&log), lost, "what the stores lost");
         Ok(log)
     }
 
