@@ -82,7 +82,8 @@ pub struct EntryInfo {
     pub position: u64,
     /// Length of the value in bytes, without headers.
     pub length: u64,
-    /// Checksum of the value: CRC-32C in the low 32 bits.
+    /// Checksum of the value: CRC-32C in the low 32 bits. Of a record that was written piece by piece and is longer
+    /// than one chunk, the CRC-32C of its chunks' checksums, each as 8 bytes, little-endian.
     pub checksum: u64,
     /// As appended.
     pub key: u64,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use laminarmq::test_util::conformance;
+use laminarmq::test_util::faults::{Call, Fault, FaultEnv};
 use laminarmq::{Append, FileEnv, Log, MemEnv, OpenError, poll_ready};
 
 #[test]
@@ -18,6 +19,28 @@ fn files_conform() {
     conformance::run(|| {
         let dir = tempfile::tempdir().unwrap();
         move || FileEnv::new(dir.path()).unwrap()
+    });
+}
+
+#[test]
+fn an_environment_whose_faults_stay_away_conforms() {
+    conformance::run(|| {
+        let disk = MemEnv::new();
+        move || FaultEnv::new(disk.clone())
+    });
+    conformance::run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        move || FaultEnv::new(FileEnv::new(dir.path()).unwrap())
+    });
+}
+
+#[test]
+#[should_panic(expected = "injected fault")]
+fn an_environment_with_a_fault_does_not_conform() {
+    conformance::run(|| {
+        let env = FaultEnv::new(MemEnv::new());
+        env.faults().arm(Fault::nth(Call::Sync, 1));
+        move || env.clone()
     });
 }
 

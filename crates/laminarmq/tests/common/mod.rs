@@ -6,6 +6,11 @@
 )]
 #![allow(clippy::unwrap_used, reason = "only tests use this")]
 
+pub(crate) mod expect;
+pub(crate) mod ops;
+
+use std::path::{Path, PathBuf};
+
 use laminarmq::{
     CrashPoint, FlushPolicy, IndexCache, Log, LogOptions, MemEnv, OpenError, Part, SegmentEnv,
     poll_ready,
@@ -107,5 +112,16 @@ pub(crate) fn every_crash_of(
     for mix in 0..6 {
         let left = disk.crashed_copy(by_chance(seed * 31 + mix));
         after(&left, &format!("{context}, mixture {mix}"));
+    }
+}
+
+/// A directory for tens of thousands of logs. Where there is a file system in memory, it is that one: a sync
+/// that waits for a disk finds nothing more here, as no power is cut.
+pub(crate) fn fast_dir() -> PathBuf {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() {
+        shared.to_path_buf()
+    } else {
+        std::env::temp_dir()
     }
 }

@@ -83,6 +83,7 @@ impl OpenFiles {
             pins: AtomicU64::new(0),
             writes: AtomicU64::new(0),
             synced: AtomicU64::new(0),
+            was_synced: AtomicBool::new(false),
             files: self.clone(),
         });
         self.opened(&slot);
@@ -135,6 +136,7 @@ pub(super) struct Slot {
     /// How often it was written to, and how many of those are on the media.
     writes: AtomicU64,
     synced: AtomicU64,
+    was_synced: AtomicBool,
     files: OpenFiles,
 }
 
@@ -180,9 +182,16 @@ impl Slot {
         self.writes.load(Ordering::Acquire)
     }
 
+    /// Whether so many writes are on the media. Not before the first sync: another process may have
+    /// written to the file and died.
+    pub(super) fn is_synced(&self, writes: u64) -> bool {
+        self.was_synced.load(Ordering::Acquire) && self.synced.load(Ordering::Acquire) >= writes
+    }
+
     /// Takes note that so many writes are on the media.
     pub(super) fn synced(&self, writes: u64) {
         self.synced.fetch_max(writes, Ordering::AcqRel);
+        self.was_synced.store(true, Ordering::Release);
     }
 }
 
@@ -229,6 +238,18 @@ mod tests {
         let fourth = opened(&files, dir.path(), "d");
         assert!(!is_open(&first) && !is_open(&second) && !is_open(&third) && is_open(&fourth));
         assert_eq!(files.count(), 1);
+    }
+
+    #[test]
+    fn what_another_process_wrote_is_not_taken_for_synced() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("a"), b"by a process that died").expect("written");
+        let slot = opened(&OpenFiles::default(), dir.path(), "a");
+        assert!(!slot.is_synced(slot.writes()));
+        slot.synced(slot.writes());
+        assert!(slot.is_synced(slot.writes()));
+        slot.wrote();
+        assert!(!slot.is_synced(slot.writes()));
     }
 
     #[test]

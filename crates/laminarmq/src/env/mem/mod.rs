@@ -7,14 +7,18 @@
 mod disk;
 
 use std::io::{self, IoSlice};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::{LogEnv, LogFile, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow};
+use super::{LogEnv, LogFile, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow, file_name};
 use disk::{Disk, Node, lock};
 
 pub use disk::CrashPoint;
+
+/// The name that the start file has in a directory.
+const START_FILE: &str = "log.start";
 
 /// Segments in memory, on a disk that can lose power and fail on request. Clones address the same disk.
 ///
@@ -130,6 +134,23 @@ impl MemEnv {
     /// Replaces the start file, behind the back of any log; `None` removes it. Durable at once.
     pub fn set_start_file(&self, bytes: Option<Vec<u8>>) {
         lock(&self.disk).replace_start(bytes);
+    }
+
+    /// Writes all files, synced or not, into a directory that is there, under the names that
+    /// [`FileEnv`](crate::FileEnv) gives them. Other files of the directory stay.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn write_to_dir(&self, dir: impl AsRef<Path>) -> io::Result<()> {
+        let (disk, dir) = (lock(&self.disk), dir.as_ref());
+        for ((base_index, part), node) in &disk.names {
+            std::fs::write(dir.join(file_name(*base_index, *part)), &lock(node).live)?;
+        }
+        match &disk.start {
+            Some(start) => std::fs::write(dir.join(START_FILE), start),
+            None => Ok(()),
+        }
     }
 
     fn file_handle(&self, node: Node) -> MemFile {
@@ -444,6 +465,23 @@ mod tests {
         let bytes = torn.file(0, Part::Store).unwrap();
         let ones = |sector: usize| bytes[sector * 512..][..512].iter().all(|byte| *byte == 1);
         assert_eq!([ones(0), ones(1), ones(2)], [true, false, true]);
+    }
+
+    #[test]
+    fn a_disk_in_a_directory_is_the_same_to_an_environment_of_files() {
+        let (mut env, mut files) = opened();
+        append(&mut files.store, b"store").unwrap();
+        append(&mut files.index, b"index").unwrap();
+        poll_ready(env.open(9)).unwrap();
+        poll_ready(env.write_start(b"start")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        env.write_to_dir(dir.path()).unwrap();
+        let mut local = crate::FileEnv::new(dir.path()).unwrap();
+        assert_eq!(poll_ready(local.list()).unwrap(), [0, 9]);
+        assert_eq!(poll_ready(local.read_start()).unwrap().unwrap(), "start");
+        let files = poll_ready(local.open(0)).unwrap();
+        assert_eq!(poll_ready(files.store.read_at(0, 5)).unwrap(), "store");
+        assert_eq!(poll_ready(files.index.read_at(0, 5)).unwrap(), "index");
     }
 
     #[test]
