@@ -136,7 +136,7 @@ fn the_frozen_log_opens_and_goes_on() {
         check(&log, 8, &model);
         check_searches(&log, 8, &model);
         let next = record(10 + model.len() as u64);
-        append(&mut log, &[next.clone()]).unwrap();
+        append(&mut log, std::slice::from_ref(&next)).unwrap();
         model.push(next);
         poll_ready(log.roll()).unwrap();
         poll_ready(log.close()).unwrap();
