@@ -6,7 +6,7 @@ use std::fs::File;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use laminarmq::{Append, Log, LogOptions, SyncDone, poll_ready};
+use laminarmq::{Append, LogOptions, SharedLog, poll_ready};
 use rustix::fs::fdatasync;
 
 use super::budget::Budget;
@@ -182,36 +182,19 @@ fn bare(setting: &Setting, state: FileState, values: &Values) -> Result<f64, Fai
     Ok(spent)
 }
 
-/// A log whose tickets serve all that wait.
+/// The library.
 struct Shared<'a> {
-    log: Mutex<(Log, bool)>,
-    synced: Condvar,
+    log: SharedLog,
     values: &'a Values,
 }
 
 impl Committer for Shared<'_> {
     fn commit(&self, turn: usize) -> Result<(), Failure> {
-        let mut log = lock(&self.log);
         let record = Append {
             value: &[self.values.of(turn)],
             ..Append::default()
         };
-        let index = poll_ready(log.0.append(record))?;
-        while log.0.durable_index() <= index {
-            if log.1 {
-                let woken = self.synced.wait(log);
-                log = woken.unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let ticket = log.0.sync_ticket().ok_or("nothing to sync")?;
-            log.1 = true;
-            drop(log);
-            let done: SyncDone = ticket.run();
-            log = lock(&self.log);
-            log.1 = false;
-            log.0.complete(done)?;
-            self.synced.notify_all();
-        }
+        self.log.append(record)?.wait()?;
         Ok(())
     }
 }
@@ -221,18 +204,15 @@ fn ours(setting: &Setting, values: &Values) -> Result<(f64, FileState), Failure>
     let count = count(setting);
     let dir = place.path("log");
     let shared = Shared {
-        log: Mutex::new((drive::open(&dir, LogOptions::default())?, false)),
-        synced: Condvar::new(),
+        log: SharedLog::new(drive::open(&dir, LogOptions::default())?),
         values,
     };
     let spent = run(&shared, count)?;
     let bytes = count * (HEADER_BYTES + values.of(0).len());
     let state = FileState::of_store(&dir.join(drive::STORE_NAME), bytes)?;
-    let (log, _) = shared
+    let records = shared
         .log
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    let records = poll_ready(log.read_range(0..log.end_index(), u64::MAX))?;
+        .with(|log| poll_ready(log.read_range(0..log.end_index(), u64::MAX)))?;
     check(
         values,
         count,

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::hint::black_box;
 
-use laminarmq::{Log, LogOptions, poll_ready};
+use laminarmq::{IndexCache, Log, LogOptions, poll_ready};
 
 use super::budget::Budget;
 use super::drive;
@@ -29,7 +29,11 @@ pub fn measure(setting: &Setting, report: &mut Report) -> Result<(), Failure> {
         let count = setting.scale.records_of(value_bytes);
         let place = Place::new(&setting.dir, "random")?;
         let dir = place.path("log");
-        let mut log = drive::open(&dir, LogOptions::default())?;
+        let options = LogOptions {
+            index_cache: IndexCache::All,
+            ..LogOptions::default()
+        };
+        let mut log = drive::open(&dir, options)?;
         drive::fill(&mut log, &values, count)?;
         drive::read_back(&log, &values, count)?;
         let store = File::open(dir.join(drive::STORE_NAME))?;

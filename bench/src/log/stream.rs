@@ -21,8 +21,6 @@ const BUDGET: Budget = Budget::Slower {
 
 /// Bytes of each of the limit's reads.
 const PIECE_BYTES: usize = 64 << 10;
-/// Bytes of a call of `read_range`.
-const RANGE_BYTES: u64 = 64 << 10;
 
 /// For all lengths of values.
 ///
@@ -64,13 +62,10 @@ pub fn measure(setting: &Setting, report: &mut Report) -> Result<(), Failure> {
 fn ours(log: &Log, count: usize) -> Result<f64, Failure> {
     let mut seen = 0;
     let spent = drive::nanoseconds(|| {
-        let (mut next, end) = (log.start_index(), log.end_index());
-        while next < end {
-            for record in poll_ready(log.read_range(next..end, RANGE_BYTES))? {
-                black_box(&record.value);
-                next = record.index + 1;
-                seen += 1;
-            }
+        let mut records = log.stream(..)?;
+        while let Some(record) = poll_ready(records.next())? {
+            black_box(record.value);
+            seen += 1;
         }
         Ok(())
     })?;
