@@ -5,6 +5,8 @@
 //! so that a ratio between the two says what the broker adds.
 
 pub mod generator;
+pub mod log;
+pub mod machine;
 pub mod program;
 pub mod report;
 pub mod sink;

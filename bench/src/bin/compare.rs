@@ -2,14 +2,14 @@
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::{fs, io};
 
 use clap::Parser;
-use laminarmq_bench::exit;
 use laminarmq_bench::generator::{Load, Run, source};
 use laminarmq_bench::program::Program;
 use laminarmq_bench::report::{Comparison, Pair, markdown};
+use laminarmq_bench::{exit, machine};
 use laminarmq_testkit::{BrokerProcess, laminarmq};
 
 /// Compares the broker with what the machine can do: one producer or consumer, one partition.
@@ -186,7 +186,7 @@ fn fresh(path: &Path, run: impl FnOnce(&Path) -> Result<Run, String>) -> Result<
         }
         Ok(()) | Err(_) => {}
     }
-    output(&mut Command::new("sync"));
+    rustix::fs::sync();
     result
 }
 
@@ -201,37 +201,12 @@ fn header(options: &Options) -> String {
         in_flight,
         ..
     } = options;
-    let version = output(laminarmq().arg("--version"));
-    let kernel = output(Command::new("uname").args(["-s", "-r", "-m"]));
-    let mut file_system = Command::new("df");
-    let parent = options
-        .dir
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    file_system
-        .arg("--output=fstype")
-        .arg(parent.unwrap_or(Path::new(".")));
-    let file_system = output(&mut file_system);
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = cpus
-        .lines()
-        .find_map(|line| line.strip_prefix("model name"))
-        .unwrap_or_default();
-    let cpu = cpu.trim_start_matches([' ', '\t', ':']);
+    let version = machine::last_line(laminarmq().arg("--version"));
+    let machine = machine::describe(machine::parent(&options.dir));
     format!(
-        "{version}; {kernel}; {cores} cores, {cpu}; {file_system}. One producer or consumer, one partition, \
+        "{version}; {machine}. One producer or consumer, one partition, \
          {rounds} pairs; {records} records ({records_sync} with flush=sync) of {record_bytes} bytes, \
          {batch_records} to a batch, {in_flight} batches under way, acks=all. Every record was read back \
          and compared (consume: counted).\n"
     )
-}
-
-/// The last line of a command's output; empty when it fails.
-fn output(command: &mut Command) -> String {
-    let done = command.output();
-    let text = done
-        .map(|done| String::from_utf8_lossy(&done.stdout).into_owned())
-        .unwrap_or_default();
-    text.lines().next_back().unwrap_or_default().to_owned()
 }

@@ -213,6 +213,8 @@ pub trait SyncNow {
 ///
 /// When the future is not ready at the first poll: the storage is one that waits, and calling it like
 /// this is a bug.
+// Handing a future to a function means copying it; inlined, it is built where it is polled.
+#[inline(always)]
 pub fn poll_ready<F: Future>(future: F) -> F::Output {
     let future = pin!(future);
     match future.poll(&mut Context::from_waker(Waker::noop())) {

@@ -44,12 +44,20 @@ const AT_TERM: usize = AT_TIMESTAMP + 8;
 const AT_LINK: usize = AT_TERM + 4;
 const _: () = assert!(AT_LINK + 4 == CHUNK_HEADER_LENGTH);
 
-/// Where the header checksums of one segment start from.
+/// Where the header checksums of one segment start from, as the bits in which they so differ from checksums
+/// that start from nothing: a CRC is affine, so that over a fixed length these are the same whatever the bytes.
 pub(crate) fn seed(base_index: u64) -> u32 {
-    checksum::crc32c_append(
+    let start = checksum::crc32c_append(
         checksum::crc32c(b"laminarmq chunk"),
         &base_index.to_le_bytes(),
-    )
+    );
+    let zeros = [0; CHUNK_HEADER_LENGTH - AT_FLAGS];
+    checksum::crc32c_append(start, &zeros) ^ checksum::crc32c(&zeros)
+}
+
+/// Checksum of the header that `bytes` begin with.
+fn sum(bytes: &[u8], seed: u32) -> u32 {
+    checksum::crc32c(&bytes[AT_FLAGS..CHUNK_HEADER_LENGTH]) ^ seed
 }
 
 /// A decoded chunk header.
@@ -83,18 +91,19 @@ impl ChunkHeader {
         out[AT_TIMESTAMP..AT_TERM].copy_from_slice(&self.timestamp.to_le_bytes());
         out[AT_TERM..AT_LINK].copy_from_slice(&self.term.to_le_bytes());
         out[AT_LINK..].copy_from_slice(&self.link.to_le_bytes());
-        let crc = checksum::crc32c_append(seed, &out[AT_FLAGS..]);
+        let crc = sum(&out, seed);
         out[..AT_FLAGS].copy_from_slice(&crc.to_le_bytes());
         (out, crc)
     }
 
     /// Reads a header and its checksum; `None` where these are not the bytes of one.
+    #[inline]
     pub(crate) fn decode(bytes: &[u8], seed: u32) -> Option<(Self, u32)> {
         let bytes = bytes.get(..CHUNK_HEADER_LENGTH)?;
         let crc = u32_at(bytes, 0);
         let flags = u16_at(bytes, AT_FLAGS);
         // Cheap, and spares a checksum at nearly every place of a search for headers.
-        if flags & !KNOWN_FLAGS != 0 || crc != checksum::crc32c_append(seed, &bytes[AT_FLAGS..]) {
+        if flags & !KNOWN_FLAGS != 0 || crc != sum(bytes, seed) {
             return None;
         }
         let [kind, entry_flags] = field(bytes, AT_KIND);
@@ -170,6 +179,15 @@ mod tests {
     fn round_trip() {
         let (bytes, crc) = HEADER.encode(seed(7));
         assert_eq!(ChunkHeader::decode(&bytes, seed(7)), Some((HEADER, crc)));
+    }
+
+    #[test]
+    fn the_checksum_is_started_from_name_and_base() {
+        for base in [0, 7, u64::MAX] {
+            let (bytes, crc) = HEADER.encode(seed(base));
+            let all = [&b"laminarmq chunk"[..], &base.to_le_bytes(), &bytes[4..]].concat();
+            assert_eq!(crc, checksum::crc32c(&all));
+        }
     }
 
     #[test]

@@ -40,7 +40,10 @@ pub(crate) struct IndexEntry {
 }
 
 fn check(index: u64, bytes: &[u8]) -> u16 {
-    let crc = checksum::crc32c_append(checksum::crc32c(&index.to_le_bytes()), &bytes[..AT_CHECK]);
+    let mut all = [0; 8 + AT_CHECK];
+    all[..8].copy_from_slice(&index.to_le_bytes());
+    all[8..].copy_from_slice(&bytes[..AT_CHECK]);
+    let crc = checksum::crc32c(&all);
     let [low, high, ..] = crc.to_le_bytes();
     u16::from_le_bytes([low, high])
 }

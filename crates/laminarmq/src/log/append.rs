@@ -1,4 +1,7 @@
 //! Appending: checked whole, then written, one write per segment that is touched.
+//!
+//! What is rare is awaited in a box: a future is moved before it is polled, and one with room for all that may
+//! have to be done takes longer to move than a short record takes to be appended.
 
 use std::io;
 use std::ops::Range;
@@ -31,7 +34,9 @@ impl<E: SegmentEnv> Log<E> {
         self.begin_change().await?;
         let start = self.end_index();
         self.check_records(records)?;
-        self.seal_durable().await;
+        if self.may_seal() {
+            Box::pin(self.seal_durable()).await;
+        }
         let first_segment = self.segments.len() - 1;
         let mut left = records;
         while !left.is_empty() {
@@ -40,13 +45,15 @@ impl<E: SegmentEnv> Log<E> {
                 Err(AppendError::Poisoned(poisoned)) => return Err(poisoned.into()),
                 Err(error) => {
                     if self.segments.len() - 1 > first_segment || self.end_index() > start {
-                        self.take_back(first_segment, start).await?;
+                        Box::pin(self.take_back(first_segment, start)).await?;
                     }
                     return Err(error);
                 }
             }
         }
-        self.flush_if_due().await?;
+        if self.is_flush_due() {
+            Box::pin(self.flush()).await?;
+        }
         Ok(start..self.end_index())
     }
 
@@ -56,7 +63,7 @@ impl<E: SegmentEnv> Log<E> {
         if self.options.auto_roll {
             let limit = self.options.segment_bytes;
             if self.write_segment_bytes() >= limit {
-                self.roll().await?;
+                Box::pin(self.roll()).await?;
             }
             let mut length = self.write_segment_bytes();
             // The first record goes in whatever its length: the segment was not full.
@@ -71,7 +78,9 @@ impl<E: SegmentEnv> Log<E> {
         let stored = self.write_segment_bytes();
         let length = |record: &Append<'_>| CHUNK_HEADER_LENGTH as u64 + record.value_len();
         let aim = stored + records[..count].iter().map(length).sum::<u64>();
-        self.write_ahead(aim).await;
+        if self.is_write_ahead_due(aim) {
+            Box::pin(self.write_ahead(aim)).await;
+        }
         let segment = self
             .segments
             .back_mut()

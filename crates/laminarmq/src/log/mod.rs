@@ -214,7 +214,8 @@ impl<E: SegmentEnv> Log<E> {
         self.check_poisoned()?;
         if self.unfinished {
             let interrupted = io::ErrorKind::Interrupted.into();
-            if let Run::Stuck(error) = self.write_segment_mut().undo(interrupted).await {
+            let undo = self.write_segment_mut().undo(interrupted);
+            if let Run::Stuck(error) = Box::pin(undo).await {
                 return Err(self.poison("taking back an unfinished record", error.kind()));
             }
             self.unfinished = false;

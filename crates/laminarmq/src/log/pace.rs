@@ -63,31 +63,32 @@ fn ahead_of(aim: u64) -> u64 {
 }
 
 impl<E: SegmentEnv> Log<E> {
-    /// Syncs where the options say that it is time.
-    pub(super) async fn flush_if_due(&mut self) -> Result<(), AppendError> {
-        if !self.pace.is_due(self.options.flush, || self.env.now_ms()) {
-            return Ok(());
-        }
+    /// Whether the options say that it is time to sync.
+    pub(super) fn is_flush_due(&self) -> bool {
+        self.pace.is_due(self.options.flush, || self.env.now_ms())
+    }
+
+    /// Syncs because it is time.
+    pub(super) async fn flush(&mut self) -> Result<(), AppendError> {
         match self.sync().await {
             Ok(()) => Ok(()),
             Err(_) => Err(self.poisoned.expect("a failed sync stops the log").into()),
         }
     }
 
-    /// Makes room in the write segment for an append that ends at `aim`, where that pays: small syncs come one
-    /// after the other. A failure costs speed only.
+    /// Whether to make room in the write segment for an append that ends at `aim`: where that pays, because
+    /// small syncs come one after the other.
+    pub(super) fn is_write_ahead_due(&self, aim: u64) -> bool {
+        self.options.write_ahead
+            && self.pace.small_syncs >= WRITE_AHEAD_AFTER_SYNCS
+            && self.write_segment().files.store.reserved() < aim
+    }
+
+    /// Makes that room. A failure costs speed only.
     pub(super) async fn write_ahead(&mut self, aim: u64) {
-        let is_worth_it =
-            self.options.write_ahead && self.pace.small_syncs >= WRITE_AHEAD_AFTER_SYNCS;
-        if !is_worth_it {
-            return;
-        }
         // Behind the size at which the segment is rolled, nothing will be overwritten.
         let end = ahead_of(aim).min(self.options.segment_bytes.max(aim));
         let store = &mut self.write_segment_mut().files.store;
-        if store.reserved() >= aim {
-            return;
-        }
         if let Err(error) = store.reserve(end).await {
             tracing::debug!(%error, "blocks were not written ahead");
             self.pace.small_syncs = 0; // a while without further tries

@@ -151,7 +151,9 @@ impl<E: SegmentEnv> RecordWriter<'_, E> {
         log.unfinished = false;
         log.pace.appended(1, extent.stored);
         log.changed();
-        log.flush_if_due().await?;
+        if log.is_flush_due() {
+            log.flush().await?;
+        }
         Ok(index)
     }
 

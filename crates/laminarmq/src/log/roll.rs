@@ -79,11 +79,16 @@ impl<E: SegmentEnv> Log<E> {
         Ok(())
     }
 
+    /// Whether [`Self::seal_durable`] may have something to do.
+    pub(super) fn may_seal(&self) -> bool {
+        self.unsealed && self.sealed_for != self.durable
+    }
+
     /// Gives their footers to segments that are complete and durable, entries included: a footer must not
     /// reach the media before the entries that it vouches for. It only spares the next open a
     /// scan, so a failure is no reason to stop.
     pub(super) async fn seal_durable(&mut self) {
-        if !self.unsealed || self.sealed_for == self.durable {
+        if !self.may_seal() {
             return;
         }
         let durable = self.durable;

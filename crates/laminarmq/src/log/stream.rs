@@ -11,7 +11,7 @@ use crate::env::SegmentEnv;
 use crate::error::{OutOfBounds, ReadError};
 use crate::format::ChunkHeader;
 use crate::limits::STREAM_WINDOW_BYTES;
-use crate::segment::{Parsed, Piece, ReadFile, parse_record};
+use crate::segment::{Parsed, Piece, ReadFile, parse_chunk, parse_record};
 
 /// A record of a stream, its checksums verified. Lives until the stream moves on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,30 +141,18 @@ impl Cursor {
         if self.next >= self.end {
             return Ok(None);
         }
-        // A record that is whole in the window, as nearly all are.
-        let mut found = None;
-        if self.next < self.segment_end && ChunkHeader::is_whole_in(&self.window[self.at..]) {
-            found = self.parse().ok();
-        }
-        let parsed = match found {
-            Some(parsed) => parsed,
-            None => {
-                self.refill(log).await?;
-                self.parse().map_err(|(at, what)| {
-                    let piece = self.piece();
-                    piece.damaged(self.next, piece.position + at as u64, what)
-                })?
+        let index = self.next;
+        let (head, value) = match self.single() {
+            Some((head, crc, value)) => {
+                self.pass(value.end, crc);
+                (head, Some(value))
             }
+            // In a box, so that the future of all the other calls is small: it is moved about by each.
+            None => Box::pin(self.any(log)).await?,
         };
-        let (index, head) = (self.next, parsed.head);
-        self.next += 1;
-        (self.at, self.link) = (parsed.end, Some(parsed.last_crc));
-        let value = match parsed.joined {
-            Some(joined) => {
-                self.joined = joined;
-                &self.joined
-            }
-            None => &self.window[parsed.value],
+        let value = match value {
+            Some(value) => &self.window[value],
+            None => &self.joined,
         };
         Ok(Some(RecordRef {
             index,
@@ -177,8 +165,48 @@ impl Cursor {
         }))
     }
 
-    fn parse(&self) -> Result<Parsed, (usize, &'static str)> {
-        parse_record(&self.window, self.at, self.next, self.link, self.seed)
+    /// The next record where it is one chunk, is whole in the window, and is undamaged, as nearly all are.
+    #[inline]
+    fn single(&self) -> Option<(ChunkHeader, u32, Range<usize>)> {
+        let rest = self.window.get(self.at..)?;
+        if self.next >= self.segment_end || !ChunkHeader::is_whole_in(rest) {
+            return None;
+        }
+        parse_chunk(&self.window, self.at, self.next, true, self.link, self.seed)
+            .ok()
+            .filter(|(head, ..)| head.is_last())
+    }
+
+    /// The next record, read anew. Its value's place in the window; `None` where it is in `joined`.
+    async fn any<S: Segments>(
+        &mut self,
+        log: &S,
+    ) -> Result<(ChunkHeader, Option<Range<usize>>), ReadError> {
+        self.refill(log).await?;
+        let Parsed {
+            head,
+            value,
+            joined,
+            end,
+            last_crc,
+        } = parse_record(&self.window, self.at, self.next, self.link, self.seed).map_err(
+            |(at, what)| {
+                let piece = self.piece();
+                piece.damaged(self.next, piece.position + at as u64, what)
+            },
+        )?;
+        self.pass(end, last_crc);
+        let Some(joined) = joined else {
+            return Ok((head, Some(value)));
+        };
+        self.joined = joined;
+        Ok((head, None))
+    }
+
+    /// Goes on behind a record that ends at `end` of the window.
+    fn pass(&mut self, end: usize, last_crc: u32) {
+        self.next += 1;
+        (self.at, self.link) = (end, Some(last_crc));
     }
 
     fn piece(&self) -> Piece {

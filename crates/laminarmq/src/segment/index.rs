@@ -181,7 +181,7 @@ impl<F: LogFile> Segment<F> {
         if self.count < self.next_block_at {
             return false;
         }
-        if let Err(error) = self.flush_index().await {
+        if let Err(error) = Box::pin(self.flush_index()).await {
             tracing::warn!(segment = self.base(), %error, "index entries stay in memory for now");
             self.block_written();
             return false;

@@ -63,6 +63,7 @@ impl Piece {
 }
 
 /// Whether a chunk header is one of record `index`, the first one or a later one, all of it in `bytes_left`.
+#[inline]
 pub(crate) fn check_chunk(
     header: Option<(ChunkHeader, u32)>,
     index: u64,
@@ -211,6 +212,7 @@ pub(crate) fn parse_record(
 }
 
 /// Verifies one chunk; says where its payload is.
+#[inline]
 pub(crate) fn parse_chunk(
     bytes: &[u8],
     at: usize,

@@ -108,7 +108,7 @@ impl<F: LogFile> Segment<F> {
             length += CHUNK_HEADER_LENGTH as u64 + value_length;
         }
         if let Err(error) = write(&mut self.files.store, records, scratch).await {
-            return Err(self.undo(error).await);
+            return Err(Box::pin(self.undo(error)).await);
         }
         assert_eq!(
             self.files.store.len(),
