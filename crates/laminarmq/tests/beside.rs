@@ -138,7 +138,7 @@ fn readers_beside_a_writer_that_cuts_both_ends() {
         );
         round
     };
-    let read = std::thread::scope(|threads| {
+    let read = thread::scope(|threads| {
         let mut readers = Vec::new();
         for number in 0..3u64 {
             let (reader, done) = (log.reader(), &done);

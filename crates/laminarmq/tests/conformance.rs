@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::io::IoSlice;
+
 use laminarmq::test_util::conformance;
 use laminarmq::test_util::faults::{Call, Fault, FaultEnv};
-use laminarmq::{Append, FileEnv, Log, MemEnv, OpenError, poll_ready};
+use laminarmq::{
+    Append, FileEnv, Log, LogEnv, LogFile, MemEnv, OpenError, Part, ReadAt, poll_ready,
+};
 
 #[test]
 fn memory_conforms() {
@@ -48,6 +52,49 @@ fn an_environment_with_a_fault_does_not_conform() {
 #[should_panic(expected = "left == right")]
 fn a_storage_that_forgets_does_not_conform() {
     conformance::run(|| MemEnv::new);
+}
+
+/// Whoever holds the old file of a segment that is replaced, or has another name for it, keeps what it was.
+fn keeps_what_was_held<E: LogEnv>(mut env: E, between: impl FnOnce()) {
+    let mut files = poll_ready(env.open(7)).unwrap();
+    poll_ready(files.store.append(&mut [IoSlice::new(b"0123456789")])).unwrap();
+    poll_ready(env.sync(7, &mut files, Part::Store)).unwrap();
+    let mut held = files.store.reader();
+    held.hold().unwrap();
+    between();
+    poll_ready(env.replace(7, &mut files, 6)).unwrap();
+    poll_ready(files.store.append(&mut [IoSlice::new(b"new")])).unwrap();
+    assert_eq!(held.read_at(0, 10).unwrap(), "0123456789");
+    assert_eq!(files.store.reader().read_at(0, 9).unwrap(), "012345new");
+}
+
+#[test]
+fn a_replaced_store_stays_what_it_was_for_others() {
+    keeps_what_was_held(MemEnv::new(), || {});
+    let dir = tempfile::tempdir().unwrap();
+    let (store, link) = (
+        dir.path().join("00000000000000000007.log"),
+        dir.path().join("link"),
+    );
+    let env = FileEnv::new(dir.path()).unwrap();
+    keeps_what_was_held(env, || std::fs::hard_link(&store, &link).unwrap());
+    assert_eq!(std::fs::read(link).unwrap(), b"0123456789");
+    assert_eq!(std::fs::read(store).unwrap(), b"012345new");
+}
+
+#[test]
+fn a_replacement_that_was_cut_short_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(dir.path()).unwrap();
+    poll_ready(log.append(Append::default())).unwrap();
+    poll_ready(log.close()).unwrap();
+    let left = dir.path().join("00000000000000000000.log.new");
+    for content in [&b""[..], b"a part of the store"] {
+        std::fs::write(&left, content).unwrap();
+        let log = Log::open(dir.path()).unwrap();
+        assert!(log.recovery().is_clean() && log.end_index() == 1);
+        assert!(!left.exists());
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Rec, append, by_chance, check, contents, every_crash_of, open, recs, small};
+use laminarmq::test_util::faults::{Call, Fault, FaultEnv, Left};
 use laminarmq::{
     AppendError, CrashPoint, FlushPolicy, IndexCache, Log, LogOptions, MemEnv, OpenError,
     SyncError, poll_ready,
@@ -355,6 +356,60 @@ fn a_truncation_that_was_interrupted_does_not_come_back_after_opening() {
     want.extend(new);
     disk.crash();
     check(&open(disk, small(1 << 20)), 1, &want);
+}
+
+#[test]
+fn a_segment_that_could_not_be_made_does_not_come_back_later() {
+    let options = LogOptions {
+        auto_roll: false,
+        ..small(1 << 20)
+    };
+    let env = FaultEnv::new(MemEnv::new());
+    let (disk, faults) = (env.inner().clone(), env.faults());
+    let mut log = open(env, options);
+    append(&mut log, &recs(0..6, 30)).unwrap();
+    // The index, the names of the new files, and then their headers.
+    faults.arm(Fault {
+        left: Left::Nothing,
+        ..Fault::nth(Call::Change, 3)
+    });
+    poll_ready(log.roll()).unwrap_err();
+    assert_eq!(faults.counts().failed, 1);
+    assert!(log.poisoned().is_none() && common::bases(&disk) == [1]);
+    poll_ready(log.truncate_suffix(4)).unwrap();
+    append(&mut log, &recs(10..20, 30)).unwrap();
+    let mut model = recs(0..3, 30);
+    model.extend(recs(10..20, 30));
+    let synced_by_ticket = disk.copy();
+    poll_ready(log.sync()).unwrap();
+    drop(log);
+    for kept in [false, true] {
+        check(&open(disk.crashed_copy(|_| kept), options), 1, &model);
+    }
+    // Before that sync, the stray name is there if the media have it.
+    let stray = synced_by_ticket.crashed_copy(|_| true);
+    assert_eq!(common::bases(&stray), [1, 7]);
+}
+
+#[test]
+fn a_footer_that_is_gone_though_cutting_it_failed_is_written_again() {
+    let env = FaultEnv::new(MemEnv::new());
+    let (disk, faults) = (env.inner().clone(), env.faults());
+    let options = small(1 << 20);
+    poll_ready(open(disk.clone(), options).close()).unwrap();
+    let mut log = open(env, options);
+    append(&mut log, &recs(0..1, 0)).unwrap();
+    faults.arm(Fault {
+        left: Left::All,
+        ..Fault::nth(Call::Change, 0)
+    });
+    poll_ready(log.roll()).unwrap_err();
+    assert_eq!(faults.counts().failed, 1);
+    poll_ready(log.roll()).unwrap();
+    poll_ready(log.close()).unwrap();
+    let log = open(disk, options);
+    assert!(log.recovery().is_clean(), "{:?}", log.recovery());
+    check(&log, 1, &recs(0..1, 0));
 }
 
 #[test]

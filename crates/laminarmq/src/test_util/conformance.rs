@@ -14,6 +14,7 @@ use super::files::{
     segments_are_listed_and_removed,
 };
 use super::model::{append, as_rec, check, check_searches, open, rec, recs, small};
+use super::{beside, pieces};
 use crate::{
     Append, AppendError, Log, LogEnv, LogOptions, OpenError, ReadError, TruncateError, poll_ready,
 };
@@ -24,7 +25,7 @@ use crate::{
 /// # Panics
 ///
 /// Where the environment does not keep its contract; the name of the check goes to standard error.
-pub fn run<E: LogEnv, F: FnMut() -> E>(mut fresh: impl FnMut() -> F) {
+pub fn run<E: LogEnv<File: Send> + Send, F: FnMut() -> E>(mut fresh: impl FnMut() -> F) {
     for (name, check) in checks::<E, F>() {
         let _named = Named(name);
         check(&mut fresh());
@@ -36,7 +37,7 @@ pub type Check<F> = fn(&mut F);
 
 /// All checks with their names, for those who run them one by one.
 #[must_use]
-pub fn checks<E: LogEnv, F: FnMut() -> E>() -> Vec<(&'static str, Check<F>)> {
+pub fn checks<E: LogEnv<File: Send> + Send, F: FnMut() -> E>() -> Vec<(&'static str, Check<F>)> {
     vec![
         (
             "files_grow_read_and_shrink",
@@ -81,6 +82,46 @@ pub fn checks<E: LogEnv, F: FnMut() -> E>() -> Vec<(&'static str, Check<F>)> {
             many_records_in_one_segment::<E, F>,
         ),
         ("starts_and_resets", starts_and_resets::<E, F>),
+        (
+            "records_in_several_chunks",
+            pieces::records_in_several_chunks::<E, F>,
+        ),
+        (
+            "a_record_that_is_given_up_leaves_nothing",
+            pieces::a_record_that_is_given_up_leaves_nothing::<E, F>,
+        ),
+        (
+            "a_sealed_store_is_replaced",
+            pieces::a_sealed_store_is_replaced::<E, F>,
+        ),
+        (
+            "room_that_is_reserved_is_not_content",
+            pieces::room_that_is_reserved_is_not_content::<E, F>,
+        ),
+        (
+            "blocks_written_ahead_never_show",
+            pieces::blocks_written_ahead_never_show::<E, F>,
+        ),
+        (
+            "readers_see_what_the_log_holds",
+            beside::readers_see_what_the_log_holds::<E, F>,
+        ),
+        (
+            "readers_work_beside_the_writer",
+            beside::readers_work_beside_the_writer::<E, F>,
+        ),
+        (
+            "a_log_that_threads_share",
+            beside::a_log_that_threads_share::<E, F>,
+        ),
+        (
+            "every_index_cache_gives_the_same_answers",
+            beside::every_index_cache_gives_the_same_answers::<E, F>,
+        ),
+        (
+            "a_flush_policy_syncs_when_it_says",
+            beside::a_flush_policy_syncs_when_it_says::<E, F>,
+        ),
     ]
 }
 

@@ -7,7 +7,9 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
 #![allow(clippy::missing_panics_doc, reason = "panics are how checks fail")]
 
+mod beside;
 pub mod conformance;
 pub mod faults;
 mod files;
 pub mod model;
+mod pieces;

@@ -1,7 +1,9 @@
 //! Operations on a log, done beside a plain vector.
 
 use laminarmq::retention::{self, Policy};
-use laminarmq::{Log, LogEnv, ReadPlan, SyncTicket, poll_ready};
+use laminarmq::{
+    Append, AppendError, Log, LogEnv, LogReader, ReadPlan, RecordRef, SyncTicket, poll_ready,
+};
 
 use super::expect::{Expect, Version};
 use super::{Rec, append, as_rec, check, check_searches, contents};
@@ -14,6 +16,11 @@ pub(crate) enum Op {
         term: u32,
         key_step: u64,
         timestamp: i64,
+    },
+    /// One record, written piece by piece.
+    Write {
+        pieces: Vec<usize>,
+        end: End,
     },
     Truncate {
         permille: u64,
@@ -45,6 +52,14 @@ pub(crate) enum Op {
     },
 }
 
+/// What becomes of a record that is written piece by piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Finished,
+    Aborted,
+    Dropped,
+}
+
 /// An injected fault hit the operation. The log is as it was, or has stopped.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -57,6 +72,8 @@ fn failed(error: &dyn std::error::Error) -> Failed {
 /// A log and what it has to be.
 pub(crate) struct Driver<E: LogEnv> {
     log: Option<Log<E>>,
+    /// Reads beside the log.
+    reader: Option<LogReader<E>>,
     pub(crate) expect: Expect,
     ticket: Option<SyncTicket<E>>,
     plan: Option<(ReadPlan<E>, Vec<Rec>)>,
@@ -76,6 +93,7 @@ impl<E: LogEnv> Driver<E> {
     pub(crate) fn absent(expect: Expect) -> Self {
         Self {
             log: None,
+            reader: None,
             expect,
             ticket: None,
             plan: None,
@@ -92,7 +110,7 @@ impl<E: LogEnv> Driver<E> {
 
     /// The log goes, and what belongs to it.
     pub(crate) fn take_log(&mut self) -> Option<Log<E>> {
-        (self.ticket, self.plan) = (None, None);
+        (self.ticket, self.plan, self.reader) = (None, None, None);
         self.log.take()
     }
 
@@ -104,6 +122,7 @@ impl<E: LogEnv> Driver<E> {
             expect.end(),
             "opening makes durable what it found"
         );
+        self.reader = Some(log.reader());
         (self.log, self.expect) = (Some(log), expect);
     }
 
@@ -153,6 +172,33 @@ impl<E: LogEnv> Driver<E> {
     pub(crate) fn check_bounds(&mut self) {
         let bounds = (self.log().start_index(), self.log().end_index());
         assert_eq!(bounds, (self.expect.start, self.expect.end()));
+        let durable = self.log().durable_index();
+        self.check_reader(durable);
+    }
+
+    /// Who reads beside the log sees the same.
+    fn check_reader(&self, durable: u64) {
+        let reader = self.reader.as_ref().expect("it comes with the log");
+        let (start, end) = (self.expect.start, self.expect.end());
+        let seen = (
+            reader.start_index(),
+            reader.durable_index(),
+            reader.end_index(),
+        );
+        assert_eq!(seen, (start, durable, end));
+        // Another place each time, and the end.
+        let from = start + self.made.wrapping_mul(7) % (end - start + 1);
+        for from in [from, end.saturating_sub(1).max(start)] {
+            let read = reader.read_range(from..end, 2000).unwrap();
+            let got: Vec<_> = read.iter().map(as_rec).collect();
+            let want = self.expect.from(from);
+            assert_eq!(got, want[..got.len()]);
+            assert_eq!(got.is_empty(), want.is_empty());
+            if let Some(record) = want.first() {
+                let entry = reader.entry(from).unwrap();
+                assert_eq!((entry.index, entry.key), (from, record.key));
+            }
+        }
     }
 
     /// Everything that can be asked of the log.
@@ -160,6 +206,31 @@ impl<E: LogEnv> Driver<E> {
         let (start, records) = (self.expect.start, self.expect.records.clone());
         check(self.log(), start, &records);
         check_searches(self.log(), start, &records);
+        self.check_streams();
+    }
+
+    /// The records one after the other and piece by piece, by the log and beside it.
+    fn check_streams(&mut self) {
+        let start = self.expect.start;
+        let records = self.expect.records.clone();
+        let reader = self.reader.clone().expect("it comes with the log");
+        let log = self.log();
+        let (mut one, mut other) = (log.stream(..).unwrap(), reader.stream(..).unwrap());
+        for (index, want) in (start..).zip(&records) {
+            let record = poll_ready(one.next()).unwrap().unwrap();
+            assert_eq!((record.index, &from_ref(&record)), (index, want));
+            let record = other.next().unwrap().unwrap();
+            assert_eq!((record.index, &from_ref(&record)), (index, want));
+            let mut chunks = poll_ready(log.record_reader(index)).unwrap();
+            assert_eq!(chunks.info().length, want.value.len() as u64);
+            let mut value = Vec::new();
+            while let Some(chunk) = poll_ready(chunks.next_chunk()).unwrap() {
+                value.extend_from_slice(&chunk);
+            }
+            assert!(value == want.value, "record {index} piece by piece");
+        }
+        assert!(poll_ready(one.next()).unwrap().is_none());
+        assert!(other.next().unwrap().is_none());
     }
 
     /// Does it. After an error that did not stop the log, it has to be as it was.
@@ -174,6 +245,7 @@ impl<E: LogEnv> Driver<E> {
                 let more = self.make(lengths, term, key_step, timestamp);
                 self.append(&more)
             }
+            Op::Write { ref pieces, end } => self.write(pieces, end),
             Op::Truncate { permille } => self.truncate(self.index_at(permille)),
             Op::TruncatePrefix { permille } => self.truncate_prefix(self.index_at(permille)),
             Op::Reset { start } => self.reset(start),
@@ -248,6 +320,22 @@ impl<E: LogEnv> Driver<E> {
         let end = self.expect.end();
         assert_eq!(range, end..end + more.len() as u64);
         self.expect.becomes(next);
+        self.note_durable(); // the options may say that an append syncs
+        Ok(())
+    }
+
+    fn write(&mut self, pieces: &[usize], how: End) -> Result<(), Failed> {
+        let length = pieces.iter().sum();
+        let term = u32::try_from(length % 5).expect("it is below 5");
+        let record = self.make(&[length], term, 1, 3).remove(0);
+        let next = self.expect.with(std::slice::from_ref(&record));
+        let written = write(self.log(), &record, pieces, how);
+        let index = written.map_err(|error| self.stopped(&error, vec![next.clone()]))?;
+        if how == End::Finished {
+            assert_eq!(index, Some(self.expect.end()));
+            self.expect.becomes(next);
+            self.note_durable();
+        }
         Ok(())
     }
 
@@ -349,5 +437,45 @@ impl<E: LogEnv> Driver<E> {
         assert!(!got.is_empty() || count == 0 || left.is_empty());
         assert!(got.len() as u64 <= count);
         Ok(())
+    }
+}
+
+fn write<E: LogEnv>(
+    log: &mut Log<E>,
+    record: &Rec,
+    pieces: &[usize],
+    how: End,
+) -> Result<Option<u64>, AppendError> {
+    let head = Append {
+        term: record.term,
+        kind: record.kind,
+        flags: record.flags,
+        key: record.key,
+        timestamp: record.timestamp,
+        value: &[],
+    };
+    let mut writer = poll_ready(log.record_writer(head))?;
+    let mut left = record.value.as_slice();
+    for piece in pieces {
+        let (piece, rest) = left.split_at(*piece);
+        poll_ready(writer.write(piece))?;
+        left = rest;
+    }
+    assert_eq!(writer.value_len(), record.value.len() as u64);
+    match how {
+        End::Finished => poll_ready(writer.finish()).map(Some),
+        End::Aborted => poll_ready(writer.abort()).map(|()| None),
+        End::Dropped => Ok(None),
+    }
+}
+
+fn from_ref(record: &RecordRef<'_>) -> Rec {
+    Rec {
+        term: record.term,
+        kind: record.kind,
+        flags: record.flags,
+        key: record.key,
+        timestamp: record.timestamp,
+        value: record.value.to_vec(),
     }
 }

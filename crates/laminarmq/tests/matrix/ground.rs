@@ -1,5 +1,6 @@
 //! The two places where an image is opened: memory, and files of a real directory.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -58,11 +59,29 @@ pub(crate) trait Ground {
     fn env(&self) -> Self::Env;
     fn open(&self, options: LogOptions) -> Result<Log<Self::Env>, OpenError>;
     fn picture(&self) -> Picture;
+    /// Whether the ground itself was told to fail, beside what is around it. It does not from now on.
+    fn calm(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Default)]
 pub(crate) struct Memory {
     pub(crate) disk: MemEnv,
+    is_failing: Cell<bool>,
+}
+
+impl Memory {
+    /// Lets one call of the disk itself fail, the one after `after` others: a sync, or a change. Some of them
+    /// happen inside one call of the environment.
+    pub(crate) fn fail(&self, sync: bool, after: u64) {
+        self.is_failing.set(true);
+        if sync {
+            self.disk.fail_sync(Some(after));
+        } else {
+            self.disk.fail_call(Some(after));
+        }
+    }
 }
 
 impl Ground for Memory {
@@ -83,6 +102,12 @@ impl Ground for Memory {
 
     fn picture(&self) -> Picture {
         Picture::of_disk(&self.disk)
+    }
+
+    fn calm(&self) -> bool {
+        self.disk.fail_call(None);
+        self.disk.fail_sync(None);
+        self.is_failing.replace(false)
     }
 }
 

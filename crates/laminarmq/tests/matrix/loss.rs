@@ -57,7 +57,8 @@ impl<'a> Loss<'a> {
                 ),
             };
             segment = Some((base, header, equal));
-            if equal || store(base, at, at + CHUNK_HEADER) {
+            let finds = |at: &usize| store(base, *at, at + CHUNK_HEADER);
+            if equal || place.chunks().iter().any(finds) {
                 proven = proven.max(place.proves);
             }
             broken.push(!(equal || header && store(base, at, at + place.length)));
@@ -72,6 +73,22 @@ impl<'a> Loss<'a> {
 
     pub(crate) fn is_broken(&self, index: u64) -> bool {
         self.broken[self.written.number(index)]
+    }
+
+    /// Whether a chunk of this record begins there that is not what was written.
+    fn is_broken_at(&self, index: u64, position: usize) -> bool {
+        let place = self.written.place(index);
+        let (image, was) = (&self.image.stores, &self.written.picture.stores);
+        let (image, was) = (image.get(&place.segment), was.get(&place.segment));
+        let starts = place.chunks();
+        let ends = starts[1..]
+            .iter()
+            .copied()
+            .chain([place.position + place.length]);
+        starts
+            .iter()
+            .zip(ends)
+            .any(|(start, end)| *start == position && !same(image, was, *start, end))
     }
 
     /// Whether the index file says about this record what was written.
@@ -182,9 +199,9 @@ impl<'a> Loss<'a> {
                     } else {
                         assert!(self.is_broken(index), "{damage}: but it is there");
                         assert!(index < self.written.durable, "{damage}: was never durable");
-                        let place = self.written.place(index);
-                        let at = (damage.segment, damage.position);
-                        assert_eq!(at, (place.segment, place.position as u64));
+                        assert_eq!(damage.segment, self.written.place(index).segment);
+                        let at = usize::try_from(damage.position).unwrap();
+                        assert!(self.is_broken_at(index, at), "{damage}: not that chunk");
                     }
                 }
                 Err(error) => panic!("reading {index}: {error}"),

@@ -75,6 +75,49 @@ fn at_every_change() {
     at_each(Call::Change, 150);
 }
 
+/// The same at each call of the disk, of which a replacement of a store makes several.
+fn at_each_of_the_disk(sync: bool, at_least: u64) {
+    let calls = {
+        let (memory, faults) = (Memory::default(), Faults::default());
+        script::run(&memory, &faults, |_, _| {});
+        if sync {
+            memory.disk.syncs()
+        } else {
+            memory.disk.calls()
+        }
+    };
+    assert!(calls >= at_least, "there are {calls} calls");
+    let mut judge = CrashJudge::new(script::options());
+    for after in 0..calls {
+        let (memory, faults) = (Memory::default(), Faults::default());
+        memory.fail(sync, after);
+        script::run(&memory, &faults, |moment, expect| {
+            let Moment::Fault(step) = moment else {
+                return;
+            };
+            for (name, image) in left_by_crashes(&memory.disk, after) {
+                let name = || format!("call {after}, sync {sync}, in step {step}: {name}");
+                judge.judge(expect, &image, name);
+            }
+        });
+    }
+    println!(
+        "power cut at each call of the disk, sync {sync}: {}",
+        judge.tally
+    );
+    assert!(judge.tally.images as u64 > calls * 8 * 3 / 4 && judge.tally.cut > 0);
+}
+
+#[test]
+fn at_every_sync_of_the_disk() {
+    at_each_of_the_disk(true, 70);
+}
+
+#[test]
+fn at_every_change_of_the_disk() {
+    at_each_of_the_disk(false, 200);
+}
+
 #[test]
 fn while_a_recovery_is_at_work() {
     let (memory, faults) = (Memory::default(), Faults::default());

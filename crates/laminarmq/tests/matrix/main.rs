@@ -22,6 +22,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod ahead;
+mod chunks;
 mod cuts;
 mod faults;
 mod flips;

@@ -20,11 +20,15 @@ fn sectors(disk: &MemEnv) -> Vec<CrashPoint> {
     points
 }
 
-/// Every pattern of sectors; `judge` gets the image and its name.
-fn every_tear(disk: &MemEnv, mut judge: impl FnMut(&MemEnv, &str)) -> usize {
+/// Every pattern of sectors, at each `step`-th border; `judge` gets the image and its name.
+pub(crate) fn every_tear(
+    disk: &MemEnv,
+    step: usize,
+    mut judge: impl FnMut(&MemEnv, &str),
+) -> usize {
     let sectors = sectors(disk);
     let mut images = 0;
-    for border in 0..=sectors.len() {
+    for border in (0..=sectors.len()).step_by(step) {
         let patterns: [(&str, &dyn Fn(usize) -> bool); 5] = [
             ("only those before", &|at| at < border),
             ("only those behind", &|at| at >= border),
@@ -72,7 +76,7 @@ fn a_batch_of_many_sectors() {
         let disk = judge.written.disk.copy();
         let sectors = sectors(&disk).len();
         assert!(sectors > 24, "{sectors} sectors");
-        let images = every_tear(&disk, |image, name| {
+        let images = every_tear(&disk, 1, |image, name| {
             judge.judge(image, || format!("segments of {segment_bytes}: {name}"));
         });
         println!("batch torn at {sectors} sectors: {}", judge.tally);
@@ -112,7 +116,7 @@ fn a_batch_over_one_that_was_truncated() {
         driver.apply(&append(3, lengths)).unwrap();
         let mut judge = CrashJudge::new(options);
         let expect = driver.expect.clone();
-        let images = every_tear(&disk, |image, name| {
+        let images = every_tear(&disk, 1, |image, name| {
             judge.judge(&expect, image, || name.to_owned());
         });
         println!("batch torn over a truncated one: {}", judge.tally);

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use laminarmq::{Log, LogOptions, MemEnv, Part, poll_ready};
+use laminarmq::limits::STREAM_CHUNK_BYTES;
+use laminarmq::{Append, Log, LogOptions, MemEnv, Part, poll_ready};
 
 use crate::common::{FILE_HEADER, Rec, append, open, rec};
 use crate::ground::Picture;
@@ -13,17 +14,28 @@ pub(crate) const INDEX_HEADER: usize = 64;
 pub(crate) const INDEX_ENTRY: usize = 48;
 pub(crate) const FOOTER: usize = 128;
 
-/// Where a record's bytes are, header included.
-#[derive(Debug, Clone, Copy)]
+/// Where a record's bytes are, headers included.
+#[derive(Debug, Clone)]
 pub(crate) struct Place {
     /// Base index of the segment.
     pub(crate) segment: u64,
     /// In its store.
     pub(crate) position: usize,
-    /// Header and value.
+    /// Headers and value.
     pub(crate) length: usize,
+    /// Where its chunks end, from its beginning; the last one at `length`.
+    ends: Vec<usize>,
     /// What had been durable when it was appended: whoever finds the chunk knows that.
     pub(crate) proves: u64,
+}
+
+impl Place {
+    /// Store positions of its chunks' headers.
+    pub(crate) fn chunks(&self) -> Vec<usize> {
+        let before = self.ends.iter().take(self.ends.len() - 1);
+        let starts = std::iter::once(&0).chain(before);
+        starts.map(|start| self.position + start).collect()
+    }
 }
 
 /// A log on a disk, and what its writer knows about it.
@@ -95,7 +107,11 @@ pub(crate) struct Writer {
     number: u64,
     records: Vec<Rec>,
     proves: Vec<u64>,
+    /// Lengths of the chunks that a record was written in, where there are several.
+    chunks: BTreeMap<usize, Vec<usize>>,
     segments: BTreeMap<u64, u64>,
+    /// Whether chunks of a record that was given up may stand at the end.
+    gave_up: bool,
 }
 
 impl Writer {
@@ -116,7 +132,9 @@ impl Writer {
             number,
             records: Vec::new(),
             proves: Vec::new(),
+            chunks: BTreeMap::new(),
             segments: BTreeMap::from([(1, 1)]),
+            gave_up: false,
         }
     }
 
@@ -142,6 +160,46 @@ impl Writer {
         self.proves.extend(more.iter().map(|_| durable));
         self.records.extend(more);
         self.note_segments(durable);
+        self
+    }
+
+    fn head(record: &Rec) -> Append<'_> {
+        Append {
+            term: record.term,
+            kind: record.kind,
+            flags: record.flags,
+            key: record.key,
+            timestamp: record.timestamp,
+            value: &[],
+        }
+    }
+
+    /// One record that is written piece by piece.
+    pub(crate) fn write(&mut self, length: usize) -> &mut Self {
+        let durable = self.log().durable_index();
+        let record = rec(self.number + self.records.len() as u64, length);
+        let writer = poll_ready(self.log().record_writer(Self::head(&record)));
+        let mut writer = writer.unwrap();
+        for piece in record.value.chunks(100_000) {
+            poll_ready(writer.write(piece)).unwrap();
+        }
+        poll_ready(writer.finish()).unwrap();
+        let chunks = record.value.chunks(STREAM_CHUNK_BYTES).map(<[u8]>::len);
+        self.chunks.insert(self.records.len(), chunks.collect());
+        self.proves.push(durable);
+        self.records.push(record);
+        self.note_segments(durable);
+        self
+    }
+
+    /// A record that is given up when so much of it was written.
+    pub(crate) fn write_half(&mut self, length: usize) -> &mut Self {
+        let record = rec(self.number + self.records.len() as u64, length);
+        let writer = poll_ready(self.log().record_writer(Self::head(&record)));
+        let mut writer = writer.unwrap();
+        poll_ready(writer.write(&record.value)).unwrap();
+        drop(writer);
+        self.gave_up = true;
         self
     }
 
@@ -184,19 +242,27 @@ impl Writer {
         let first = *self.segments.keys().next().unwrap();
         let gone = usize::try_from(first - 1).unwrap();
         let mut places: Vec<Place> = Vec::new();
-        let indices = first..;
-        for ((index, record), proves) in
-            indices.zip(&self.records[gone..]).zip(&self.proves[gone..])
-        {
+        for (number, record) in self.records.iter().enumerate().skip(gone) {
+            let index = number as u64 + 1;
             let (segment, _) = self.segments.range(..=index).next_back().unwrap();
             let before = places.last().filter(|place| place.segment == *segment);
+            let whole = vec![record.value.len()];
+            let chunks = self.chunks.get(&number).unwrap_or(&whole);
+            let mut length = 0;
+            let end_of = |chunk: &usize| {
+                length += CHUNK_HEADER + chunk;
+                length
+            };
+            let ends: Vec<usize> = chunks.iter().map(end_of).collect();
             places.push(Place {
                 segment: *segment,
                 position: before.map_or(FILE_HEADER, |place| place.position + place.length),
-                length: CHUNK_HEADER + record.value.len(),
-                proves: *proves,
+                length,
+                ends,
+                proves: self.proves[number],
             });
         }
+        let gave_up = self.gave_up;
         let written = Written {
             options: self.options,
             picture: Picture::of_disk(&self.disk),
@@ -211,10 +277,9 @@ impl Writer {
         for (base, store) in &written.picture.stores {
             let end = *written.borders(*base).last().unwrap();
             let ahead = &store[end..];
-            assert!(
-                ahead.iter().all(|byte| *byte == 0),
-                "the format is what its document says"
-            );
+            let is_last = written.bases().last() == Some(base);
+            // The format is what its document says.
+            assert!(ahead.iter().all(|byte| *byte == 0) || gave_up && is_last);
         }
         written
     }

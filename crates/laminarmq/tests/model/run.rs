@@ -1,17 +1,17 @@
 //! One case: a log on a storage, and what happens to it.
 
 use laminarmq::test_util::faults::{Fault, FaultEnv, Faults};
-use laminarmq::{CrashPoint, FileEnv, Log, LogEnv, LogOptions, MemEnv, poll_ready};
+use laminarmq::{CrashPoint, FileEnv, Log, LogEnv, LogOptions, MemEnv, OpenFiles, poll_ready};
 use tempfile::TempDir;
 
-use crate::act::{Act, Case, Keep, Kept};
+use crate::act::{Act, Case, Keep, Kept, Settings};
 use crate::common::ops::Driver;
 use crate::common::{contents, small};
 
 /// What a run needs of a storage beside the log itself.
 pub(crate) trait Storage {
     type Env: LogEnv;
-    fn env(&self) -> Self::Env;
+    fn env(&self, settings: &Settings) -> Self::Env;
     /// Cuts the power, where the storage can.
     fn crash(&self, keep: &Keep) -> bool;
 }
@@ -19,7 +19,7 @@ pub(crate) trait Storage {
 impl Storage for MemEnv {
     type Env = MemEnv;
 
-    fn env(&self) -> MemEnv {
+    fn env(&self, _: &Settings) -> MemEnv {
         self.clone()
     }
 
@@ -48,12 +48,23 @@ impl Storage for MemEnv {
 impl Storage for TempDir {
     type Env = FileEnv;
 
-    fn env(&self) -> FileEnv {
-        FileEnv::new(self.path()).unwrap()
+    fn env(&self, settings: &Settings) -> FileEnv {
+        let files = OpenFiles::at_most(settings.open_files);
+        FileEnv::sharing(self.path(), &files).unwrap()
     }
 
     fn crash(&self, _: &Keep) -> bool {
         false
+    }
+}
+
+fn options(settings: &Settings) -> LogOptions {
+    LogOptions {
+        auto_roll: settings.auto_roll,
+        flush: settings.flush,
+        index_cache: settings.index_cache,
+        write_ahead: settings.write_ahead,
+        ..small(settings.segment_bytes)
     }
 }
 
@@ -70,23 +81,21 @@ enum After {
 
 pub(crate) struct Run<S: Storage> {
     storage: S,
-    options: LogOptions,
+    settings: Settings,
     faults: Faults,
-    /// Calls that had failed when the log was opened.
-    failed: u64,
     driver: Driver<FaultEnv<S::Env>>,
 }
 
 impl<S: Storage> Run<S> {
     pub(crate) fn start(storage: S, case: &Case) -> Self {
-        let (options, faults) = (small(case.segment_bytes), Faults::default());
-        let env = FaultEnv::with(storage.env(), &faults);
-        let driver = Driver::new(poll_ready(Log::open_with(env, options)).unwrap());
+        let (settings, faults) = (case.settings, Faults::default());
+        let env = FaultEnv::with(storage.env(&settings), &faults);
+        let log = poll_ready(Log::open_with(env, options(&settings)));
+        let driver = Driver::new(log.unwrap());
         Self {
             storage,
-            options,
+            settings,
             faults,
-            failed: 0,
             driver,
         }
     }
@@ -94,16 +103,18 @@ impl<S: Storage> Run<S> {
     pub(crate) fn through(mut self, case: &Case) {
         for act in &case.acts {
             self.act(act);
+            self.faults.pause();
             self.driver.check_bounds();
+            self.faults.resume();
         }
         self.faults.disarm();
         self.driver.check_all();
     }
 
     fn open(&self) -> Option<Log<FaultEnv<S::Env>>> {
-        let env = FaultEnv::with(self.storage.env(), &self.faults);
+        let env = FaultEnv::with(self.storage.env(&self.settings), &self.faults);
         let failed = self.faults.counts().failed;
-        match poll_ready(Log::open_with(env, self.options)) {
+        match poll_ready(Log::open_with(env, options(&self.settings))) {
             Ok(log) => Some(log),
             Err(error) => {
                 assert!(
@@ -129,7 +140,6 @@ impl<S: Storage> Run<S> {
             After::PowerCut => expect.check(start, &found),
         }
         self.driver.reopened(log);
-        self.failed = self.faults.counts().failed;
     }
 
     fn close(&mut self) {
@@ -143,7 +153,7 @@ impl<S: Storage> Run<S> {
             self.reopen(After::Exact);
             return;
         }
-        let undisturbed = self.faults.counts().failed == self.failed;
+        let undisturbed = self.faults.counts().failed == failed;
         self.faults.disarm();
         self.reopen(After::Exact);
         let recovery = *self.driver.log().recovery();
@@ -164,11 +174,8 @@ impl<S: Storage> Run<S> {
             }
             Act::Close => self.close(),
             Act::Kill => self.reopen(After::Exact),
-            Act::Resize {
-                segment_bytes,
-                auto_roll,
-            } => {
-                (self.options.segment_bytes, self.options.auto_roll) = (*segment_bytes, *auto_roll);
+            Act::Resize(settings) => {
+                self.settings = *settings;
                 self.close();
             }
             Act::Crash(keep) => {

@@ -25,7 +25,7 @@ pub(super) type Node = Arc<Mutex<Content>>;
 /// nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrashPoint {
-    /// A file's name that was added (`true`) or removed (`false`).
+    /// A file's name that was added (`true`), perhaps removed again since, or removed (`false`).
     Name {
         /// The segment.
         base_index: u64,
@@ -115,6 +115,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Disk {
     pub(super) names: BTreeMap<Name, Node>,
     names_media: BTreeMap<Name, Node>,
+    /// Names that were added and taken away again since the last sync of names.
+    gone: Vec<(Name, Node)>,
     pub(super) start: Option<Vec<u8>>,
     start_media: Option<Vec<u8>>,
     pub(super) now_ms: i64,
@@ -208,8 +210,19 @@ impl Disk {
         Ok(())
     }
 
+    /// Takes a name away. The media may have taken it before and keep it until the next sync of names.
+    pub(super) fn remove_name(&mut self, name: Name) {
+        let Some(node) = self.names.remove(&name) else {
+            return;
+        };
+        if !self.names_media.contains_key(&name) {
+            self.gone.push((name, node));
+        }
+    }
+
     pub(super) fn sync_names(&mut self) -> io::Result<()> {
         self.count_sync()?;
+        self.gone.clear();
         self.names_media = self.names.clone();
         self.start_media.clone_from(&self.start);
         Ok(())
@@ -257,6 +270,18 @@ impl Disk {
                 Some(node) => left.insert(name, Arc::clone(node)),
                 None => left.remove(&name),
             };
+        }
+        for (name, node) in &self.gone {
+            let (base_index, part) = *name;
+            let added = true;
+            let point = CrashPoint::Name {
+                base_index,
+                part,
+                added,
+            };
+            if !self.names.contains_key(name) && !left.contains_key(name) && keep(point) {
+                left.insert(*name, Arc::clone(node));
+            }
         }
         let names: BTreeMap<Name, Node> = left
             .into_iter()
@@ -326,6 +351,11 @@ impl Disk {
                 .collect(),
             names_media: self
                 .names_media
+                .iter()
+                .map(|(name, node)| (*name, copy(node)))
+                .collect(),
+            gone: self
+                .gone
                 .iter()
                 .map(|(name, node)| (*name, copy(node)))
                 .collect(),

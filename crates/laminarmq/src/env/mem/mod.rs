@@ -200,8 +200,8 @@ impl SegmentEnv for MemEnv {
         let mut disk = lock(&self.disk);
         files.store.reader.check(&disk)?;
         disk.call()?;
-        disk.names.remove(&(base_index, Part::Store));
-        disk.names.remove(&(base_index, Part::Index));
+        disk.remove_name((base_index, Part::Store));
+        disk.remove_name((base_index, Part::Index));
         Ok(())
     }
 
@@ -217,7 +217,7 @@ impl SegmentEnv for MemEnv {
             files.store.reader.check(&disk)?;
             let new = disk.copy_of(&files.store.reader.node, length)?;
             disk.call()?;
-            disk.names.remove(&(base_index, Part::Index));
+            disk.remove_name((base_index, Part::Index));
             disk.sync_names()?;
             disk.call()?;
             disk.names.insert((base_index, Part::Store), new);
@@ -431,6 +431,19 @@ mod tests {
         assert_eq!(env.file(0, Part::Store).unwrap(), b"synced");
         assert_eq!(env.file(9, Part::Store), None);
         append(&mut files.store, b"dead").unwrap_err();
+    }
+
+    #[test]
+    fn a_name_that_was_added_and_removed_may_come_back() {
+        let (mut env, _) = opened();
+        let files = poll_ready(env.open(9)).unwrap();
+        poll_ready(env.remove(9, files)).unwrap();
+        let back = |env: &MemEnv| env.crashed_copy(|_| true).file(9, Part::Store);
+        assert_eq!(back(&env), Some(vec![]));
+        assert_eq!(back(&env.copy()), Some(vec![]));
+        assert_eq!(env.crashed_copy(|_| false).file(9, Part::Store), None);
+        poll_ready(env.sync_names()).unwrap();
+        assert_eq!(back(&env), None);
     }
 
     #[test]
