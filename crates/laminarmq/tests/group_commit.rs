@@ -1,174 +1,186 @@
-//! Many threads, one log, one sync for all that wait.
+//! Commits of many threads: none ends before a sync that covers it has.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod common;
+mod hooked;
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use common::{append, open, recs, small};
-use laminarmq::{
-    Append, CommitError, FileEnv, FlushPolicy, Log, LogOptions, MemEnv, SharedLog, poll_ready,
-};
+use common::{Rec, as_appends, contents, open, recs, small};
+use hooked::Hooked;
+use laminarmq::{AppendError, Commit, CommitError, Log, LogOptions, SharedLog, poll_ready};
 
-const THREADS: u64 = 8;
-const EACH: u64 = 60;
+const ROUNDS: u64 = 100;
 
-fn value(thread: u64, number: u64) -> Vec<u8> {
-    format!("{thread}/{number}").into_bytes()
+fn options() -> LogOptions {
+    small(1000)
+}
+
+fn shared(env: &Hooked) -> SharedLog<Hooked> {
+    SharedLog::new(open(env.clone(), options()))
+}
+
+fn append(log: &SharedLog<Hooked>, records: &[Rec]) -> Result<Commit<Hooked>, AppendError> {
+    as_appends(records, |appends| log.append_many(appends))
+}
+
+/// What a power cut would leave now.
+fn on_media(env: &Hooked) -> Vec<Rec> {
+    let disk = env.disk.crashed_copy(|_| false);
+    contents(&open(disk, options()))
 }
 
 #[test]
-fn what_was_waited_for_survives_a_power_cut_at_any_time() {
-    let disk = MemEnv::new();
-    let log = SharedLog::new(open(disk.clone(), small(3000)));
-    let promised = Mutex::new(BTreeSet::new());
-    thread::scope(|threads| {
-        for thread in 0..THREADS {
-            let (log, promised, disk) = (log.clone(), &promised, &disk);
-            threads.spawn(move || {
-                for number in 0..EACH {
-                    let value = value(thread, number);
-                    let record = Append {
-                        value: &[&value],
-                        ..Append::default()
-                    };
-                    let commit = log.append(record).unwrap();
-                    let index = commit.wait().unwrap();
-                    promised.lock().unwrap().insert((index, value));
-                    if number % 20 == thread {
-                        // What has been promised so far, first; then what a power cut would leave.
-                        let so_far = promised.lock().unwrap().clone();
-                        let left = open(disk.crashed_copy(|_| false), small(3000));
-                        for (index, value) in so_far {
-                            assert_eq!(poll_ready(left.read(index)).unwrap().value, value);
-                        }
-                    }
-                }
-            });
-        }
-    });
-    let appended = THREADS * EACH;
-    assert_eq!(promised.lock().unwrap().len() as u64, appended);
-    assert_eq!(log.durable_index(), 1 + appended);
-    assert!(disk.syncs() > 0);
-    log.close().unwrap();
-    assert!(open(disk, small(3000)).recovery().is_clean());
-}
-
-#[test]
-fn one_sync_serves_all_that_were_appended_before_it() {
-    let disk = MemEnv::new();
-    let log = SharedLog::new(open(disk.clone(), small(1 << 20)));
-    let commits: Vec<_> = (0..10)
-        .map(|_| log.append(Append::default()).unwrap())
-        .collect();
-    let syncs = disk.syncs();
-    for commit in commits {
-        commit.wait().unwrap();
-    }
-    assert_eq!(disk.syncs() - syncs, 1);
-}
-
-#[test]
-fn a_failed_sync_fails_everyone_for_good() {
-    let disk = MemEnv::new();
-    let log = SharedLog::new(open(disk.clone(), small(1 << 20)));
-    let first = log.append(Append::default()).unwrap();
-    let second = log.append(Append::default()).unwrap();
-    disk.fail_sync(Some(0));
-    assert!(matches!(first.wait(), Err(CommitError::Poisoned(_))));
-    assert!(matches!(second.wait(), Err(CommitError::Poisoned(_))));
-    log.append(Append::default()).unwrap_err();
-    log.sync().unwrap_err();
-    assert_eq!(log.durable_index(), 1);
-}
-
-#[test]
-fn records_that_were_truncated_are_not_promised() {
-    let log = SharedLog::new(open(MemEnv::new(), small(1 << 20)));
-    let kept = log.append(Append::default()).unwrap();
-    let lost = log.append(Append::default()).unwrap();
-    log.with(|log| poll_ready(log.truncate_suffix(2))).unwrap();
-    assert_eq!(kept.wait().unwrap(), 1);
-    let truncated = CommitError::Truncated { index: 2, end: 2 };
-    assert_eq!(lost.wait(), Err(truncated));
-}
-
-#[test]
-fn on_files_as_well() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = SharedLog::new(Log::open(dir.path()).unwrap());
-    thread::scope(|threads| {
-        for thread in 0..4 {
-            let log = &log;
-            threads.spawn(move || {
-                for number in 0..25 {
-                    let value = value(thread, number);
-                    let value = [&value[..]];
-                    let record = Append {
-                        value: &value,
-                        ..Append::default()
-                    };
-                    log.append(record).unwrap().wait().unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(log.durable_index(), 100);
-    drop(log);
-    let env = FileEnv::new(dir.path()).unwrap();
-    let log = poll_ready(Log::open_with(env, LogOptions::default())).unwrap();
-    assert_eq!(log.end_index(), 100);
-}
-
-#[test]
-fn a_flush_policy_syncs_when_it_says() {
-    let policy = |records, bytes, ms| LogOptions {
-        flush: FlushPolicy::Every { records, bytes, ms },
-        ..small(1 << 20)
-    };
-    let durable_after = |options: LogOptions, counts: &[u64]| {
-        let disk = MemEnv::new();
-        let mut log = open(disk.clone(), options);
-        let mut durable = Vec::new();
-        for (round, count) in (0..).zip(counts) {
-            disk.set_now_ms(round * 10);
-            append(
-                &mut log,
-                &recs(
-                    round.unsigned_abs() * 100..round.unsigned_abs() * 100 + count,
-                    44,
-                ),
-            )
-            .unwrap();
+fn nothing_is_durable_before_the_sync_is_done() {
+    let env = Hooked::default();
+    let log = shared(&env);
+    let model = recs(0..60, 40);
+    for (number, record) in model.iter().enumerate() {
+        let commit = append(&log, std::slice::from_ref(record)).unwrap();
+        let (index, before) = (commit.first(), log.durable_index());
+        assert_eq!((index, before), (1 + number as u64, 1 + number as u64));
+        let (seen, reader) = (log.clone(), log.reader());
+        env.on_sync.set(move || {
+            // The log can be used meanwhile.
             assert_eq!(
-                open(disk.crashed_copy(|_| false), small(1 << 20)).end_index(),
-                log.durable_index()
+                (seen.durable_index(), reader.durable_index()),
+                (before, before)
             );
-            durable.push(log.durable_index() - 1);
-        }
-        durable
-    };
-    let none = None;
-    assert_eq!(durable_after(small(1 << 20), &[5, 5, 5]), [0, 0, 0]);
+        });
+        assert_eq!(commit.wait().unwrap(), index);
+        env.on_sync.clear();
+        assert_eq!(log.durable_index(), index + 1);
+        assert_eq!(on_media(&env), model[..=number]);
+    }
+    assert!(log.with(|log| log.segments().len()) > 3);
+}
+
+/// Lets another thread append and wait in the middle of the next sync, and returns what it got, and what was on
+/// the media then.
+fn waits_meanwhile(
+    env: &Hooked,
+    log: &SharedLog<Hooked>,
+    record: Rec,
+) -> Receiver<(Result<u64, CommitError>, Vec<Rec>)> {
+    let (tell, result) = sync_channel(1);
+    let (env_there, log_there) = (env.clone(), log.clone());
+    let mut once = Some(record);
+    env.on_sync.set(move || {
+        let Some(record) = once.take() else {
+            return;
+        };
+        let (env, log, tell) = (env_there.clone(), log_there.clone(), tell.clone());
+        let (begin, has_begun) = sync_channel(0);
+        thread::spawn(move || {
+            let commit = append(&log, &[record]).unwrap();
+            begin.send(()).unwrap();
+            let got = commit.wait();
+            tell.send((got, on_media(&env))).unwrap();
+        });
+        has_begun.recv().unwrap();
+        // In nearly every round the other thread waits by then. Where not, the round tests less.
+        (0..100).for_each(|_| thread::yield_now());
+    });
+    result
+}
+
+#[test]
+fn who_comes_while_a_sync_runs_waits_for_the_next_one() {
+    let env = Hooked::default();
+    let log = shared(&env);
+    for round in 0..ROUNDS {
+        let [first, second] = &recs(2 * round..2 * round + 2, 20)[..] else {
+            unreachable!("two records");
+        };
+        let commit = append(&log, std::slice::from_ref(first)).unwrap();
+        let result = waits_meanwhile(&env, &log, second.clone());
+        assert_eq!(commit.wait().unwrap(), 1 + 2 * round);
+        let (got, media) = result.recv().unwrap();
+        env.on_sync.clear();
+        assert_eq!(got.unwrap(), 2 + 2 * round);
+        assert_eq!(media.last(), Some(second), "round {round}");
+    }
+}
+
+#[test]
+fn a_failed_sync_fails_all_that_wait_and_all_that_come() {
+    for round in 0..ROUNDS {
+        let env = Hooked::default();
+        let log = shared(&env);
+        let model = recs(0..3, 20);
+        append(&log, &model[..1]).unwrap().wait().unwrap();
+        let commit = append(&log, &model[1..2]).unwrap();
+        let result = waits_meanwhile(&env, &log, model[2].clone());
+        env.disk.fail_sync(Some(0));
+        assert!(matches!(commit.wait(), Err(CommitError::Poisoned(_))));
+        let (got, _) = result.recv().unwrap();
+        assert!(
+            matches!(got, Err(CommitError::Poisoned(_))),
+            "round {round}: {got:?}"
+        );
+        env.on_sync.clear();
+        let syncs = env.disk.syncs();
+        assert!(matches!(log.sync(), Err(CommitError::Poisoned(_))));
+        assert!(matches!(
+            append(&log, &model[2..]),
+            Err(AppendError::Poisoned(_))
+        ));
+        assert_eq!((log.durable_index(), env.disk.syncs()), (2, syncs));
+        log.close().unwrap_err();
+    }
+}
+
+#[test]
+fn one_sync_serves_all_that_had_appended() {
+    let env = Hooked::default();
+    let log = shared(&env);
+    let model = recs(0..9, 20);
+    let before = env.disk.syncs();
+    let commits: Vec<_> = model
+        .iter()
+        .map(|record| append(&log, std::slice::from_ref(record)).unwrap())
+        .collect();
+    for (number, commit) in commits.into_iter().enumerate() {
+        assert_eq!(commit.wait().unwrap(), 1 + number as u64);
+    }
+    assert_eq!(env.disk.syncs() - before, 1);
+    log.sync().unwrap();
     assert_eq!(
-        durable_after(policy(Some(1), none, none), &[1, 2, 3]),
-        [1, 3, 6]
+        env.disk.syncs() - before,
+        1,
+        "there was nothing left to sync"
     );
-    assert_eq!(
-        durable_after(policy(Some(4), none, none), &[3, 2, 3, 1]),
-        [0, 5, 5, 9]
-    );
-    // 44 bytes and a header of 56.
-    assert_eq!(
-        durable_after(policy(none, Some(400), none), &[3, 1, 3, 2]),
-        [0, 4, 4, 9]
-    );
-    assert_eq!(
-        durable_after(policy(none, none, Some(20)), &[1, 1, 1, 1, 1]),
-        [0, 0, 3, 3, 5]
-    );
+    assert_eq!(on_media(&env), model);
+}
+
+#[test]
+fn a_commit_whose_records_are_truncated_says_so() {
+    let env = Hooked::default();
+    let log = shared(&env);
+    let model = recs(0..4, 20);
+    append(&log, &model[..2]).unwrap().wait().unwrap();
+    let gone = append(&log, &model[2..]).unwrap();
+    log.with(|log| poll_ready(log.truncate_suffix(4))).unwrap();
+    let truncated = CommitError::Truncated { index: 3, end: 4 };
+    assert_eq!(gone.wait(), Err(truncated));
+    log.sync().unwrap();
+    assert_eq!(log.durable_index(), 4);
+}
+
+#[test]
+fn closing_needs_no_other_handle_and_syncs_in_any_case() {
+    let env = Hooked::default();
+    let log = shared(&env);
+    let model = recs(0..6, 20);
+    let other = log.clone();
+    drop(append(&log, &model[..3]).unwrap());
+    log.close().unwrap();
+    assert_eq!(on_media(&env), model[..3]);
+    drop(append(&other, &model[3..]).unwrap());
+    other.close().unwrap();
+    let log: Log<Hooked> = open(env, options());
+    assert!(log.recovery().is_clean());
+    assert_eq!(contents(&log), model);
 }
