@@ -12,6 +12,7 @@ mod client;
 mod journal;
 mod kcat;
 mod process;
+pub mod strace;
 mod tempdir;
 mod wait;
 mod wire;
