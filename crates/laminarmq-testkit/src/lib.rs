@@ -11,6 +11,7 @@ mod broker;
 mod client;
 mod journal;
 mod kcat;
+pub mod power_cut;
 mod process;
 pub mod strace;
 mod tempdir;

@@ -70,19 +70,20 @@ fn parse_line(
     found.steps.push(Step::Enter(number));
     match returned {
         // A thread is in one call at a time.
-        None => unfinished
-            .insert(thread, number)
-            .is_none()
-            .then_some(())?,
+        None => unfinished.insert(thread, number).is_none().then_some(())?,
         Some(Some(_)) => found.steps.push(Step::Exit(number)),
         Some(None) => {}
     }
     Some(())
 }
 
-/// The number behind the last ` = `; nothing for a call that never returned (`?`).
+/// The number behind the last ` = `; nothing for a call that never returned (`?`, or a number that is no
+/// error, which strace takes from a thread that is being killed).
 fn result(text: &str) -> Option<Option<i64>> {
     let (_, result) = text.rsplit_once(" = ")?;
+    if result.starts_with("-1 (errno ") {
+        return Some(None);
+    }
     let word = result.split_ascii_whitespace().next()?;
     // A new descriptor has what it refers to behind it.
     let word = word.split_once('<').map_or(word, |(number, _)| number);
@@ -263,6 +264,7 @@ mod tests {
     fn a_call_that_never_returned_has_no_exit() {
         for text in [
             "7 fsync(6<\\x74>) = ?\n",
+            "7 fsync(6<\\x74>) = -1 (errno 18446744073709551596)\n",
             "7 fsync(6<\\x74> <unfinished ...>\n7 +++ killed by SIGKILL +++\n",
             "7 fsync(6<\\x74> <unfinished ...>\n7 <... fsync resumed>) = ?\n",
         ] {
