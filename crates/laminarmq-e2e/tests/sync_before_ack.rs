@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use laminarmq_e2e::load;
-use laminarmq_e2e::trace::{Answers, STRACE, Watch, answers, parse};
+use laminarmq_e2e::trace::{Answers, STRACE, Watch, answers};
+use laminarmq_testkit::strace::parse;
 use laminarmq_testkit::{BrokerBuilder, Client, Deadline, TestDir, eventually};
 
 const TOPIC: &str = "synced";

@@ -109,15 +109,26 @@ impl BrokerBuilder {
     #[must_use]
     #[track_caller]
     pub fn start(self) -> BrokerProcess {
+        match self.try_start() {
+            Ok(broker) => broker,
+            Err(why) => panic!("{why}"),
+        }
+    }
+
+    /// The same for a broker that may have a reason not to start.
+    ///
+    /// # Errors
+    /// Why it did not become ready, with its output.
+    pub fn try_start(self) -> Result<BrokerProcess, String> {
         let (child, output) = spawn(self.command());
         let mut broker = BrokerProcess {
             builder: self,
             child: Some(child),
             output,
         };
-        // From here on the handle owns the child, so a panic while waiting kills it.
-        broker.builder.listen = broker.wait_until_ready();
-        broker
+        // From here on the handle owns the child: it is killed when it does not become ready.
+        broker.builder.listen = broker.wait_until_ready()?;
+        Ok(broker)
     }
 }
 
@@ -257,7 +268,9 @@ impl BrokerProcess {
         let (child, output) = spawn(self.builder.command());
         self.child = Some(child);
         self.output = output;
-        self.wait_until_ready();
+        if let Err(why) = self.wait_until_ready() {
+            panic!("{why}");
+        }
     }
 
     /// How many bytes of it are in memory now.
@@ -272,8 +285,7 @@ impl BrokerProcess {
         resident_bytes(&status).unwrap_or_else(|| panic!("no resident size in {path}:\n{status}"))
     }
 
-    #[track_caller]
-    fn wait_until_ready(&mut self) -> SocketAddr {
+    fn wait_until_ready(&mut self) -> Result<SocketAddr, String> {
         let child = self.child.as_mut().expect("the broker was just started");
         let output = &self.output;
         let ready =
@@ -286,9 +298,16 @@ impl BrokerProcess {
                 }
             });
         match ready {
-            Ok(Ok(addr)) => addr,
-            Ok(Err(status)) => panic!("the broker ended early, {status}:\n{}", output.tail()),
-            Err(timed_out) => panic!("{timed_out}; its output:\n{}", output.tail()),
+            Ok(Ok(addr)) => Ok(addr),
+            Ok(Err(status)) => {
+                // What it said last may still be on its way.
+                output.wait_for_end();
+                Err(format!(
+                    "the broker ended early, {status}:\n{}",
+                    output.tail()
+                ))
+            }
+            Err(timed_out) => Err(format!("{timed_out}; its output:\n{}", output.tail())),
         }
     }
 }
@@ -326,6 +345,14 @@ impl Output {
                     .push(line);
             }
         });
+    }
+
+    /// Waits until both streams have ended, for a process that has.
+    fn wait_for_end(&self) {
+        // Each collector has a handle on the lines until its stream ends. A child of the process may keep
+        // the stream open: then what there is must do.
+        let ended = || (Arc::strong_count(&self.lines) == 1).then_some(());
+        drop(Deadline::seconds(5).wait_for("the output ends", ended));
     }
 
     fn with_lines<T>(&self, look: impl FnOnce(&[String]) -> T) -> T {

@@ -9,16 +9,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use laminarmq_kafka::batch::{BatchHeader, BatchLimits, Record, batches, records, verify};
-use laminarmq_kafka::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
+use laminarmq_kafka::messages::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreatableTopicResult,
+};
 use laminarmq_kafka::messages::delete_topics::DeleteTopicState;
 use laminarmq_kafka::messages::fetch::{FetchPartition, FetchTopic, PartitionData};
+use laminarmq_kafka::messages::list_offsets::{
+    LATEST_TIMESTAMP, ListOffsetsPartition, ListOffsetsTopic,
+};
 use laminarmq_kafka::messages::metadata::{MetadataRequestTopic, MetadataResponsePartition};
 use laminarmq_kafka::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, TopicProduceData,
 };
 use laminarmq_kafka::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, MetadataRequest, MetadataResponse,
-    ProduceRequest,
+    CreateTopicsRequest, DeleteTopicsRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
+    MetadataResponse, ProduceRequest,
 };
 use laminarmq_kafka::{ErrorCode, Request, decode_response, encode_request};
 
@@ -36,10 +41,11 @@ const LIMITS: BatchLimits = BatchLimits {
     decompressed_bytes_max: 256 << 20,
 };
 
-const CREATE_TOPICS_VERSION: i16 = 5;
-const DELETE_TOPICS_VERSION: i16 = 6;
+pub(crate) const CREATE_TOPICS_VERSION: i16 = 5;
+pub(crate) const DELETE_TOPICS_VERSION: i16 = 6;
+pub(crate) const LIST_OFFSETS_VERSION: i16 = 7;
 const METADATA_VERSION: i16 = 12;
-const PRODUCE_VERSION: i16 = 9;
+pub(crate) const PRODUCE_VERSION: i16 = 9;
 const FETCH_VERSION: i16 = 12;
 
 /// One connection to one broker.
@@ -66,6 +72,11 @@ impl Client {
             wire,
             correlation: 0,
         })
+    }
+
+    /// This end of the connection.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.wire.local_addr()
     }
 
     /// The correlation id of the next request.
@@ -131,12 +142,23 @@ impl Client {
         self.call(METADATA_VERSION, &request)
     }
 
-    /// Creates a topic and waits until each of its partitions has a leader.
-    ///
-    /// # Panics
-    /// When the topic cannot be created, or gets no leaders in time.
-    #[track_caller]
-    pub fn create_topic(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+    /// Asks for a topic; a topic that cannot be made is no error.
+    pub fn try_create_topic(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> io::Result<ErrorCode> {
+        let result = self.ask_for_topic(name, partitions, configs)?;
+        Ok(result.error_code)
+    }
+
+    fn ask_for_topic(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> io::Result<CreatableTopicResult> {
         let config = |&(name, value): &(&str, &str)| CreatableTopicConfig {
             name: name.to_owned(),
             value: Some(value.to_owned()),
@@ -152,10 +174,20 @@ impl Client {
             topics: vec![topic],
             ..Default::default()
         };
-        let response = self
-            .call(CREATE_TOPICS_VERSION, &request)
+        let response = self.call(CREATE_TOPICS_VERSION, &request)?;
+        let result = response.topics.into_iter().next();
+        result.ok_or_else(|| invalid("no result"))
+    }
+
+    /// Creates a topic and waits until each of its partitions has a leader.
+    ///
+    /// # Panics
+    /// When the topic cannot be created, or gets no leaders in time.
+    #[track_caller]
+    pub fn create_topic(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) {
+        let created = self
+            .ask_for_topic(name, partitions, configs)
             .expect("CreateTopics is answered");
-        let created = &response.topics[0];
         assert_eq!(
             created.error_code,
             ErrorCode::NONE,
@@ -163,25 +195,32 @@ impl Client {
             created.error_message
         );
 
-        let expected = usize::try_from(partitions).expect("a count of partitions");
         eventually(
             "every partition has a leader",
             Deadline::seconds(LEADER_SECONDS),
             || {
-                let described = self.describe(name).expect("Metadata is answered");
-                let topic = described
-                    .topics
-                    .into_iter()
-                    .find(|topic| topic.error_code == ErrorCode::NONE)?;
-                (topic
-                    .partitions
-                    .iter()
-                    .filter(|partition| is_led(partition))
-                    .count()
-                    == expected)
-                    .then_some(())
+                let led = self.is_led(name, partitions).expect("Metadata is answered");
+                led.then_some(())
             },
         );
+    }
+
+    /// Whether each of the topic's partitions has a leader.
+    pub fn is_led(&mut self, topic: &str, partitions: i32) -> io::Result<bool> {
+        let expected = usize::try_from(partitions).expect("a count of partitions");
+        let described = self.describe(topic)?;
+        let topic = described
+            .topics
+            .iter()
+            .find(|topic| topic.error_code == ErrorCode::NONE);
+        let led = topic.map_or(0, |topic| {
+            topic
+                .partitions
+                .iter()
+                .filter(|partition| is_led(partition))
+                .count()
+        });
+        Ok(led == expected)
     }
 
     /// Deletes a topic; a topic that is not there is no error.
@@ -201,6 +240,40 @@ impl Client {
             .first()
             .ok_or_else(|| invalid("no result"))?;
         Ok(result.error_code)
+    }
+
+    /// The offset up to which a partition can be read.
+    pub fn end_offset(&mut self, topic: &str, partition: i32) -> io::Result<i64> {
+        let asked = ListOffsetsPartition {
+            partition_index: partition,
+            timestamp: LATEST_TIMESTAMP,
+            ..Default::default()
+        };
+        let request = ListOffsetsRequest {
+            topics: vec![ListOffsetsTopic {
+                name: topic.to_owned(),
+                partitions: vec![asked],
+            }],
+            ..Default::default()
+        };
+        let response = self.call(LIST_OFFSETS_VERSION, &request)?;
+        let topic = response.topics.into_iter().next();
+        let partition = topic.and_then(|topic| topic.partitions.into_iter().next());
+        let partition = partition.ok_or_else(|| invalid("no result"))?;
+        match partition.error_code {
+            ErrorCode::NONE => Ok(partition.offset),
+            error => Err(invalid(format!("ListOffsets: {error}"))),
+        }
+    }
+
+    /// Asks about all topics.
+    pub fn describe_all(&mut self) -> io::Result<MetadataResponse> {
+        let request = MetadataRequest {
+            topics: None,
+            allow_auto_topic_creation: false,
+            ..Default::default()
+        };
+        self.call(METADATA_VERSION, &request)
     }
 
     /// Sends one batch without waiting for the answer; returns the correlation id.

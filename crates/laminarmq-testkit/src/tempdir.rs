@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 /// file system that is to be tested: a sync means little on one that lives in memory.
 const PARENT_VARIABLE: &str = "LAMINARMQ_TEST_DIR";
 
+/// A file system in memory, on most systems.
+const MEMORY: &str = "/dev/shm";
+
 /// A directory of its own for one test.
 #[derive(Debug)]
 pub struct TestDir {
@@ -19,11 +22,29 @@ impl TestDir {
     /// When it cannot be made.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        let parent =
-            std::env::var_os(PARENT_VARIABLE).map_or_else(std::env::temp_dir, PathBuf::from);
+        let parent = std::env::var_os(PARENT_VARIABLE);
+        Self::make(&parent.map_or_else(std::env::temp_dir, PathBuf::from), name)
+    }
+
+    /// The same in memory, where the system has a place for that: for many short-lived files of which it
+    /// does not matter when they reach a disk.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn in_memory(name: &str) -> Self {
+        let memory = Path::new(MEMORY);
+        if std::env::var_os(PARENT_VARIABLE).is_none() && memory.is_dir() {
+            Self::make(memory, name)
+        } else {
+            Self::new(name)
+        }
+    }
+
+    fn make(parent: &Path, name: &str) -> Self {
         let dir = tempfile::Builder::new()
             .prefix(&format!("laminarmq-{name}-"))
-            .tempdir_in(&parent)
+            .tempdir_in(parent)
             .unwrap_or_else(|error| {
                 panic!(
                     "cannot make a test directory in {}: {error}",
@@ -38,7 +59,7 @@ impl TestDir {
     pub fn path(&self) -> &Path {
         self.dir
             .as_ref()
-            .expect("the directory is taken only in drop")
+            .expect("the directory is taken only at the end")
             .path()
     }
 
@@ -46,6 +67,13 @@ impl TestDir {
     #[must_use]
     pub fn join(&self, name: &str) -> PathBuf {
         self.path().join(name)
+    }
+
+    /// Keeps the directory, and says where it is.
+    #[must_use]
+    pub fn keep(mut self) -> PathBuf {
+        let dir = self.dir.take();
+        dir.expect("the directory is taken only at the end").keep()
     }
 }
 

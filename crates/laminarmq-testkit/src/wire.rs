@@ -34,6 +34,11 @@ impl Wire {
         })
     }
 
+    /// This end of the connection.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.stream.local_addr()
+    }
+
     /// Changes how long reads wait from now on.
     pub fn set_read_timeout(&mut self, timeout: Duration) -> io::Result<()> {
         self.timeout = timeout;

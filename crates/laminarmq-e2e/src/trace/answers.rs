@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{Call, Event};
+use laminarmq_testkit::strace::{Call, Step, Trace};
 
 /// What to look at in a trace.
 #[derive(Debug, Clone)]
@@ -87,61 +87,59 @@ struct DataFile {
 
 /// Judges every watched response in the trace.
 #[must_use]
-pub fn answers(events: &[Event], watch: &Watch<'_>) -> Answers {
+pub fn answers(trace: &Trace, watch: &Watch<'_>) -> Answers {
     let mut found = Answers::default();
     let mut files: HashMap<&str, DataFile> = HashMap::new();
     // Of each running sync: the files it covers, and how many of their writes had ended when it began.
-    let mut running: HashMap<u32, Vec<(&str, usize)>> = HashMap::new();
+    let mut running: HashMap<usize, Vec<(&str, usize)>> = HashMap::new();
     let mut writes_before = 0;
 
-    for event in events {
-        match event {
-            Event::Enter(call) if writes(call) && is_data(call, watch) => {
-                files.entry(&call.target).or_default().entered += 1;
+    for step in &trace.steps {
+        let (number, enters) = match *step {
+            Step::Enter(number) => (number, true),
+            Step::Exit(number) => (number, false),
+        };
+        let call = &trace.calls[number];
+        if writes(call) && is_data(call, watch) {
+            let file = files.entry(call.target()).or_default();
+            if enters {
+                file.entered += 1;
                 found.writes += 1;
+            } else {
+                file.exited += 1;
             }
-            Event::Exit(call, _) if writes(call) && is_data(call, watch) => {
-                files.entry(&call.target).or_default().exited += 1;
+        } else if syncs(call) && enters {
+            let covers = |path: &str| path == call.target() || syncs_everything(call);
+            let covered = files.iter().filter(|(path, _)| covers(path));
+            running.insert(
+                number,
+                covered.map(|(path, file)| (*path, file.exited)).collect(),
+            );
+        } else if syncs(call) {
+            let covered = running.remove(&number).unwrap_or_default();
+            if !call.succeeded() {
+                continue;
             }
-            Event::Enter(call) if syncs(call) => {
-                let covers = |path: &str| path == call.target || syncs_everything(call);
-                let covered = files.iter().filter(|(path, _)| covers(path));
-                running.insert(
-                    call.thread,
-                    covered.map(|(path, file)| (*path, file.exited)).collect(),
-                );
+            found.syncs += usize::from(!covered.is_empty());
+            for (path, writes) in covered {
+                let file = files.entry(path).or_default();
+                file.synced = file.synced.max(writes);
             }
-            Event::Exit(call, result) if syncs(call) => {
-                let covered = running.remove(&call.thread).unwrap_or_default();
-                if *result != 0 {
-                    continue;
-                }
-                found.syncs += usize::from(!covered.is_empty());
-                for (path, writes) in covered {
-                    let file = files.entry(path).or_default();
-                    file.synced = file.synced.max(writes);
-                }
-            }
-            Event::Enter(call) => {
-                let Some(correlation) = response(call, watch) else {
-                    continue;
-                };
-                found.answers.push(Answer {
-                    correlation,
-                    line: call.line,
-                    wrote: found.writes > writes_before,
-                    synced: files.values().all(|file| file.synced == file.entered),
-                });
-                writes_before = found.writes;
-            }
-            Event::Exit(..) => {}
+        } else if let Some(correlation) = response(call, watch).filter(|_| enters) {
+            found.answers.push(Answer {
+                correlation,
+                line: call.line,
+                wrote: found.writes > writes_before,
+                synced: files.values().all(|file| file.synced == file.entered),
+            });
+            writes_before = found.writes;
         }
     }
     found
 }
 
 fn is_data(call: &Call, watch: &Watch<'_>) -> bool {
-    call.target.starts_with(watch.folder) && call.target.ends_with(watch.suffix)
+    call.target().starts_with(watch.folder) && call.target().ends_with(watch.suffix)
 }
 
 fn writes(call: &Call) -> bool {
@@ -166,13 +164,13 @@ fn response(call: &Call, watch: &Watch<'_>) -> Option<i32> {
         "write" | "writev" | "sendto" | "sendmsg" | "sendmmsg"
     );
     let local = call
-        .target
+        .target()
         .strip_prefix("TCP:[")?
         .strip_prefix(watch.listener)?;
     if !sends || !local.starts_with("->") {
         return None;
     }
-    let correlation = call.data.get(4..8)?.try_into().ok()?;
+    let correlation = call.data().get(4..8)?.try_into().ok()?;
     let correlation = i32::from_be_bytes(correlation);
     watch
         .correlations

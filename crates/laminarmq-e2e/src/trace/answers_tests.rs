@@ -1,4 +1,5 @@
-use super::super::parse;
+use laminarmq_testkit::strace::parse;
+
 use super::*;
 
 const FOLDER: &str = "/d/topics/t-0/";
