@@ -43,7 +43,10 @@ fn numbers(client: &mut Client, topic: &str, partition: i32) -> Vec<u64> {
         let number = record.key.as_deref().and_then(load::number);
         let number = number.expect("each record has its number as key");
         let value = record.value.expect("each record has a value");
-        assert!(value == load::value(partition, number), "{topic}-{partition} {number}");
+        assert!(
+            value == load::value(partition, number),
+            "{topic}-{partition} {number}"
+        );
         number
     };
     records.map(number).collect()
@@ -68,7 +71,9 @@ fn everything_is_there(client: &mut Client, more: usize) {
 fn opens_and_goes_on(fixture: &str) {
     let dir = TestDir::new(fixture);
     let data = dir.join("data");
-    let frozen = workspace_root().join("tests/fixtures/data-v1").join(fixture);
+    let frozen = workspace_root()
+        .join("tests/fixtures/data-v1")
+        .join(fixture);
     copy(&frozen, &data);
     let mut broker = BrokerProcess::start(&data);
     let mut client = Client::connect(broker.addr()).expect("connected");

@@ -411,3 +411,24 @@ fn goes_on_after(disk: &MemEnv, options: LogOptions, model: &[Rec]) {
     append(&mut log, &recs(900..901, 10)).unwrap();
     assert_eq!(log.end_index(), model.len() as u64 + 2);
 }
+
+#[test]
+fn zeros_in_front_of_a_later_segment_are_no_records_that_were_cut() {
+    let options = small(1 << 20);
+    let model = recs(0..6, 20);
+    let disk = MemEnv::new();
+    let mut log = open(disk.clone(), options);
+    append(&mut log, &model[..4]).unwrap();
+    poll_ready(log.roll()).unwrap();
+    append(&mut log, &model[4..]).unwrap();
+    drop(log);
+    let ahead = changed(&disk, 1, Part::Store, |bytes| bytes.extend([0; 700]));
+    let report = laminarmq::StoredLog::in_memory(&ahead).verify(&mut |_| {});
+    assert_eq!(report.unwrap().findings, []);
+    let log = try_open(&ahead, options).unwrap();
+    let recovery = *log.recovery();
+    assert_eq!((recovery.bytes_cut, recovery.zeros_cut), (0, 700));
+    check(&log, 1, &model);
+    drop(log);
+    goes_on(&ahead, options, model);
+}

@@ -57,6 +57,8 @@ pub(super) async fn recover<E: SegmentEnv>(
         if found.has_header && is_whole {
             if let Some(next) = all.front() {
                 trim(&mut found.segment, next.segment.base()).await?;
+                // Records go too then.
+                found.is_unused &= found.segment.end() == end;
             }
             cut_tail(&mut found, stop, recovery).await?;
             kept.push_back(found);
@@ -177,7 +179,7 @@ async fn cut_tail<F: LogFile>(
     else {
         return Ok(());
     };
-    if found.is_unused && position == found.segment.store_length {
+    if found.is_unused {
         tracing::debug!(segment = base, bytes, "gave back what was written ahead");
         recovery.zeros_cut += bytes;
     } else {

@@ -384,7 +384,8 @@ fn judge(report: &mut Report, skipped: usize, walks: &[Option<Walked>], mark: u6
         if let Some(at) = walked.next_at {
             end = next.unwrap_or(end);
             let bytes = info.store_bytes - at;
-            if bytes > 0 {
+            let is_unused = walked.is_unused && at == walked.position;
+            if bytes > 0 && !is_unused {
                 let what = "records that had been truncated";
                 note(Severity::Truncated { bytes }, Part::Store, end, at, what);
             }
