@@ -2,10 +2,14 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use crate::error::{OutOfBounds, ReadError};
 use crate::format::{CHUNK_HEADER_LENGTH, ChunkHeader, IndexEntry};
 use crate::record::{EntryInfo, Record};
-use crate::segment::{Piece, ReadFile, View, describe, parse_record, parse_records};
+use crate::segment::{
+    Piece, ReadFile, View, describe, parse_chunk, parse_record, parse_records, record_of,
+};
 
 /// Segments in order of their indices, at least one, without gaps.
 pub(super) trait Segments {
@@ -121,28 +125,43 @@ pub(super) trait Segments {
         self.prepare(number).await?;
         let view = self.view(number);
         let entry = view.entry(index).await?;
-        // Nearly every record is one chunk. Of the others this is the beginning.
-        let one_chunk = entry.position + CHUNK_HEADER_LENGTH as u64 + entry.length;
-        let mut length = self.check_span(&view, index, &entry, one_chunk)?;
-        loop {
-            let piece = Piece::of(&view, index..index + 1, entry.position, length);
-            let read = view.store.read_bytes(entry.position, piece.byte_count());
-            let bytes = read.await.map_err(|error| piece.error(error))?;
-            match parse_record(&bytes, 0, index, None, view.seed) {
-                Ok(parsed) => return Ok(parsed.into_record(&bytes, index)),
-                Err(_) if length == one_chunk - entry.position && is_part(&bytes, view.seed) => {
-                    let end = view.end_position(index).await?;
-                    length = self.check_span(&view, index, &entry, end)?;
-                    if length > one_chunk - entry.position {
-                        continue;
-                    }
-                    let what = "the record ends without its last chunk";
-                    return Err(piece.damaged(index, entry.position, what));
-                }
-                Err((at, what)) => {
-                    return Err(piece.damaged(index, entry.position + at as u64, what));
-                }
+        // Nearly every record is one chunk, and undamaged.
+        let end = one_chunk_end(&entry);
+        let length = self.check_span(&view, index, &entry, end)?;
+        let piece = Piece::of(&view, index..index + 1, entry.position, length);
+        let read = view.store.read_bytes(entry.position, piece.byte_count());
+        let bytes = read.await.map_err(|error| piece.error(error))?;
+        match parse_chunk(&bytes, 0, index, true, None, view.seed) {
+            Ok((head, _, value)) if head.is_last() => Ok(record_of(&head, index, bytes, value)),
+            Ok(_) | Err(_) => Box::pin(self.read_chunks(&view, index, entry, bytes)).await,
+        }
+    }
+
+    /// A record that is not one undamaged chunk. `bytes` are its beginning, with as much as one chunk would have.
+    async fn read_chunks(
+        &self,
+        view: &View<'_, Self::File>,
+        index: u64,
+        entry: IndexEntry,
+        mut bytes: Bytes,
+    ) -> Result<Record, ReadError> {
+        let damaged = |at: u64, what| {
+            let piece = Piece::of(view, index..index + 1, entry.position, 0);
+            piece.damaged(index, entry.position + at, what)
+        };
+        if is_part(&bytes, view.seed) {
+            let end = view.end_position(index).await?;
+            let length = self.check_span(view, index, &entry, end)?;
+            if end <= one_chunk_end(&entry) {
+                return Err(damaged(0, "the record ends without its last chunk"));
             }
+            let piece = Piece::of(view, index..index + 1, entry.position, length);
+            let read = view.store.read_bytes(entry.position, piece.byte_count());
+            bytes = read.await.map_err(|error| piece.error(error))?;
+        }
+        match parse_record(&bytes, 0, index, None, view.seed) {
+            Ok(parsed) => Ok(parsed.into_record(&bytes, index)),
+            Err((at, what)) => Err(damaged(at as u64, what)),
         }
     }
 
@@ -215,6 +234,11 @@ pub(super) trait Segments {
         }
         Ok(pieces)
     }
+}
+
+/// Where a record ends in the store, if it is one chunk.
+fn one_chunk_end(entry: &IndexEntry) -> u64 {
+    entry.position + CHUNK_HEADER_LENGTH as u64 + entry.length
 }
 
 /// Whether a record begins there that has more than one chunk.

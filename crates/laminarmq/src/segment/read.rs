@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 use super::view::View;
 use crate::checksum;
@@ -162,20 +162,37 @@ pub(crate) struct Parsed {
 impl Parsed {
     /// The record, its value being a slice of `bytes`, except of one in several chunks.
     pub(crate) fn into_record(self, bytes: &Bytes, index: u64) -> Record {
-        let header = self.head;
-        Record {
-            index,
-            term: header.term,
-            kind: header.kind,
-            flags: header.entry_flags,
-            key: header.key,
-            timestamp: header.timestamp,
-            value: match self.joined {
-                Some(joined) => joined.into(),
-                None => bytes.slice(self.value),
-            },
-        }
+        let value = match self.joined {
+            Some(joined) => joined.into(),
+            None => bytes.slice(self.value),
+        };
+        with_value(&self.head, index, value)
     }
+}
+
+fn with_value(head: &ChunkHeader, index: u64, value: Bytes) -> Record {
+    Record {
+        index,
+        term: head.term,
+        kind: head.kind,
+        flags: head.entry_flags,
+        key: head.key,
+        timestamp: head.timestamp,
+        value,
+    }
+}
+
+/// The record of one chunk whose value is at `value` of `bytes`, which only it was read for. A slice would
+/// have to share them, for which they need a counter in memory of its own.
+pub(crate) fn record_of(
+    head: &ChunkHeader,
+    index: u64,
+    mut bytes: Bytes,
+    value: Range<usize>,
+) -> Record {
+    bytes.truncate(value.end);
+    bytes.advance(value.start);
+    with_value(head, index, bytes)
 }
 
 /// Verifies the record `index` that begins at `at` of `bytes` and follows on a chunk with the checksum

@@ -23,8 +23,9 @@ pub(crate) trait ReadFile {
 }
 
 impl<F: LogFile> ReadFile for F {
-    async fn read_bytes(&self, position: u64, length: usize) -> io::Result<Bytes> {
-        self.read_at(position, length).await
+    #[inline(always)]
+    fn read_bytes(&self, position: u64, length: usize) -> impl Future<Output = io::Result<Bytes>> {
+        self.read_at(position, length)
     }
 }
 

@@ -4,6 +4,7 @@
 //! - `length <= reserved`, and between the two the file holds zeros that were written ahead.
 
 use std::fs::File;
+use std::future::{Future, ready};
 use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -41,6 +42,30 @@ impl LocalFile {
         sync_content(&self.slot)
     }
 
+    #[inline(always)]
+    fn append_now(&mut self, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let (start, file) = (self.length, self.pinned()?);
+        // Nearly all appends are one piece that is written at once.
+        let (position, result) = match &*pieces {
+            [piece] if piece.len() <= room_at(start) => {
+                match rustix::io::pwrite(file, piece, start) {
+                    Ok(written) if written == piece.len() => (start + written as u64, Ok(())),
+                    Ok(_) | Err(_) => write_all(file, start, pieces),
+                }
+            }
+            _ => write_all(file, start, pieces),
+        };
+        self.length = position;
+        self.reserved = self.reserved.max(position);
+        self.slot.wrote();
+        result
+    }
+
+    #[inline(never)]
+    fn read_unpinned(&self, position: u64, length: usize) -> io::Result<Bytes> {
+        read_exactly(&*self.slot.get()?, position, length)
+    }
+
     /// The file, to be changed.
     fn pinned(&mut self) -> io::Result<&File> {
         if self.pinned.is_none() {
@@ -57,10 +82,36 @@ impl Drop for LocalFile {
     }
 }
 
+/// Most bytes of a write at `position`, see [`WRITE_BYTES_MAX`].
+fn room_at(position: u64) -> usize {
+    let behind_boundary = position % WRITE_BYTES_MAX as u64;
+    WRITE_BYTES_MAX - usize::try_from(behind_boundary).expect("below a usize")
+}
+
+/// Writes all pieces from `position` on; says where that ended, and how.
+fn write_all(
+    file: &File,
+    mut position: u64,
+    mut pieces: &mut [IoSlice<'_>],
+) -> (u64, io::Result<()>) {
+    IoSlice::advance_slices(&mut pieces, 0); // leaves out empty ones, so that 0 written means full
+    while !pieces.is_empty() {
+        match write_some(file, position, pieces) {
+            Ok(0) => return (position, Err(io::ErrorKind::WriteZero.into())),
+            Ok(written) => {
+                position += written as u64;
+                IoSlice::advance_slices(&mut pieces, written);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (position, Err(error)),
+        }
+    }
+    (position, Ok(()))
+}
+
 /// One write at `position`: as many whole pieces as [`WRITE_BYTES_MAX`] allows, or a part of the first.
 fn write_some(file: &File, position: u64, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-    let behind_boundary = position % WRITE_BYTES_MAX as u64;
-    let room = WRITE_BYTES_MAX - usize::try_from(behind_boundary).expect("below a usize");
+    let room = room_at(position);
     if let [piece] = pieces {
         return Ok(rustix::io::pwrite(
             file,
@@ -86,39 +137,19 @@ impl LogFile for LocalFile {
         self.length
     }
 
-    async fn append(&mut self, mut pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
-        let mut position = self.length;
-        let file = self.pinned()?;
-        let mut result = Ok(());
-        IoSlice::advance_slices(&mut pieces, 0); // leaves out empty ones, so that 0 written means full
-        while !pieces.is_empty() {
-            match write_some(file, position, pieces) {
-                Ok(0) => {
-                    result = Err(io::ErrorKind::WriteZero.into());
-                    break;
-                }
-                Ok(written) => {
-                    position += written as u64;
-                    IoSlice::advance_slices(&mut pieces, written);
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            }
-        }
-        self.length = position;
-        self.reserved = self.reserved.max(position);
-        self.slot.wrote();
-        result
+    // These two are done before there is a future, and inlined: what is awaited then costs nothing.
+
+    #[inline(always)]
+    fn append(&mut self, pieces: &mut [IoSlice<'_>]) -> impl Future<Output = io::Result<()>> {
+        ready(self.append_now(pieces))
     }
 
-    async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
-        match &self.pinned {
+    #[inline(always)]
+    fn read_at(&self, position: u64, length: usize) -> impl Future<Output = io::Result<Bytes>> {
+        ready(match &self.pinned {
             Some(file) => read_exactly(file, position, length),
-            None => read_exactly(&*self.slot.get()?, position, length),
-        }
+            None => self.read_unpinned(position, length),
+        })
     }
 
     async fn truncate(&mut self, length: u64) -> io::Result<()> {
@@ -182,18 +213,39 @@ fn write_zeros(file: &File, mut position: u64, end: u64) -> io::Result<()> {
 }
 
 /// Exactly `length` bytes from `position`, into memory that is not filled with zeros first.
+#[inline(always)]
 fn read_exactly(file: &File, position: u64, length: usize) -> io::Result<Bytes> {
     let mut buffer = Vec::with_capacity(length);
-    while buffer.len() < length {
-        let at = position + buffer.len() as u64;
-        match rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), at) {
+    let read = rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), position);
+    if read != Ok(length) {
+        read_rest(file, position, length, &mut buffer, read)?;
+    }
+    Ok(buffer.into())
+}
+
+/// Fills up what a first read, which may have failed, left.
+#[cold]
+fn read_rest(
+    file: &File,
+    position: u64,
+    length: usize,
+    buffer: &mut Vec<u8>,
+    mut read: rustix::io::Result<usize>,
+) -> io::Result<()> {
+    loop {
+        match read {
+            // An allocation may have more room than was asked for.
+            _ if buffer.len() >= length => {
+                buffer.truncate(length);
+                return Ok(());
+            }
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+        let at = position + buffer.len() as u64;
+        read = rustix::io::pread(file, rustix::buffer::spare_capacity(buffer), at);
     }
-    buffer.truncate(length);
-    Ok(buffer.into())
 }
 
 /// Reads a file beside its owner, and opens it where it had been closed.
