@@ -12,7 +12,7 @@ use common::{Rec, as_appends, contents, open, recs, small};
 use hooked::Hooked;
 use laminarmq::{AppendError, Commit, CommitError, Log, LogOptions, SharedLog, poll_ready};
 
-const ROUNDS: u64 = 100;
+const ROUNDS: u64 = 30;
 
 fn options() -> LogOptions {
     small(1000)
