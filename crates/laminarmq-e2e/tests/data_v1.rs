@@ -18,7 +18,7 @@ use laminarmq_testkit::{BrokerProcess, Client, TestDir, workspace_root};
 const ORDERS: &str = "orders";
 const CODECS: &str = "codecs";
 /// Records of each partition of `orders`.
-const ORDERS_RECORDS: [usize; 3] = [158, 165, 173];
+const ORDERS_RECORDS: [usize; 3] = [150, 171, 171];
 const CODECS_RECORDS: usize = 50;
 const COMPRESSIONS: u16 = 5;
 
