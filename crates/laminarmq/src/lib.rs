@@ -21,7 +21,7 @@
 //! ```text
 //! start_index <= durable_index <= end_index                 (both ends exclusive)
 //! segments[i].end_index == segments[i + 1].base_index
-//! a store file is never changed below its end, except by truncation
+//! a store file is never changed below its end, except by truncation; that of a sealed segment never
 //! an index file is derived from its store and never trusted above it
 //! ```
 //!
@@ -29,9 +29,17 @@
 //!
 //! [`Log::append`] hands the bytes to the operating system: killing the process loses nothing, a power cut
 //! may take them. They are durable once [`Log::sync`] returned, or once a [`SyncTicket`] that was taken
-//! after the append ran and was handed to [`Log::complete`]. [`Log::truncate_prefix`] and [`Log::reset`] are
-//! durable when they return, [`Log::truncate_suffix`] as far as it cuts durable records. A ticket runs on any thread, so one writer
-//! appends on while another thread waits for the disk. A failed sync stops the log for good.
+//! after the append ran and was handed to [`Log::complete`], or once [`Commit::wait`] of a [`SharedLog`] returned;
+//! with a [`FlushPolicy`] some appends make everything durable by themselves. [`Log::truncate_prefix`] and
+//! [`Log::reset`] are durable when they return, [`Log::truncate_suffix`] as far as it cuts durable records. A ticket
+//! runs on any thread, so one writer appends on while another thread waits for the disk. A failed sync stops the log
+//! for good.
+//!
+//! # What is in memory
+//!
+//! The index entries of the newest few thousand records (48 bytes each; [`IndexCache`] may ask for more), and what
+//! an append or a read is working on. Neither grows with the log. Recovery of a segment that was not closed in order
+//! holds 48 bytes per record of it while it lasts.
 
 mod checksum;
 mod env;

@@ -97,9 +97,9 @@ pub trait LogFile {
     fn reader(&self) -> Self::Reader;
 
     /// Makes room for the file to grow up to `length` bytes, by zeros that are written now, so that
-    /// later appends overwrite them and a sync need not make the file longer. Reading does not reach them;
-    /// after a crash the file ends in them. After an error the file is as it was. Does nothing where the
-    /// storage gains nothing by it.
+    /// later appends overwrite them and a sync need not make the file longer. Nobody reads behind
+    /// [`LogFile::len`], where they stand; after a crash the file ends in them. After an error the file is
+    /// as it was. Does nothing where the storage gains nothing by it.
     async fn reserve(&mut self, _length: u64) -> io::Result<()> {
         Ok(())
     }
