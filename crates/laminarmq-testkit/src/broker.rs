@@ -231,11 +231,25 @@ impl BrokerProcess {
     /// When it has ended before.
     #[track_caller]
     pub fn sigterm(&self) {
+        self.signal("TERM");
+    }
+
+    /// Tells it to stand still, with SIGSTOP; [`Self::kill9`] ends it also then.
+    ///
+    /// # Panics
+    /// When it has ended before.
+    #[track_caller]
+    pub fn sigstop(&self) {
+        self.signal("STOP");
+    }
+
+    #[track_caller]
+    fn signal(&self, name: &str) {
         let pid = self.pid().to_string();
         // The shell's own `kill`, since a small system need not have the program.
         let mut kill = Command::new("sh");
         let _ = run(
-            kill.args(["-c", "kill -TERM \"$1\"", "sh", &pid]),
+            kill.args(["-c", "kill -\"$1\" \"$2\"", "sh", name, &pid]),
             Deadline::seconds(10),
         )
         .success();

@@ -22,7 +22,7 @@ use super::journal::{Journal, Request};
 use super::load::{Load, Until};
 use super::promises::{Moment, Promises};
 use crate::strace::{Trace, parse};
-use crate::{BrokerBuilder, Deadline, eventually};
+use crate::{BrokerBuilder, BrokerProcess, Deadline, eventually};
 
 const DESCRIPTION: &str = "recording.json";
 /// The directory that the model of the disk stands for, in that of the recording.
@@ -31,6 +31,9 @@ const DISK: &str = "disk";
 pub(crate) const DATA: &str = "data";
 /// How long the load may take until the broker is killed, and how long strace may take to end.
 const LOAD_SECONDS: u64 = 120;
+
+/// Far more than the lines have in which a broker's threads stop.
+const TAIL_BYTES: u64 = 64 << 10;
 
 /// How a run of the broker ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -222,7 +225,10 @@ fn run_broker(dir: &Path, run: usize, end: End, batches: u32, journal: &Journal)
         output.to_str().expect("paths are UTF-8"),
     ];
     let data = dir.join(DISK).join(DATA);
-    let mut broker = BrokerBuilder::new(&data).wrapper(&wrapper).start();
+    let started = BrokerBuilder::new(&data).wrapper(&wrapper).try_start();
+    let mut broker = started.unwrap_or_else(|why| {
+        panic!("run {run} does not start on what the run before left: {why}")
+    });
     let acknowledged = AtomicUsize::new(0);
     let load = Load {
         run,
@@ -250,6 +256,7 @@ fn run_broker(dir: &Path, run: usize, end: End, batches: u32, journal: &Journal)
                 let enough =
                     || (acknowledged.load(Ordering::Relaxed) >= batches as usize).then_some(());
                 let waited = Deadline::seconds(LOAD_SECONDS).wait_for("acknowledgements", enough);
+                stop(&broker, &output);
                 broker.kill9();
                 loaded.join().expect("the load goes on until it is broken");
                 waited
@@ -270,11 +277,31 @@ fn run_broker(dir: &Path, run: usize, end: End, batches: u32, journal: &Journal)
     broker.addr().to_string()
 }
 
-/// The last bytes of a file, far more than its last line has when that is no call.
+/// Stops all threads of the broker between calls: of a thread that is killed within one, strace may write
+/// any result.
+fn stop(broker: &BrokerProcess, trace: &Path) {
+    const STOPPED: &[u8] = b" --- stopped by SIGSTOP ---\n";
+    let tasks = format!("/proc/{}/task", broker.pid());
+    broker.sigstop();
+    eventually(
+        "the broker stands still",
+        Deadline::seconds(LOAD_SECONDS),
+        || {
+            let threads = fs::read_dir(&tasks).expect("the broker is there").count();
+            let tail = tail(trace).expect("there is a trace");
+            let stopped = tail
+                .windows(STOPPED.len())
+                .filter(|window| *window == STOPPED);
+            (stopped.count() >= threads).then_some(())
+        },
+    );
+}
+
+/// The last bytes of a file: room for a line for each thread.
 fn tail(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = fs::File::open(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(4096)))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
     let mut tail = Vec::new();
     file.read_to_end(&mut tail)?;
     Ok(tail)
