@@ -2,8 +2,8 @@
 //!
 //!     cargo run -p laminarmq-e2e --bin power-cut -- --images 5000 --seed 1
 //!
-//! Each recording of the broker gives 1000 images. `--recording DIR` takes one that is there, and
-//! `--image N` looks at one of its images only. Exit status 1: a promise was broken.
+//! Each recording of the broker gives 1000 images. `--recording DIR` takes the one that is there, or makes it
+//! there, and `--image N` looks at one of its images only. Exit status 1: a promise was broken.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -65,10 +65,17 @@ fn main() -> ExitCode {
     let mut failed = false;
     let mut seed = arguments.seed;
     while totals.checked < arguments.images && !failed {
-        let dir = TestDir::new("power-cut");
+        let mut own_dir = None;
         let recording = match &arguments.recording {
-            Some(recording) => Recording::load(recording),
-            None => Recording::make(dir.path(), seed, BATCHES),
+            Some(kept) if kept.is_dir() => Recording::load(kept),
+            Some(kept) => {
+                std::fs::create_dir_all(kept).expect("the recording's directory can be made");
+                Recording::make(kept, seed, BATCHES)
+            }
+            None => {
+                let dir = own_dir.insert(TestDir::new("power-cut"));
+                Recording::make(dir.path(), seed, BATCHES)
+            }
         };
         let left = arguments.images - totals.checked;
         let plan = Plan {
@@ -91,8 +98,8 @@ fn main() -> ExitCode {
             println!("\n{failure}");
         }
         failed = !failures.is_empty();
-        if failed {
-            println!("\nkept: {}", dir.keep().display());
+        if let Some(dir) = own_dir.filter(|_| failed) {
+            println!("\nthe recording is kept: {}", dir.keep().display());
         }
         if arguments.recording.is_some() {
             break;

@@ -83,6 +83,8 @@ impl Sent {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Compared {
     pub(crate) acknowledged_records: u64,
+    /// Ends that a client was told.
+    pub(crate) told_ends: u64,
     pub(crate) records: u64,
     pub(crate) topics: u64,
 }
@@ -127,6 +129,7 @@ pub(crate) fn judge(
                     return Err(broken);
                 };
                 compared.acknowledged_records += fitting.acknowledged_records;
+                compared.told_ends += fitting.told_ends;
                 compared.records += fitting.records;
             }
             None => {
@@ -170,7 +173,8 @@ impl Candidate<'_> {
         for (&partition, batches) in found {
             compared.records += self.match_sent(sent, partition, batches)?;
             if self.is_promised {
-                compared.acknowledged_records += self.match_promised(sent, partition, batches)?;
+                compared.acknowledged_records += self.match_acks(sent, partition, batches)?;
+                compared.told_ends += self.match_told_ends(partition, batches)?;
             }
         }
         Ok(compared)
@@ -229,7 +233,7 @@ impl Candidate<'_> {
     }
 
     /// Returns how many records were acknowledged.
-    fn match_promised(&self, sent: &Sent, partition: i32, found: &[Batch]) -> Result<u64, Broken> {
+    fn match_acks(&self, sent: &Sent, partition: i32, found: &[Batch]) -> Result<u64, Broken> {
         let by_offset: HashMap<_, _> = found
             .iter()
             .map(|batch| (batch.header().base_offset, batch))
@@ -262,19 +266,27 @@ impl Candidate<'_> {
             }
             records += content::record_count(&ack.stream, ack.number);
         }
-        let end = found.last().map_or(0, |batch| batch.header().next_offset());
-        let seen = self.topic.seen.get(&partition).into_iter().flatten();
-        if let Some(seen) = seen
-            .filter(|seen| seen.at <= self.moment)
-            .find(|seen| seen.end_offset > end)
-        {
-            let what = format!(
-                "it ends at {end}, and a client was told {} in step {} of run {}",
-                seen.end_offset, seen.at.step, seen.at.run
-            );
-            return Err(self.broken(Kind::LostRecords, partition, &what));
-        }
         Ok(records)
+    }
+
+    /// Returns how many there were.
+    fn match_told_ends(&self, partition: i32, found: &[Batch]) -> Result<u64, Broken> {
+        let end = found.last().map_or(0, |batch| batch.header().next_offset());
+        let mut told = 0;
+        for seen in self.topic.seen.get(&partition).into_iter().flatten() {
+            if seen.at > self.moment {
+                continue;
+            }
+            if seen.end_offset > end {
+                let what = format!(
+                    "it ends at {end}, and a client was told {} in step {} of run {}",
+                    seen.end_offset, seen.at.step, seen.at.run
+                );
+                return Err(self.broken(Kind::LostRecords, partition, &what));
+            }
+            told += 1;
+        }
+        Ok(told)
     }
 }
 

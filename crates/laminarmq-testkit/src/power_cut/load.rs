@@ -1,11 +1,12 @@
 //! The load under which a broker is traced.
 //!
 //! Each partition has one producer, which sends the batches of one stream in order and keeps several of
-//! them unanswered. Beside them another client makes topics, fills them, and deletes them.
+//! them unanswered. Beside them one client makes topics, fills them, and deletes them, and another asks up
+//! to where the partitions can be read.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use laminarmq_kafka::ErrorCode;
@@ -43,6 +44,8 @@ const PASSING_BATCHES: u32 = 4;
 const INCARNATIONS: u32 = 10_000;
 /// How long a topic's partitions may take to have a leader.
 const LEADER_SECONDS: u64 = 60;
+/// How long nothing may be acknowledged.
+const PAUSE_SECONDS: u64 = 120;
 /// Batches without an answer, on each connection.
 const WINDOW: usize = 4;
 
@@ -79,14 +82,46 @@ impl Load<'_> {
 
     /// Runs until the end that was asked for.
     pub(crate) fn run(&self) {
+        let producing = AtomicBool::new(true);
         thread::scope(|scope| {
+            let mut producers = Vec::new();
             for topic in &LASTING {
                 for partition in 0..topic.partitions {
-                    scope.spawn(move || self.judge(self.produce(topic.name, partition)));
+                    producers
+                        .push(scope.spawn(move || self.judge(self.produce(topic.name, partition))));
                 }
             }
-            scope.spawn(|| self.judge(self.make_and_delete()));
+            producers.push(scope.spawn(|| self.judge(self.make_and_delete())));
+            let watcher = scope.spawn(|| self.judge(self.watch(&producing)));
+            let ended: Vec<_> = producers.into_iter().map(|thread| thread.join()).collect();
+            producing.store(false, Ordering::Relaxed);
+            for ended in ended.into_iter().chain([watcher.join()]) {
+                ended.expect("the load does not panic");
+            }
         });
+    }
+
+    /// Asks again and again up to where the lasting partitions can be read.
+    fn watch(&self, producing: &AtomicBool) -> io::Result<()> {
+        let mut client = self.connect()?;
+        for topic in &LASTING {
+            client.wait_for_leaders(topic.name, topic.partitions)?;
+        }
+        while producing.load(Ordering::Relaxed) {
+            let acknowledged = self.acknowledged.load(Ordering::Relaxed);
+            for topic in &LASTING {
+                for partition in 0..topic.partitions {
+                    client.end_offset(topic.name, 0, partition)?;
+                }
+            }
+            let goes_on = || {
+                let more = self.acknowledged.load(Ordering::Relaxed) > acknowledged;
+                (more || !producing.load(Ordering::Relaxed)).then_some(())
+            };
+            let waited = Deadline::seconds(PAUSE_SECONDS).wait_for("acknowledgements", goes_on);
+            waited.map_err(io::Error::other)?;
+        }
+        Ok(())
     }
 
     fn judge(&self, ended: io::Result<()>) {

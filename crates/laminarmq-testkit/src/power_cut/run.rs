@@ -62,6 +62,8 @@ pub struct Totals {
     pub restarted: usize,
     /// Acknowledged records looked up, over all images.
     pub acknowledged_records: u64,
+    /// Ends of partitions that a client was told, looked up, over all images.
+    pub told_ends: u64,
     /// Records read, over all images.
     pub records: u64,
     /// Topics found, over all images.
@@ -80,6 +82,7 @@ impl Totals {
         self.contents += other.contents;
         self.restarted += other.restarted;
         self.acknowledged_records += other.acknowledged_records;
+        self.told_ends += other.told_ends;
         self.records += other.records;
         self.topics += other.topics;
         self.faults += other.faults;
@@ -101,8 +104,8 @@ impl fmt::Display for Totals {
         )?;
         writeln!(
             f,
-            "acknowledged records found: {}, records read: {}, topics: {}",
-            self.acknowledged_records, self.records, self.topics
+            "acknowledged records found: {}, ends that clients were told: {}, records read: {}, topics: {}",
+            self.acknowledged_records, self.told_ends, self.records, self.topics
         )?;
         writeln!(
             f,
@@ -378,6 +381,7 @@ fn check_one(
     match checked {
         Ok(compared) => {
             outcome.totals.acknowledged_records += compared.acknowledged_records;
+            outcome.totals.told_ends += compared.told_ends;
             outcome.totals.records += compared.records;
             outcome.totals.topics += compared.topics;
         }
