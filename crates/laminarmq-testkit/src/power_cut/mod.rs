@@ -27,7 +27,7 @@ mod promises;
 mod recording;
 mod run;
 
-pub use calls::{SyncBug, Unmodelled};
+pub use calls::SyncBug;
 pub use fate::Faults;
 pub use judge::{Broken, Kind};
 pub use recording::Recording;

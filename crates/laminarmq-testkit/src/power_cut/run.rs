@@ -32,8 +32,6 @@ pub struct Plan {
     pub only: Option<usize>,
     /// For a check of the checker.
     pub bug: SyncBug,
-    /// Stop at the first failure.
-    pub first_failure_only: bool,
 }
 
 /// Of so many images one is started twice.
@@ -169,9 +167,8 @@ struct Outcome {
 
 impl Outcome {
     /// Whether there are failures enough to look at.
-    fn is_enough(&self, plan: &Plan) -> bool {
-        let failed = self.failures.len();
-        failed >= FAILURES_MAX || (plan.first_failure_only && failed > 0)
+    fn is_enough(&self) -> bool {
+        self.failures.len() >= FAILURES_MAX
     }
 }
 
@@ -204,7 +201,7 @@ pub fn check_images(
                 let (sent, outcome, work_dir, progress) = (&sent, &outcome, &work_dir, &progress);
                 scope.spawn(move || {
                     while let Some(job) = next(&jobs) {
-                        if !lock(outcome).is_enough(plan) {
+                        if !lock(outcome).is_enough() {
                             check_one(recording, work_dir.path(), plan, sent, &job, outcome);
                             progress(&lock(outcome).totals);
                         }
@@ -217,10 +214,7 @@ pub fn check_images(
             });
             drop(queue);
         });
-        if plan.only.is_some()
-            || seen.checked.len() >= plan.images
-            || lock(&outcome).is_enough(plan)
-        {
+        if plan.only.is_some() || seen.checked.len() >= plan.images || lock(&outcome).is_enough() {
             break;
         }
     }

@@ -28,7 +28,7 @@ pub(crate) const CALLS: &str = "\
 
 /// A call that the model does not know, or that contradicts it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unmodelled {
+pub(crate) struct Unmodelled {
     line: usize,
     call: String,
     why: &'static str,
