@@ -9,9 +9,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use common::{append, open, recs, small};
-use laminarmq::{
-    Append, FileEnv, FlushPolicy, Log, LogOptions, MemEnv, SharedLog, poll_ready,
-};
+use laminarmq::{Append, FileEnv, FlushPolicy, Log, LogOptions, MemEnv, SharedLog, poll_ready};
 
 const THREADS: u64 = 8;
 const EACH: u64 = 60;
