@@ -56,3 +56,32 @@ fn a_footer_waits_for_the_sync_of_entries_that_a_roll_wrote() {
     }
     assert!(losses > 0, "no index sector was ever at risk");
 }
+
+/// Footers are written as segments become durable, so that a killed process costs the scan of one segment.
+#[test]
+fn after_a_sync_only_the_newest_segment_is_without_footer() {
+    let options = small(700);
+    let model = recs(0..40, 40);
+    for with_ticket in [false, true] {
+        let disk = MemEnv::new();
+        let mut log = open(disk.clone(), options);
+        append(&mut log, &model[..20]).unwrap();
+        append(&mut log, &model[20..39]).unwrap();
+        if with_ticket {
+            let done = log.sync_ticket().unwrap().run();
+            log.complete(done).unwrap();
+            // Footers are written by the change that follows.
+            append(&mut log, &model[39..]).unwrap();
+        } else {
+            append(&mut log, &model[39..]).unwrap();
+            poll_ready(log.sync()).unwrap();
+        }
+        assert!(log.segments().len() > 4);
+        drop(log);
+        let log = open(disk, options);
+        let recovery = log.recovery();
+        assert_eq!(recovery.indexes_rebuilt, 1, "with a ticket: {with_ticket}");
+        assert!(recovery.bytes_scanned <= 1000, "{recovery:?}");
+        check(&log, 1, &model);
+    }
+}
