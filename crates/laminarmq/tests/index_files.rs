@@ -193,3 +193,23 @@ fn a_footer_never_outlives_the_entries_before_it() {
     }
     assert!(losses > 0, "no index sector was ever at risk");
 }
+
+/// Enough records for blocks of entries in the file while the segment is written.
+#[test]
+fn a_cut_index_goes_on_with_the_right_sum() {
+    let options = LogOptions {
+        index_cache: IndexCache::All,
+        ..small(1 << 20)
+    };
+    let model = recs(0..4000, 1);
+    for cut in [0, 1, 1365, 1366, 2000, 2731, 3999] {
+        let disk = stored(&model, options, true);
+        let mut log = open(disk.clone(), options);
+        poll_ready(log.truncate_suffix(1 + cut as u64)).unwrap();
+        append(&mut log, &model[cut..]).unwrap();
+        poll_ready(log.close()).unwrap();
+        let log = open(disk, options);
+        assert!(log.recovery().is_clean());
+        check(&log, 1, &model);
+    }
+}

@@ -43,6 +43,11 @@ fn truncating_into_sealed_segments_leaves_their_files_as_they_were() {
         let links = linked(dir.path(), aside.path());
         assert!(links.len() >= 6);
         poll_ready(log.truncate_suffix(from)).unwrap();
+        let write_segment = log.segments().last().unwrap().base_index;
+        assert!(
+            write_segment < from.max(2),
+            "that of the record before goes on"
+        );
         let mut want = model[..usize::try_from(from).unwrap() - 1].to_vec();
         append(&mut log, &recs(100..104, 40)).unwrap();
         want.extend(recs(100..104, 40));

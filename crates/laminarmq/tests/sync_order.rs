@@ -85,3 +85,67 @@ fn after_a_sync_only_the_newest_segment_is_without_footer() {
         check(&log, 1, &model);
     }
 }
+
+/// A close that stops anywhere: no footer without the entries that it vouches for.
+#[test]
+fn an_interrupted_close_leaves_no_footer_without_its_entries() {
+    let options = small(1 << 20);
+    let model = recs(0..80, 1);
+    let mut interrupted = 0;
+    for nth in 0..6 {
+        let disk = MemEnv::new();
+        let mut log = open(disk.clone(), options);
+        append(&mut log, &model).unwrap();
+        poll_ready(log.sync()).unwrap();
+        disk.fail_sync(Some(nth));
+        interrupted += u32::from(poll_ready(log.close()).is_err());
+        for lost in 0..9 {
+            let left = disk.crashed_copy(|point| {
+                !matches!(
+                    point,
+                    CrashPoint::Sector { part: Part::Index, sector, .. } if sector == lost
+                )
+            });
+            let log = try_open(&left, options).unwrap();
+            check(&log, 1, &model);
+            check_searches(&log, 1, &model);
+        }
+    }
+    assert!(interrupted > 1, "a close makes several syncs");
+}
+
+#[test]
+fn what_was_closed_needs_no_scan_after_a_power_cut_either() {
+    let options = small(900);
+    let model = recs(0..40, 40);
+    let disk = MemEnv::new();
+    for end in [10, 11, 11, 40] {
+        let mut log = open(disk.clone(), options);
+        let held = usize::try_from(log.end_index() - 1).unwrap();
+        append(&mut log, &model[held..end]).unwrap();
+        poll_ready(log.close()).unwrap();
+        disk.crash();
+        let log = open(disk.clone(), options);
+        assert!(log.recovery().is_clean(), "{:?}", log.recovery());
+        assert_eq!(log.recovery().bytes_scanned, 0);
+        check(&log, 1, &model[..end]);
+    }
+}
+
+/// Records that reached the media without the log's knowing are cut by the sync that follows a truncation.
+#[test]
+fn a_truncation_to_the_durable_index_is_durable_after_the_next_sync() {
+    let options = small(1 << 20);
+    let model = recs(0..6, 30);
+    let disk = MemEnv::new();
+    let mut log = open(disk.clone(), options);
+    append(&mut log, &model[..3]).unwrap();
+    poll_ready(log.sync()).unwrap();
+    append(&mut log, &model[3..]).unwrap();
+    drop(log.sync_ticket().unwrap().run());
+    assert_eq!(log.durable_index(), 4);
+    poll_ready(log.truncate_suffix(4)).unwrap();
+    poll_ready(log.sync()).unwrap();
+    disk.crash();
+    check(&open(disk, options), 1, &model[..3]);
+}
