@@ -425,3 +425,31 @@ fn appends_between_rolls_make_one_call_each() {
     append(&mut log, &recs(50_000..50_700, 10)).unwrap();
     assert_eq!(disk.calls() - calls, 500);
 }
+
+/// The media may have taken the name of the segment that a failed roll created, and not yet its removal. Its
+/// header says what was durable then, which a truncation may have made untrue.
+#[test]
+fn a_segment_that_could_not_be_created_proves_nothing_after_a_truncation() {
+    let options = LogOptions {
+        auto_roll: false,
+        ..small(1 << 20)
+    };
+    let model = recs(0..8, 20);
+    let mut left = 0;
+    for after in 0..8 {
+        let disk = MemEnv::new();
+        let mut log = open(disk.clone(), options);
+        append(&mut log, &model).unwrap();
+        poll_ready(log.sync()).unwrap();
+        disk.fail_call(Some(after));
+        if poll_ready(log.roll()).is_ok() {
+            break;
+        }
+        disk.fail_call(None);
+        poll_ready(log.truncate_suffix(3)).unwrap();
+        let crashed = disk.crashed_copy(|point| matches!(point, CrashPoint::Name { .. }));
+        check(&open(crashed, options), 1, &model[..2]);
+        left += 1;
+    }
+    assert!(left > 2, "{left} rolls failed");
+}

@@ -89,6 +89,13 @@ impl<E: SegmentEnv> Log<E> {
         from: u64,
         position: u64,
     ) -> Result<(), (u64, io::Error)> {
+        // The header of a segment that could not be created says what was durable then. Its removal has to
+        // last before that is no longer so.
+        if from < self.durable && self.names_changed_at > self.synced {
+            let base = self.write_segment().base();
+            self.env.sync_names().await.map_err(|error| (base, error))?;
+            self.names_changed_at = 0;
+        }
         while self.segments.len() - 1 > target {
             let segment = self.segments.pop_back().expect("there are more than one");
             let base = segment.base();

@@ -71,10 +71,10 @@ impl<R: ReadFile> View<'_, R> {
 
     /// One entry, from memory or straight from the file.
     pub(crate) async fn entry(&self, index: u64) -> Result<IndexEntry, ReadError> {
-        assert!(
-            (self.base..self.end()).contains(&index),
-            "callers check the bounds"
-        );
+        // The owner checks the bounds; for a reader beside it they may have changed since.
+        if !(self.base..self.end()).contains(&index) {
+            return Err(ReadError::Truncated);
+        }
         let number = index - self.base;
         if let Some(entry) = self.entries.get(number) {
             return Ok(entry);
