@@ -120,6 +120,21 @@ fn read_range(criterion: &mut Criterion) {
     });
 }
 
+fn stream(criterion: &mut Criterion) {
+    for_each_length(criterion, "stream", records_of, |group, id, value| {
+        let filled = Temporary::filled(value, records_of(value.len()));
+        let log = &filled.log;
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                let mut records = log.stream(..).expect("from its start");
+                while let Some(record) = poll_ready(records.next()).expect("undamaged") {
+                    black_box(record.value);
+                }
+            });
+        });
+    });
+}
+
 fn read_random(criterion: &mut Criterion) {
     for_each_length(
         criterion,
@@ -143,5 +158,5 @@ fn read_random(criterion: &mut Criterion) {
     );
 }
 
-criterion_group!(log, append, append_batch, read_range, read_random);
+criterion_group!(log, append, append_batch, stream, read_range, read_random);
 criterion_main!(log);

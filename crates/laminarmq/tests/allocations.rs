@@ -112,3 +112,48 @@ fn a_range_read_allocates_nothing_per_record() {
         });
     }
 }
+
+#[test]
+fn a_stream_allocates_for_each_window_and_nothing_per_record() {
+    /// Bytes that a stream reads at once.
+    const WINDOW: usize = 256 << 10;
+    for value_bytes in VALUE_BYTES {
+        with_log(value_bytes, |log, records| {
+            poll_ready(log.append_many(records)).unwrap();
+            let average = per_call(CALLS[1], |count| {
+                let mut stream = log.stream(..).unwrap();
+                let mut seen = 0;
+                while poll_ready(stream.next()).unwrap().is_some() {
+                    seen += 1;
+                }
+                assert_eq!(seen, count);
+            });
+            // A window ends with the last record that is whole in it.
+            let stored = 56 + value_bytes;
+            let windows = (CALLS[1] * stored).div_ceil(WINDOW - stored);
+            // The buffer, and the futures that fill it.
+            assert!(
+                average <= 3.0 * windows as f64,
+                "{value_bytes} bytes: {average} allocations, {windows} windows"
+            );
+        });
+    }
+}
+
+#[test]
+fn a_read_of_one_record_allocates_its_buffer_alone() {
+    for value_bytes in VALUE_BYTES {
+        with_log(value_bytes, |log, records| {
+            poll_ready(log.append_many(records)).unwrap();
+            let average = per_call(CALLS[0], |count| {
+                for index in 0..u64::try_from(count).unwrap() {
+                    poll_ready(log.read(index)).unwrap();
+                }
+            });
+            assert!(
+                average <= CALLS[0] as f64,
+                "{value_bytes} bytes: {average} for 64"
+            );
+        });
+    }
+}
