@@ -7,6 +7,7 @@ use std::{env, fs};
 use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use laminarmq_bench::log::calls::Calls;
+use laminarmq_bench::log::clock::Clock;
 use laminarmq_bench::log::open::Child;
 use laminarmq_bench::log::table::Report;
 use laminarmq_bench::log::{MEASUREMENTS, Scale, Setting};
@@ -32,8 +33,11 @@ struct Options {
     #[arg(long, value_parser = PossibleValuesParser::new(MEASUREMENTS.map(|(name, _)| name)))]
     only: Vec<String>,
     /// How the bare calls enter the kernel.
-    #[arg(long, value_enum, default_value_t = Calls::Raw)]
+    #[arg(long, value_enum, default_value_t = Calls::Libc)]
     calls: Calls,
+    /// What is counted as time.
+    #[arg(long, value_enum, default_value_t = Clock::Wall)]
+    clock: Clock,
     #[command(subcommand)]
     child: Option<Child>,
 }
@@ -60,6 +64,7 @@ fn compare(options: &Options) -> Result<(), String> {
             .pairs
             .map_or(pairs, |pairs| usize::try_from(pairs).expect("at most 1000")),
         calls: options.calls,
+        clock: options.clock,
         scale,
     };
     let load_before = machine::load();
@@ -82,13 +87,17 @@ fn compare(options: &Options) -> Result<(), String> {
         "--abbrev=12",
     ]));
     println!(
-        "    {}\n\nCommit {commit}; {machine}. Load average {load_before} before and {} after. {} pairs; the limit's calls: {}.\n",
+        "    {}\n\nCommit {commit}; {machine}. Load average {load_before} before and {} after. {} pairs; the limit's calls: {}; times: {}.\n",
         env::args().collect::<Vec<_>>().join(" "),
         machine::load(),
         setting.pairs,
         match setting.calls {
-            Calls::Raw => "the system call instruction itself",
+            Calls::Raw => "the system call instruction in their loop",
             Calls::Libc => "through the C library",
+        },
+        match setting.clock {
+            Clock::Wall => "that passed",
+            Clock::Thread => "that a processor worked, and with syncs that passed",
         },
     );
     print!("{}", report.markdown());

@@ -47,7 +47,7 @@ fn bare(setting: &Setting, values: &Values, count: usize) -> Result<f64, Failure
     let place = Place::new(&setting.dir, "append-bare")?;
     let file = drive::bare_file(&place)?;
     let stored = drive::stored(values);
-    let spent = drive::nanoseconds(|| {
+    let spent = setting.clock.nanoseconds(|| {
         for i in 0..count {
             setting.calls.write(&file, black_box(&stored[i % TURNS]))?;
         }
@@ -62,7 +62,7 @@ fn ours(setting: &Setting, values: &Values, count: usize) -> Result<f64, Failure
     let mut log = drive::open(&place.path("log"), LogOptions::default())?;
     let pieces = drive::pieces(values);
     let records = Records::new(&pieces);
-    let spent = drive::nanoseconds(|| {
+    let spent = setting.clock.nanoseconds(|| {
         for i in 0..count {
             black_box(poll_ready(log.append(black_box(records.from(i, 1)[0])))?);
         }

@@ -52,7 +52,7 @@ fn bare(setting: &Setting, values: &Values, count: usize) -> Result<f64, Failure
     let file = drive::bare_file(&place)?;
     let batch_bytes = BATCH * (HEADER_BYTES + values.of(0).len());
     let mut slices = Vec::with_capacity(2 * BATCH);
-    let spent = drive::nanoseconds(|| {
+    let spent = setting.clock.nanoseconds(|| {
         for i in (0..count).step_by(BATCH) {
             slices.clear();
             for record in i..i + BATCH {
@@ -72,7 +72,7 @@ fn ours(setting: &Setting, values: &Values, count: usize) -> Result<f64, Failure
     let mut log = drive::open(&place.path("log"), LogOptions::default())?;
     let pieces = drive::pieces(values);
     let records = Records::new(&pieces);
-    let spent = drive::nanoseconds(|| {
+    let spent = setting.clock.nanoseconds(|| {
         for i in (0..count).step_by(BATCH) {
             black_box(poll_ready(
                 log.append_many(black_box(records.from(i, BATCH))),

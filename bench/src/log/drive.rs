@@ -1,9 +1,8 @@
-//! What the measurements share: the clock, taking turns, filling, and reading back.
+//! What the measurements share: taking turns, filling, and reading back.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
-use std::time::Instant;
 
 use laminarmq::{Append, Log, LogOptions, poll_ready};
 
@@ -21,20 +20,6 @@ const READ_BACK_BYTES: u64 = 1 << 20;
 
 /// What stands in for a chunk header in the files of the limits.
 pub const BARE_HEADER: [u8; HEADER_BYTES] = [0xa5; HEADER_BYTES];
-
-/// Runs `work` and says how many nanoseconds it took.
-///
-/// # Errors
-/// Those of `work`.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is where the benchmarks take the time"
-)]
-pub fn nanoseconds(work: impl FnOnce() -> Result<(), Failure>) -> Result<f64, Failure> {
-    let start = Instant::now();
-    work()?;
-    Ok(start.elapsed().as_secs_f64() * 1e9)
-}
 
 /// Takes the pairs, the limit first in every other one. The closures return nanoseconds per record.
 ///

@@ -11,6 +11,7 @@ use rustix::fs::fdatasync;
 
 use super::budget::Budget;
 use super::calls::Calls;
+use super::clock;
 use super::drive;
 use super::place::Place;
 use super::sync::FileState;
@@ -79,7 +80,7 @@ fn count(setting: &Setting) -> usize {
 
 /// Lets all threads commit their share; thread `t` writes value `t`.
 fn run(committer: &impl Committer, count: usize) -> Result<f64, Failure> {
-    let spent = drive::nanoseconds(|| {
+    let spent = clock::passed(|| {
         thread::scope(|scope| {
             let appender = |turn| {
                 scope.spawn(move || (0..count / APPENDERS).try_for_each(|_| committer.commit(turn)))

@@ -10,6 +10,7 @@ pub mod append;
 pub mod batch;
 pub mod budget;
 pub mod calls;
+pub mod clock;
 pub mod drive;
 pub mod group;
 pub mod open;
@@ -25,6 +26,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use calls::Calls;
+use clock::Clock;
 use table::Report;
 
 /// Header of each record in a store, in bytes.
@@ -46,6 +48,8 @@ pub struct Setting {
     pub pairs: usize,
     /// How the limits call the system.
     pub calls: Calls,
+    /// What is counted where nothing waits for the disk.
+    pub clock: Clock,
     /// How much each run does.
     pub scale: Scale,
 }

@@ -9,6 +9,7 @@ use std::{env, mem};
 use clap::{Args, Subcommand};
 use laminarmq::{LogOptions, poll_ready};
 
+use super::clock;
 use super::drive;
 use super::place::{Place, drop_caches};
 use super::table::{Ceiling, Report};
@@ -75,7 +76,7 @@ impl Child {
             }
             Self::Open { dir } => {
                 let mut end = 0;
-                let spent = drive::nanoseconds(|| {
+                let spent = clock::passed(|| {
                     let log = drive::open(dir, LogOptions::default())?;
                     if !log.recovery().is_clean() {
                         return Err("the log had not been closed in order".into());

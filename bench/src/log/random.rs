@@ -71,7 +71,7 @@ fn bare(
     let mut numbers = Numbers::new(seed);
     let stored_bytes = HEADER_BYTES + value_bytes;
     let mut buffer = vec![0; stored_bytes];
-    let spent = drive::nanoseconds(|| {
+    let spent = setting.clock.nanoseconds(|| {
         for _ in 0..setting.scale.reads {
             let at = STORE_HEADER_BYTES + numbers.below(count) * stored_bytes;
             setting.calls.pread(store, &mut buffer, at as u64)?;
@@ -90,7 +90,7 @@ fn ours(
     seed: u64,
 ) -> Result<f64, Failure> {
     let mut numbers = Numbers::new(seed);
-    let spent = drive::nanoseconds(|| {
+    let spent = setting.clock.nanoseconds(|| {
         for _ in 0..setting.scale.reads {
             let index = numbers.below(count) as u64;
             black_box(poll_ready(log.read(index))?);

@@ -6,6 +6,7 @@ use std::path::Path;
 use laminarmq::LogOptions;
 
 use super::budget::Budget;
+use super::clock::Clock;
 use super::drive;
 use super::open;
 use super::place::{Place, drop_caches};
@@ -34,6 +35,13 @@ enum Cache {
 }
 
 impl Cache {
+    fn clock(self, setting: &Setting) -> Clock {
+        match self {
+            Self::Full => setting.clock,
+            Self::Dropped => Clock::Wall,
+        }
+    }
+
     fn prepare(self, setting: &Setting, store: &Path) -> Result<(), Failure> {
         match self {
             Self::Full => setting
@@ -85,7 +93,7 @@ fn measure(setting: &Setting, report: &mut Report, cache: Cache) -> Result<(), F
                 let store = kept.join(drive::STORE_NAME);
                 cache.prepare(setting, &store)?;
                 let file = File::open(&store)?;
-                let spent = drive::nanoseconds(|| {
+                let spent = cache.clock(setting).nanoseconds(|| {
                     setting.calls.read_through(&file, PIECE_BYTES)?;
                     Ok(())
                 })?;
@@ -121,7 +129,7 @@ fn ours(
     rustix::fs::sync();
     cache.prepare(setting, &dir.join(drive::STORE_NAME))?;
     let mut log = None;
-    let spent = drive::nanoseconds(|| {
+    let spent = cache.clock(setting).nanoseconds(|| {
         log = Some(drive::open(&dir, LogOptions::default())?);
         Ok(())
     })?;

@@ -41,13 +41,13 @@ pub fn measure(setting: &Setting, report: &mut Report) -> Result<(), Failure> {
             setting,
             &format!("streaming read, {value_bytes} bytes"),
             || {
-                let spent = drive::nanoseconds(|| {
+                let spent = setting.clock.nanoseconds(|| {
                     setting.calls.read_through(&store, PIECE_BYTES)?;
                     Ok(())
                 })?;
                 Ok(spent / count as f64)
             },
-            || ours(&log, count),
+            || ours(setting, &log, count),
         )?;
         report.comparisons.push(Comparison {
             run: "streaming read",
@@ -59,9 +59,9 @@ pub fn measure(setting: &Setting, report: &mut Report) -> Result<(), Failure> {
     Ok(())
 }
 
-fn ours(log: &Log, count: usize) -> Result<f64, Failure> {
+fn ours(setting: &Setting, log: &Log, count: usize) -> Result<f64, Failure> {
     let mut seen = 0;
-    let spent = drive::nanoseconds(|| {
+    let spent = setting.clock.nanoseconds(|| {
         let mut records = log.stream(..)?;
         while let Some(record) = poll_ready(records.next())? {
             black_box(record.value);

@@ -13,6 +13,7 @@ use laminarmq::{LogOptions, poll_ready};
 use rustix::fs::fdatasync;
 
 use super::budget::Budget;
+use super::clock;
 use super::drive::{self, Records};
 use super::place::Place;
 use super::table::{Comparison, Report};
@@ -113,7 +114,7 @@ fn bare(setting: &Setting, state: FileState, values: &Values) -> Result<f64, Fai
     let place = Place::new(&setting.dir, "sync-bare")?;
     let stored = drive::stored(values);
     let file = state.bare_file(&place, count * stored[0].len())?;
-    let spent = drive::nanoseconds(|| {
+    let spent = clock::passed(|| {
         for i in 0..count {
             setting.calls.write(&file, black_box(&stored[i % TURNS]))?;
             fdatasync(&file)?;
@@ -131,7 +132,7 @@ fn ours(setting: &Setting, values: &Values) -> Result<(f64, FileState), Failure>
     let mut log = drive::open(&dir, LogOptions::default())?;
     let pieces = drive::pieces(values);
     let records = Records::new(&pieces);
-    let spent = drive::nanoseconds(|| {
+    let spent = clock::passed(|| {
         for i in 0..count {
             black_box(poll_ready(log.append(black_box(records.from(i, 1)[0])))?);
             poll_ready(log.sync())?;
