@@ -9,8 +9,8 @@ use clap::ValueEnum;
 /// By which way the limits enter the kernel.
 ///
 /// Where the kernel guards its returns against speculation, the first return of user code to a frame from
-/// before a call is mispredicted: about 120 ns here. A call through the C library always pays that; the
-/// instruction inlined into a loop does not, and so does no work between two calls that is worth a call.
+/// before a call is mispredicted, which may take longer than 100 ns. A call through the C library always pays
+/// that; the instruction inlined into a loop that does nothing else does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Calls {
     /// Through the C library, as the standard library does: what bare calls cost a program.
