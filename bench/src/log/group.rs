@@ -14,10 +14,10 @@ use super::calls::Calls;
 use super::clock;
 use super::drive;
 use super::place::Place;
-use super::sync::FileState;
-use super::table::{Comparison, Report};
+use super::sync::{FileState, in_both_states};
+use super::table::Report;
 use super::values::Values;
-use super::{Failure, HEADER_BYTES, Setting, VALUE_BYTES};
+use super::{Failure, HEADER_BYTES, Setting};
 
 /// Threads that append.
 pub const APPENDERS: usize = 16;
@@ -40,37 +40,11 @@ trait Committer: Sync {
 /// When a run fails.
 pub fn measure(setting: &Setting, report: &mut Report) -> Result<(), Failure> {
     report.note("16 appenders: on the disk on both sides when a thread goes on; time per record, all threads together.");
-    for value_bytes in VALUE_BYTES {
-        for state in FileState::ALL {
-            let (run, what) = match state {
-                FileState::Grows => ("16 appenders, beside a file that grows", "grows"),
-                FileState::Written => ("16 appenders, beside a file of written zeros", "written"),
-            };
-            let values = Values::new(value_bytes);
-            let mut our_state = None;
-            let pairs = drive::pairs(
-                setting,
-                &format!("{APPENDERS} appenders, file {what}, {value_bytes} bytes"),
-                || bare(setting, state, &values),
-                || {
-                    let (spent, found) = ours(setting, &values)?;
-                    our_state = Some(found);
-                    Ok(spent)
-                },
-            )?;
-            report.comparisons.push(Comparison {
-                run,
-                value_bytes,
-                budget: if our_state == Some(state) {
-                    BUDGET
-                } else {
-                    Budget::Shown
-                },
-                pairs,
-            });
-        }
-    }
-    Ok(())
+    let runs = [
+        "16 appenders, beside a file that grows",
+        "16 appenders, beside a file of written zeros",
+    ];
+    in_both_states(setting, report, runs, BUDGET, bare, ours)
 }
 
 /// Appends of all threads, a whole number for each.

@@ -76,17 +76,33 @@ impl FileState {
 /// When a run fails.
 pub fn measure(setting: &Setting, report: &mut Report) -> Result<(), Failure> {
     report.note("append + sync: on the disk on both sides when the call returned. The library is held to the limit whose file is in the state of its own store.");
+    let runs = [
+        "append + sync, beside a file that grows",
+        "append + sync, beside a file of written zeros",
+    ];
+    in_both_states(setting, report, runs, BUDGET, bare, ours)
+}
+
+/// Compares for all lengths of values and both states of the limit's file; the library is held to the budget where its
+/// own store is in that state. `runs` are named in the order of [`FileState::ALL`].
+///
+/// # Errors
+/// When a run fails.
+pub fn in_both_states(
+    setting: &Setting,
+    report: &mut Report,
+    runs: [&'static str; 2],
+    budget: Budget,
+    bare: impl Fn(&Setting, FileState, &Values) -> Result<f64, Failure>,
+    ours: impl Fn(&Setting, &Values) -> Result<(f64, FileState), Failure>,
+) -> Result<(), Failure> {
     for value_bytes in VALUE_BYTES {
-        for state in FileState::ALL {
-            let (run, what) = match state {
-                FileState::Grows => ("append + sync, beside a file that grows", "grows"),
-                FileState::Written => ("append + sync, beside a file of written zeros", "written"),
-            };
+        for (state, run) in FileState::ALL.into_iter().zip(runs) {
             let values = Values::new(value_bytes);
             let mut our_state = None;
             let pairs = drive::pairs(
                 setting,
-                &format!("append + sync, file {what}, {value_bytes} bytes"),
+                &format!("{run}, {value_bytes} bytes"),
                 || bare(setting, state, &values),
                 || {
                     let (spent, found) = ours(setting, &values)?;
@@ -98,7 +114,7 @@ pub fn measure(setting: &Setting, report: &mut Report) -> Result<(), Failure> {
                 run,
                 value_bytes,
                 budget: if our_state == Some(state) {
-                    BUDGET
+                    budget
                 } else {
                     Budget::Shown
                 },
