@@ -42,6 +42,7 @@
 //! holds 48 bytes per record of it while it lasts.
 
 mod checksum;
+pub mod common;
 mod env;
 mod error;
 mod format;
@@ -50,6 +51,7 @@ mod log;
 mod record;
 pub mod retention;
 mod segment;
+pub mod storage;
 mod stored;
 #[cfg(feature = "test-util")]
 pub mod test_util;

@@ -1,0 +1,3 @@
+//! A segmented log over any storage.
+
+pub mod segment;

@@ -1,0 +1,259 @@
+//! The generic face: a log over any storage, hasher, serialisation and cache.
+//!
+//! Whoever has no storage of their own wants [`Log`](crate::Log), which is the same engine with all of these
+//! chosen: 64-bit indices, CRC-32C, files.
+//!
+//! All traits here have native `async` methods. Nothing asks for an executor: futures over memory and files are
+//! ready at the first poll. Whether a future is `Send` follows from the concrete types.
+
+pub mod commit_log;
+pub mod impls;
+
+use std::error::Error;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::iter::Sum;
+use std::ops::Deref;
+use std::pin::Pin;
+
+use futures_core::Stream;
+use num_traits::{CheckedSub, FromPrimitive, ToPrimitive, Unsigned, Zero, zero};
+
+use crate::common::stream::StreamUnexpectedLength;
+
+/// Values that are read by a dense, unsigned index.
+#[expect(async_fn_in_trait, reason = "Send follows from the concrete type")]
+pub trait AsyncIndexedRead {
+    /// Why a value could not be read.
+    type ReadError: Error;
+    /// What stands at an index.
+    type Value;
+    /// The index.
+    type Idx: Unsigned + CheckedSub + ToPrimitive + Ord + Copy;
+
+    /// The value at `idx`.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none, or it cannot be read.
+    async fn read(&self, idx: &Self::Idx) -> Result<Self::Value, Self::ReadError>;
+
+    /// One past the last index.
+    fn highest_index(&self) -> Self::Idx;
+
+    /// The first index.
+    fn lowest_index(&self) -> Self::Idx;
+
+    /// Whether `idx` is in `[lowest_index, highest_index)`.
+    fn has_index(&self, idx: &Self::Idx) -> bool {
+        *idx >= self.lowest_index() && *idx < self.highest_index()
+    }
+
+    /// How many values there are.
+    fn len(&self) -> Self::Idx {
+        self.highest_index()
+            .checked_sub(&self.lowest_index())
+            .unwrap_or_else(zero)
+    }
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len().is_zero()
+    }
+
+    /// How far `idx` is behind the first index; `None` where [`AsyncIndexedRead::has_index`] does not hold.
+    fn normalize_index(&self, idx: &Self::Idx) -> Option<Self::Idx> {
+        if self.has_index(idx) {
+            idx.checked_sub(&self.lowest_index())
+        } else {
+            None
+        }
+    }
+}
+
+/// Reads that may change what is cached.
+#[expect(async_fn_in_trait, reason = "Send follows from the concrete type")]
+pub trait AsyncIndexedExclusiveRead: AsyncIndexedRead {
+    /// As [`AsyncIndexedRead::read`], and keeps what it had to look up for the next time.
+    ///
+    /// # Errors
+    ///
+    /// As [`AsyncIndexedRead::read`].
+    async fn exclusive_read(&mut self, idx: &Self::Idx) -> Result<Self::Value, Self::ReadError>;
+}
+
+/// What can be cut at its end.
+#[expect(async_fn_in_trait, reason = "Send follows from the concrete type")]
+pub trait AsyncTruncate {
+    /// Why it was not cut.
+    type TruncError: Error;
+    /// Where to cut.
+    type Mark: Unsigned;
+
+    /// Drops everything from `mark` on.
+    ///
+    /// # Errors
+    ///
+    /// Where `mark` is no place in it, or the storage refuses.
+    async fn truncate(&mut self, mark: &Self::Mark) -> Result<(), Self::TruncError>;
+}
+
+/// What is given up by its owner.
+#[expect(async_fn_in_trait, reason = "Send follows from the concrete type")]
+pub trait AsyncConsume {
+    /// Why that failed.
+    type ConsumeError: Error;
+
+    /// Deletes it with everything in it.
+    ///
+    /// # Errors
+    ///
+    /// Where the storage refuses.
+    async fn remove(self) -> Result<(), Self::ConsumeError>;
+
+    /// Makes it durable and gives back what it holds.
+    ///
+    /// # Errors
+    ///
+    /// Where the storage refuses.
+    async fn close(self) -> Result<(), Self::ConsumeError>;
+}
+
+/// What has a size.
+pub trait Sizable {
+    /// Counts bytes.
+    type Size: Unsigned + FromPrimitive + Sum + Ord;
+
+    /// Bytes in it.
+    fn size(&self) -> Self::Size;
+}
+
+/// Whether [`Storage::sync`] can do what it is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a storage that does not know may not have done anything"]
+pub enum Synced {
+    /// Everything that was appended survives a power cut.
+    Done,
+    /// This storage has no way to say so other than [`AsyncConsume::close`].
+    Unsupported,
+}
+
+/// A container of bytes that grows at its end: all that a log needs of a file.
+///
+/// Only the methods without a default have to be written. A storage that cannot [`sync`](Storage::sync) is closed
+/// and obtained again where a log has to be durable.
+#[expect(async_fn_in_trait, reason = "Send follows from the concrete type")]
+pub trait Storage:
+    AsyncTruncate<Mark = Self::Position, TruncError = Self::Error>
+    + AsyncConsume<ConsumeError = Self::Error>
+    + Sizable<Size = Self::Position>
+{
+    /// Bytes that were read.
+    type Content: Deref<Target = [u8]> + Unpin;
+    /// A place in the storage, in bytes from its beginning.
+    type Position: Unsigned + FromPrimitive + ToPrimitive + Sum + Ord + Copy;
+    /// Why something failed.
+    type Error: Error + From<StreamUnexpectedLength>;
+
+    /// Appends bytes; returns where they begin and how many they are.
+    ///
+    /// # Errors
+    ///
+    /// Where the storage refuses. A part of the bytes may have been written then.
+    async fn append_slice(
+        &mut self,
+        slice: &[u8],
+    ) -> Result<(Self::Position, Self::Size), Self::Error>;
+
+    /// Appends all that a stream yields, at most `append_threshold` bytes of it; returns where that begins and
+    /// how many bytes it is.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamUnexpectedLength`] where the stream yields an error or more than `append_threshold`, else what the
+    /// storage says. What had been appended is cut again.
+    async fn append<XBuf, XE, X>(
+        &mut self,
+        buf_stream: &mut X,
+        append_threshold: Option<Self::Size>,
+    ) -> Result<(Self::Position, Self::Size), Self::Error>
+    where
+        XBuf: Deref<Target = [u8]>,
+        X: Stream<Item = Result<XBuf, XE>> + Unpin,
+    {
+        let start = self.size();
+        let mut written = zero::<Self::Size>();
+        while let Some(item) =
+            poll_fn(|context| Pin::new(&mut *buf_stream).poll_next(context)).await
+        {
+            let fits = |buf: &XBuf| match append_threshold {
+                None => true,
+                Some(threshold) => Self::Size::from_usize(buf.len())
+                    .is_some_and(|length| written <= threshold && length <= threshold - written),
+            };
+            let appended = match item {
+                Ok(buf) if fits(&buf) => self.append_slice(&buf).await,
+                Ok(_) | Err(_) => Err(StreamUnexpectedLength.into()),
+            };
+            match appended {
+                Ok((_, length)) => written = written + length,
+                Err(error) => {
+                    self.truncate(&start).await?;
+                    return Err(error);
+                }
+            }
+        }
+        Ok((start, written))
+    }
+
+    /// `size` bytes from `position` on.
+    ///
+    /// # Errors
+    ///
+    /// Where the storage has not as many bytes there, or refuses.
+    async fn read(
+        &self,
+        position: &Self::Position,
+        size: &Self::Size,
+    ) -> Result<Self::Content, Self::Error>;
+
+    /// Appends several pieces, one after the other, with as few calls as the storage can.
+    ///
+    /// # Errors
+    ///
+    /// As [`Storage::append_slice`].
+    async fn append_vectored(&mut self, pieces: &mut [IoSlice<'_>]) -> Result<(), Self::Error> {
+        for piece in pieces {
+            self.append_slice(piece).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns once everything that was appended, and the length after a truncation, survives a power cut.
+    ///
+    /// # Errors
+    ///
+    /// Where the storage refuses. What was appended may be lost then; a second call must not be believed.
+    async fn sync(&mut self) -> Result<Synced, Self::Error> {
+        Ok(Synced::Unsupported)
+    }
+
+    /// Makes room up to `length` bytes, so that later appends and syncs are cheaper. What is asked for does not
+    /// show in [`Sizable::size`].
+    ///
+    /// # Errors
+    ///
+    /// Where the storage refuses; it is as before then.
+    async fn preallocate(&mut self, _length: Self::Position) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// Bytes up to which there is nothing to preallocate: at least [`Sizable::size`].
+    fn preallocated(&self) -> Self::Position {
+        self.size()
+    }
+
+    /// Takes note that nothing will be appended for now, so that the storage may let go of what only an append
+    /// needs.
+    fn rest(&mut self) {}
+}
