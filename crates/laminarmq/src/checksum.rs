@@ -1,4 +1,9 @@
 //! The checksum of everything that is stored: CRC-32C (Castagnoli), as iSCSI has it (RFC 3720, appendix B.4).
+//!
+//! Only values may have another one, see [`ValueChecksum`].
+
+use std::fmt;
+use std::hash::Hasher;
 
 use crc_fast::{CrcAlgorithm, Digest};
 
@@ -17,9 +22,133 @@ pub(crate) fn crc32c_append(crc: u32, bytes: &[u8]) -> u32 {
     u32::try_from(digest.finalize()).expect("a CRC-32 has 32 bits")
 }
 
+/// What a checksum is told by: its value of the nine bytes `123456789`, which catalogues of checksums call its
+/// check value.
+const CHECK_INPUT: &[u8] = b"123456789";
+const CHECK_CRC32C: u64 = 0xe306_9283;
+const CHECK_CRC32: u64 = 0xcbf4_3926;
+
+/// Which checksum the values of a log have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChecksumKind {
+    /// CRC-32C, which every [`Log`](crate::Log) uses.
+    Crc32c,
+    /// Another one, told by its value of the nine bytes `123456789`.
+    Other(u64),
+    /// A number in a file that this version does not know.
+    Unknown(u8),
+}
+
+impl fmt::Display for ChecksumKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crc32c => f.write_str("CRC-32C"),
+            Self::Other(CHECK_CRC32) => f.write_str("CRC-32"),
+            Self::Other(check) => write!(f, "with the check value {check:#x}"),
+            Self::Unknown(number) => write!(f, "number {number}"),
+        }
+    }
+}
+
+/// How the checksums of values are made. Those of headers and of indices are always CRC-32C.
+#[derive(Clone, Copy)]
+pub struct ValueChecksum(Sum);
+
+#[derive(Clone, Copy)]
+enum Sum {
+    Crc32c,
+    Other { check: u64, of: fn(&[u8]) -> u64 },
+}
+
+fn hash<H: Hasher + Default>(bytes: &[u8]) -> u64 {
+    let mut hasher = H::default();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+impl ValueChecksum {
+    /// CRC-32C.
+    pub const CRC32C: Self = Self(Sum::Crc32c);
+
+    /// What a hasher makes of a value, all of it in one call. A hasher that turns out to be CRC-32C is taken for that.
+    #[must_use]
+    pub fn of_hasher<H: Hasher + Default>() -> Self {
+        match hash::<H>(CHECK_INPUT) {
+            CHECK_CRC32C => Self::CRC32C,
+            check => Self(Sum::Other {
+                check,
+                of: hash::<H>,
+            }),
+        }
+    }
+
+    /// Which one it is.
+    #[must_use]
+    pub fn kind(self) -> ChecksumKind {
+        match self.0 {
+            Sum::Crc32c => ChecksumKind::Crc32c,
+            Sum::Other { check, .. } => ChecksumKind::Other(check),
+        }
+    }
+
+    /// Of a whole value, or of a whole chunk of one.
+    #[inline]
+    pub(crate) fn of(self, bytes: &[u8]) -> u64 {
+        match self.0 {
+            Sum::Crc32c => u64::from(crc32c(bytes)),
+            Sum::Other { of, .. } => of(bytes),
+        }
+    }
+
+    /// Of pieces that are one value.
+    #[inline]
+    pub(crate) fn of_pieces(self, pieces: &[&[u8]]) -> u64 {
+        match (self.0, pieces) {
+            (Sum::Crc32c, _) => {
+                let append = |sum, piece: &&[u8]| crc32c_append(sum, piece);
+                u64::from(pieces.iter().fold(0, append))
+            }
+            (Sum::Other { of, .. }, [piece]) => of(piece),
+            // Hashers may give another result where the same bytes come in other portions.
+            (Sum::Other { of, .. }, _) => of(&pieces.concat()),
+        }
+    }
+}
+
+impl PartialEq for ValueChecksum {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind() == other.kind()
+    }
+}
+
+impl Eq for ValueChecksum {}
+
+impl fmt::Debug for ValueChecksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ValueChecksum").field(&self.kind()).finish()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hasher_is_told_by_what_it_makes_of_known_bytes() {
+        use std::hash::DefaultHasher;
+        let crc = ValueChecksum::of_hasher::<::crc32c::Crc32cHasher>();
+        assert_eq!(crc.kind(), ChecksumKind::Crc32c);
+        let other = ValueChecksum::of_hasher::<DefaultHasher>();
+        let whole = other.of(b"some bytes");
+        assert!(matches!(other.kind(), ChecksumKind::Other(_)));
+        assert_ne!(whole, crc.of(b"some bytes"));
+        for pieces in [&[&b"some bytes"[..]][..], &[b"some", b"", b" bytes"]] {
+            assert_eq!(other.of_pieces(pieces), whole);
+            assert_eq!(crc.of_pieces(pieces), crc.of(b"some bytes"));
+        }
+        assert_ne!(crc, other);
+        assert_eq!(ChecksumKind::Other(0xcbf4_3926).to_string(), "CRC-32");
+    }
 
     /// Bit by bit, as the polynomial says.
     fn slow(mut crc: u32, bytes: &[u8]) -> u32 {

@@ -56,6 +56,7 @@ mod stored;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
+pub use checksum::{ChecksumKind, ValueChecksum};
 pub use env::{
     CrashPoint, FileEnv, LocalFile, LocalReader, LocalSync, LogEnv, LogFile, MemEnv, MemFile,
     MemReader, MemSync, OpenFiles, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow, poll_ready,

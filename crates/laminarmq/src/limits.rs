@@ -53,6 +53,9 @@ const _: () = assert!(INDEX_BLOCK_BYTES >= INDEX_ENTRY_LENGTH);
 /// in memory. Formats allow 1 MiB at most.
 pub const STREAM_CHUNK_BYTES: usize = 256 << 10;
 
+/// Memory that a record written piece by piece leaves to the next one, in bytes.
+pub(crate) const STREAM_BUFFER_KEEP_BYTES: usize = 64 << 10;
+
 /// Bytes that a stream of records reads at once, unless a record is longer.
 pub(crate) const STREAM_WINDOW_BYTES: usize = 256 << 10;
 

@@ -364,7 +364,7 @@ fn a_file_of_another_kind_or_version_is_refused_by_name() {
     };
     for (at, value, text) in [
         (8, 77, "version 77"),
-        (10, 9, "type 9"),
+        (10, 9, "checksum number 9, this log was opened with CRC-32C"),
         (11, 8, "encoding is 8"),
         (12, 16, "0x0010"),
     ] {

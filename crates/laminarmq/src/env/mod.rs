@@ -25,8 +25,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use crate::checksum::ValueChecksum;
+
 pub use file::{FileEnv, LocalFile, LocalReader, LocalSync, OpenFiles};
-pub(crate) use file::{bases_in, file_name};
+pub(crate) use file::{bases_in, file_name, system_now_ms};
 pub use mem::{CrashPoint, MemEnv, MemFile, MemReader, MemSync};
 
 /// Which file of a segment.
@@ -171,8 +173,25 @@ pub trait SegmentEnv {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Removes the start file, if there is one. Its name is gone for good after the next
+    /// [`SegmentEnv::sync_names`].
+    async fn remove_start(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Takes a segment's files back. Everything in them was synced.
+    async fn close(&mut self, _base_index: u64, files: SegmentFiles<Self::File>) -> io::Result<()> {
+        drop(files);
+        Ok(())
+    }
+
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> i64;
+
+    /// The checksum of values. A stored log that has another one is not opened.
+    fn value_checksum(&self) -> ValueChecksum {
+        ValueChecksum::CRC32C
+    }
 }
 
 /// An environment whose files can be read and synced beside the log's owner, on any thread.

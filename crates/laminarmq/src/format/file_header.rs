@@ -1,11 +1,12 @@
 //! Header of a store file: says what the file is, before anything else is believed.
 //!
 //! ```text
-//!  0        8  10 11 12  14  16        24          32          40         48        60     64
-//!  | magic  |ver|ck|en|req|opt| base    | created ms | durable   | previous | zero    | crc |
+//!  0        8  10 11 12  14  16        24          32          40         48      56     60     64
+//!  | magic  |ver|ck|en|req|opt| base    | created ms | durable   | previous | check | zero | crc |
 //! ```
 //!
-//! - `ck` checksum type (1 = CRC-32C), `en` encoding (0 = plain).
+//! - `ck` checksum of values (1 = CRC-32C, 255 = another one), `en` encoding (0 = plain).
+//! - `check` where `ck` is 255 that checksum's value of the nine bytes `123456789`, else 0.
 //! - `req`/`opt` feature flags: a reader refuses unknown required ones and ignores unknown optional ones.
 //! - `durable` the log's durable index when the file was created: nothing below may ever be cut.
 //! - `previous` base index of the segment before; the file's own base where there is none. It tells a
@@ -13,7 +14,7 @@
 //! - `crc` CRC-32C of the 60 bytes before it.
 
 use super::{FORMAT_VERSION, FormatError, field, i64_at, u16_at, u32_at, u64_at};
-use crate::checksum;
+use crate::checksum::{self, ChecksumKind};
 
 /// Length of the header in bytes.
 pub(crate) const FILE_HEADER_LENGTH: usize = 64;
@@ -21,6 +22,8 @@ pub(crate) const FILE_HEADER_LENGTH: usize = 64;
 const MAGIC: [u8; 8] = *b"LAMQSTOR";
 /// CRC-32C.
 pub(crate) const CHECKSUM_CRC32C: u8 = 1;
+/// Another one, see `check`.
+const CHECKSUM_OTHER: u8 = 255;
 /// Values as they are.
 pub(crate) const ENCODING_PLAIN: u8 = 0;
 /// Required features that this build knows: none yet.
@@ -35,8 +38,9 @@ const AT_BASE: usize = AT_OPTIONAL + 2;
 const AT_CREATED: usize = AT_BASE + 8;
 const AT_DURABLE: usize = AT_CREATED + 8;
 const AT_PREVIOUS: usize = AT_DURABLE + 8;
+const AT_CHECK: usize = AT_PREVIOUS + 8;
 const AT_CRC: usize = FILE_HEADER_LENGTH - 4;
-const _: () = assert!(AT_PREVIOUS + 8 <= AT_CRC);
+const _: () = assert!(AT_CHECK + 8 <= AT_CRC);
 
 /// What a store file says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub(crate) struct FileHeader {
     pub(crate) created_ms: i64,
     pub(crate) durable_index: u64,
     pub(crate) previous_base: u64,
+    /// Never [`ChecksumKind::Unknown`].
+    pub(crate) checksum: ChecksumKind,
 }
 
 /// What the first bytes of a store file turned out to be.
@@ -64,22 +70,29 @@ impl FileHeader {
         let mut out = [0; FILE_HEADER_LENGTH];
         out[..8].copy_from_slice(&MAGIC);
         out[AT_VERSION..AT_CHECKSUM].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-        out[AT_CHECKSUM] = CHECKSUM_CRC32C;
+        let (number, check) = match self.checksum {
+            ChecksumKind::Crc32c => (CHECKSUM_CRC32C, 0),
+            ChecksumKind::Other(check) => (CHECKSUM_OTHER, check),
+            ChecksumKind::Unknown(_) => unreachable!("a log is not opened with that"),
+        };
+        out[AT_CHECKSUM] = number;
+        out[AT_CHECK..AT_CHECK + 8].copy_from_slice(&check.to_le_bytes());
         out[AT_ENCODING] = ENCODING_PLAIN;
         out[AT_BASE..AT_CREATED].copy_from_slice(&self.base_index.to_le_bytes());
         out[AT_CREATED..AT_DURABLE].copy_from_slice(&self.created_ms.to_le_bytes());
         out[AT_DURABLE..AT_PREVIOUS].copy_from_slice(&self.durable_index.to_le_bytes());
-        out[AT_PREVIOUS..AT_PREVIOUS + 8].copy_from_slice(&self.previous_base.to_le_bytes());
+        out[AT_PREVIOUS..AT_CHECK].copy_from_slice(&self.previous_base.to_le_bytes());
         let crc = checksum::crc32c(&out[..AT_CRC]);
         out[AT_CRC..].copy_from_slice(&crc.to_le_bytes());
         (out, crc)
     }
 
-    /// Reads the first bytes of a store file, `bytes`, of which there may be too few.
+    /// Reads the first bytes of a store file, `bytes`, of which there may be too few. Its values have to have the
+    /// checksum `expected`.
     ///
     /// A file of another version is recognised by its magic before the rest, which may look different
     /// there, is checked.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<FoundHeader, FormatError> {
+    pub(crate) fn decode(bytes: &[u8], expected: ChecksumKind) -> Result<FoundHeader, FormatError> {
         if bytes.len() < FILE_HEADER_LENGTH
             || bytes[..FILE_HEADER_LENGTH].iter().all(|byte| *byte == 0)
         {
@@ -99,12 +112,14 @@ impl FileHeader {
                 supported: FORMAT_VERSION,
             });
         }
-        let found = bytes[AT_CHECKSUM];
-        if found != CHECKSUM_CRC32C {
-            return Err(FormatError::ChecksumType {
-                found,
-                expected: CHECKSUM_CRC32C,
-            });
+        let checksum = match bytes[AT_CHECKSUM] {
+            CHECKSUM_CRC32C => ChecksumKind::Crc32c,
+            CHECKSUM_OTHER => ChecksumKind::Other(u64_at(bytes, AT_CHECK)),
+            number => ChecksumKind::Unknown(number),
+        };
+        if checksum != expected {
+            let found = checksum;
+            return Err(FormatError::ChecksumType { found, expected });
         }
         let found = bytes[AT_ENCODING];
         if found != ENCODING_PLAIN {
@@ -122,6 +137,7 @@ impl FileHeader {
             created_ms: i64_at(bytes, AT_CREATED),
             durable_index: u64_at(bytes, AT_DURABLE),
             previous_base: u64_at(bytes, AT_PREVIOUS),
+            checksum,
         };
         Ok(FoundHeader::Whole(header, crc))
     }
@@ -136,6 +152,7 @@ mod tests {
         created_ms: 1_700_000_000_123,
         durable_index: 5,
         previous_base: 3,
+        checksum: ChecksumKind::Crc32c,
     };
 
     fn seal(bytes: &mut [u8; FILE_HEADER_LENGTH]) {
@@ -147,9 +164,26 @@ mod tests {
     fn round_trip() {
         let (bytes, crc) = HEADER.encode();
         assert_eq!(
-            FileHeader::decode(&bytes),
+            FileHeader::decode(&bytes, ChecksumKind::Crc32c),
             Ok(FoundHeader::Whole(HEADER, crc))
         );
+    }
+
+    #[test]
+    fn another_checksum_of_values_is_named() {
+        let other = ChecksumKind::Other(0x1234);
+        let header = FileHeader {
+            checksum: other,
+            ..HEADER
+        };
+        let (bytes, crc) = header.encode();
+        let found = FileHeader::decode(&bytes, other);
+        assert_eq!(found, Ok(FoundHeader::Whole(header, crc)));
+        for expected in [ChecksumKind::Crc32c, ChecksumKind::Other(0x1235)] {
+            let found = other;
+            let refused = Err(FormatError::ChecksumType { found, expected });
+            assert_eq!(FileHeader::decode(&bytes, expected), refused);
+        }
     }
 
     #[test]
@@ -159,7 +193,7 @@ mod tests {
             let mut wrong = bytes;
             wrong[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                FileHeader::decode(&wrong),
+                FileHeader::decode(&wrong, ChecksumKind::Crc32c),
                 Ok(FoundHeader::Damaged),
                 "bit {bit}"
             );
@@ -169,10 +203,22 @@ mod tests {
     #[test]
     fn unwritten_is_told_from_damaged() {
         let (bytes, _) = HEADER.encode();
-        assert_eq!(FileHeader::decode(&[]), Ok(FoundHeader::Unwritten));
-        assert_eq!(FileHeader::decode(&bytes[..63]), Ok(FoundHeader::Unwritten));
-        assert_eq!(FileHeader::decode(&[0; 100]), Ok(FoundHeader::Unwritten));
-        assert_eq!(FileHeader::decode(&[1; 64]), Ok(FoundHeader::Damaged));
+        assert_eq!(
+            FileHeader::decode(&[], ChecksumKind::Crc32c),
+            Ok(FoundHeader::Unwritten)
+        );
+        assert_eq!(
+            FileHeader::decode(&bytes[..63], ChecksumKind::Crc32c),
+            Ok(FoundHeader::Unwritten)
+        );
+        assert_eq!(
+            FileHeader::decode(&[0; 100], ChecksumKind::Crc32c),
+            Ok(FoundHeader::Unwritten)
+        );
+        assert_eq!(
+            FileHeader::decode(&[1; 64], ChecksumKind::Crc32c),
+            Ok(FoundHeader::Damaged)
+        );
     }
 
     #[test]
@@ -182,7 +228,7 @@ mod tests {
             let mut changed = bytes;
             changed[at] = value;
             seal(&mut changed);
-            FileHeader::decode(&changed)
+            FileHeader::decode(&changed, ChecksumKind::Crc32c)
         };
         assert_eq!(
             with(AT_VERSION, 9),
@@ -194,8 +240,8 @@ mod tests {
         assert_eq!(
             with(AT_CHECKSUM, 2),
             Err(FormatError::ChecksumType {
-                found: 2,
-                expected: 1
+                found: ChecksumKind::Unknown(2),
+                expected: ChecksumKind::Crc32c
             })
         );
         assert_eq!(

@@ -5,7 +5,8 @@
 //!  | magic  |ver|ck|en|req|opt| base    | store  | zero | created ms | zero  | crc |
 //! ```
 //!
-//! `ck`, `en`, `req` and `opt` are those of the store file's header (see `file_header.rs`), and so is `created`.
+//! `en`, `req` and `opt` are those of the store file's header (see `file_header.rs`), and so is `created`. `ck` is that
+//! of what stands in the index itself, always 1.
 //! `store` is the checksum of the store file's header. An index that stands beside another store than the
 //! one it was made for is so not believed, even where the base index is the same.
 //! The index is derived data, so anything unexpected in it, a newer version included, means only that it is

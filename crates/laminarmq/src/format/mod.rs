@@ -1,6 +1,6 @@
 //! The bytes on disk, version 1. Each file of this module is one format: diagram, encode, decode, tests.
 //!
-//! All numbers are little endian. All checksums are CRC-32C.
+//! All numbers are little endian. All checksums are CRC-32C, but for those of values where a store says otherwise.
 
 pub(crate) mod chunk;
 pub(crate) mod file_header;
@@ -15,6 +15,8 @@ pub(crate) use footer::{FOOTER_LENGTH, Footer};
 pub(crate) use index_entry::{INDEX_ENTRY_LENGTH, IndexEntry};
 pub(crate) use index_header::{INDEX_HEADER_LENGTH, IndexHeader};
 pub(crate) use start_file::StartFile;
+
+use crate::checksum::ChecksumKind;
 
 /// Version of the formats in this module. Every later version keeps the place of magic, version and checksum
 /// in the headers, so that an older program can say what it met.
@@ -40,12 +42,15 @@ pub enum FormatError {
         supported: u16,
     },
     /// Its checksums are of another kind.
-    #[error("the file's checksums are of type {found}, this log uses type {expected} (CRC-32C)")]
+    #[error(
+        "the file's values have the checksum {found}, this log was opened with {expected}; \
+         open it with the checksum that it was written with"
+    )]
     ChecksumType {
         /// In the file.
-        found: u8,
-        /// The only one that is understood.
-        expected: u8,
+        found: ChecksumKind,
+        /// That of the log that opens it.
+        expected: ChecksumKind,
     },
     /// Its records are stored in a way that is not understood.
     #[error(

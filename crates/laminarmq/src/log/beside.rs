@@ -24,7 +24,7 @@ use crate::env::{LogEnv, LogFile, ReaderOf, poll_ready};
 use crate::error::{OutOfBounds, ReadError};
 use crate::limits::READ_RETRIES_MAX;
 use crate::record::{EntryInfo, Record};
-use crate::segment::{Beside, Entries, Segment, View};
+use crate::segment::{Beside, Entries, Framing, Segment, View};
 
 /// What a log's owner tells its readers.
 pub(super) struct Shared<R> {
@@ -39,7 +39,7 @@ pub(super) struct Shared<R> {
 /// One segment, as a reader needs it.
 struct Handle<R> {
     base: u64,
-    seed: u32,
+    framing: Framing,
     entries: Arc<Entries>,
     store: Beside<R>,
     index: Beside<R>,
@@ -63,7 +63,7 @@ impl<R: Clone> Shared<R> {
     pub(super) fn set<F: LogFile<Reader = R>>(&self, segments: &VecDeque<Segment<F>>) {
         let handle = |segment: &Segment<F>| Handle {
             base: segment.base(),
-            seed: segment.seed,
+            framing: segment.framing,
             entries: Arc::clone(&segment.entries),
             store: Beside(segment.files.store.reader()),
             index: Beside(segment.files.index.reader()),
@@ -169,7 +169,7 @@ impl<R: crate::env::ReadAt> Segments for Snapshot<R> {
         let handle = &self.segments[number];
         View {
             base: handle.base,
-            seed: handle.seed,
+            framing: handle.framing,
             bounds: handle.entries.bounds(),
             entries: &handle.entries,
             store: &handle.store,

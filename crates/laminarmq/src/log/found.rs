@@ -44,10 +44,10 @@ impl<F: LogFile> Found<F> {
     }
 
     pub(crate) async fn scan(&self, recovery: &mut Recovery) -> Result<Scan, OpenError> {
-        let (base, seed) = (self.segment.base(), self.segment.seed);
+        let (base, framing) = (self.segment.base(), self.segment.framing);
         recovery.bytes_scanned += self.stored;
         let header_crc = self.has_header.then_some(self.segment.header_crc);
-        scan(&self.segment.files.store, base, seed, header_crc)
+        scan(&self.segment.files.store, base, framing, header_crc)
             .await
             .map_err(io_in("scan", base))
     }
@@ -71,7 +71,7 @@ pub(crate) async fn find<E: SegmentEnv>(
         .read_at(0, length)
         .await
         .map_err(io_in("read", base))?;
-    let decoded = FileHeader::decode(&bytes);
+    let decoded = FileHeader::decode(&bytes, env.value_checksum().kind());
     let decoded = decoded.map_err(|source| OpenError::Format {
         segment: base,
         source,
@@ -98,14 +98,15 @@ pub(crate) async fn find<E: SegmentEnv>(
                     created_ms,
                     durable_index: base,
                     previous_base,
+                    checksum: env.value_checksum().kind(),
                 },
                 false,
             )
         }
     };
-    let mut segment = Segment::new(files, header);
+    let mut segment = Segment::new(files, header, env.value_checksum());
     assert_eq!(
-        segment.seed,
+        segment.framing.seed,
         chunk::seed(base),
         "the seed is that of the file's name"
     );
@@ -126,7 +127,7 @@ pub(crate) async fn find<E: SegmentEnv>(
             Agreement::Stale => footer = None,
         }
         if !trusted {
-            segment = Segment::new(segment.files, header);
+            segment = Segment::new(segment.files, header, env.value_checksum());
         }
     }
     Ok(Found {
@@ -152,7 +153,7 @@ async fn compare<F: LogFile>(
     footer: &Footer,
     stored: u64,
 ) -> std::io::Result<Agreement> {
-    let (store, seed) = (&segment.files.store, segment.seed);
+    let (store, seed) = (&segment.files.store, segment.framing.seed);
     if footer.count == 0 {
         let fits = footer.store_length == stored;
         return Ok(if fits {

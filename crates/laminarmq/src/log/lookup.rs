@@ -131,7 +131,7 @@ pub(super) trait Segments {
         let piece = Piece::of(&view, index..index + 1, entry.position, length);
         let read = view.store.read_bytes(entry.position, piece.byte_count());
         let bytes = read.await.map_err(|error| piece.error(error))?;
-        match parse_chunk(&bytes, 0, index, true, None, view.seed) {
+        match parse_chunk(&bytes, 0, index, true, None, view.framing) {
             Ok((head, _, value)) if head.is_last() => Ok(record_of(&head, index, bytes, value)),
             Ok(_) | Err(_) => Box::pin(self.read_chunks(&view, index, entry, bytes)).await,
         }
@@ -149,7 +149,7 @@ pub(super) trait Segments {
             let piece = Piece::of(view, index..index + 1, entry.position, 0);
             piece.damaged(index, entry.position + at, what)
         };
-        if is_part(&bytes, view.seed) {
+        if is_part(&bytes, view.framing.seed) {
             let end = view.end_position(index).await?;
             let length = self.check_span(view, index, &entry, end)?;
             if end <= one_chunk_end(&entry) {
@@ -159,7 +159,7 @@ pub(super) trait Segments {
             let read = view.store.read_bytes(entry.position, piece.byte_count());
             bytes = read.await.map_err(|error| piece.error(error))?;
         }
-        match parse_record(&bytes, 0, index, None, view.seed) {
+        match parse_record(&bytes, 0, index, None, view.framing) {
             Ok(parsed) => Ok(parsed.into_record(&bytes, index)),
             Err((at, what)) => Err(damaged(at as u64, what)),
         }

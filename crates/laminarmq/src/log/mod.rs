@@ -110,6 +110,8 @@ pub struct Log<E: SegmentEnv = FileEnv> {
     unfinished: bool,
     poisoned: Option<Poisoned>,
     scratch: Scratch,
+    /// For records that are written piece by piece.
+    buffer: Vec<u8>,
 }
 
 impl<E: SegmentEnv> fmt::Debug for Log<E> {

@@ -93,6 +93,7 @@ impl<E: SegmentEnv> Log<E> {
             unfinished: false,
             poisoned: None,
             scratch: Scratch::default(),
+            buffer: Vec::new(),
         };
         if log.write_segment().footer == SegmentEnd::Sealed {
             // A crash took the segment that followed. This one is not touched again.
@@ -123,6 +124,7 @@ async fn first_segment<E: SegmentEnv>(
         created_ms: env.now_ms(),
         durable_index: base,
         previous_base: base,
+        checksum: env.value_checksum().kind(),
     };
     let mut segment = match create(env, header).await {
         Ok(segment) => segment,

@@ -86,6 +86,28 @@ impl<E: SegmentEnv> Log<E> {
         Ok(())
     }
 
+    /// Deletes the log with all its files, durably: what is opened next is an empty log. A crash while it runs
+    /// leaves the log without its newest segments.
+    ///
+    /// # Errors
+    ///
+    /// Where the storage refuses; the same part of the log may be left then as after a crash.
+    pub async fn remove(mut self) -> Result<(), TruncateError> {
+        while let Some(segment) = self.segments.pop_back() {
+            let base = segment.base();
+            let at = |source| TruncateError::Io {
+                segment: base,
+                source,
+            };
+            self.env.remove(base, segment.files).await.map_err(at)?;
+            self.env.sync_names().await.map_err(at)?;
+        }
+        let removed = self.env.remove_start().await;
+        removed.map_err(|source| TruncateError::StartFile { source })?;
+        let synced = self.env.sync_names().await;
+        synced.map_err(|source| TruncateError::StartFile { source })
+    }
+
     /// Makes a new start file durable.
     async fn write_start(&mut self, start: u64, resetting: bool) -> Result<(), TruncateError> {
         let bytes = StartFile { start, resetting }.encode();
@@ -128,6 +150,7 @@ impl<E: SegmentEnv> Log<E> {
             created_ms: self.env.now_ms(),
             durable_index: start,
             previous_base: start,
+            checksum: self.env.value_checksum().kind(),
         };
         // There is a segment at any time, so that a log that stops half-way still has one.
         while self.segments.len() > 1 {

@@ -99,7 +99,7 @@ impl<E: SegmentEnv> RecordReader<'_, E> {
         let piece = Piece { length, ..piece };
         let bytes = view.store.read_bytes(self.position, piece.byte_count());
         let bytes = bytes.await.map_err(|error| piece.error(error))?;
-        let (header, crc, value) = parse_chunk(&bytes, 0, index, is_first, self.link, view.seed)
+        let (header, crc, value) = parse_chunk(&bytes, 0, index, is_first, self.link, view.framing)
             .map_err(|(_, what)| damaged(what))?;
         let next = self.position + header.stored_length();
         if header.is_last() != (next == self.end) {

@@ -4,17 +4,13 @@
 //! end is known. Until [`RecordWriter::finish`] the chunks are a torn end that nobody reads, and that
 //! recovery cuts; dropping the writer leaves the log as it was before.
 
-use std::fmt;
-use std::io::IoSlice;
-
 use super::{IndexCache, Log};
-use crate::checksum;
-use crate::env::{LogFile, SegmentEnv};
+use crate::env::SegmentEnv;
 use crate::error::AppendError;
-use crate::format::{ChunkHeader, IndexEntry, chunk};
-use crate::limits::STREAM_CHUNK_BYTES;
+use crate::limits::{STREAM_BUFFER_KEEP_BYTES, STREAM_CHUNK_BYTES};
 use crate::record::Append;
 use crate::segment::{Extent, Run};
+use std::fmt;
 
 /// A record that is being written.
 ///
@@ -64,14 +60,17 @@ impl<E: SegmentEnv> Log<E> {
     ) -> Result<RecordWriter<'a, E>, AppendError> {
         self.begin_change().await?;
         self.check_records(&[Append { value: &[], ..head }])?;
-        self.seal_durable().await;
-        if self.options.auto_roll && self.write_segment_bytes() >= self.options.segment_bytes {
-            self.roll().await?;
+        if self.may_seal() {
+            Box::pin(self.seal_durable()).await;
         }
+        if self.options.auto_roll && self.write_segment_bytes() >= self.options.segment_bytes {
+            Box::pin(self.roll()).await?;
+        }
+        let buffer = std::mem::take(&mut self.buffer);
         let mut writer = RecordWriter {
             log: self,
             head: Append { value: &[], ..head },
-            buffer: Vec::new(),
+            buffer,
             written: None,
             is_given_up: false,
         };
@@ -79,6 +78,16 @@ impl<E: SegmentEnv> Log<E> {
             writer.write(piece).await?;
         }
         Ok(writer)
+    }
+}
+
+impl<E: SegmentEnv> Log<E> {
+    /// Keeps the buffer of a record for the next one, unless it is large.
+    fn give_back_buffer(&mut self, mut buffer: Vec<u8>) {
+        if buffer.capacity() <= STREAM_BUFFER_KEEP_BYTES {
+            buffer.clear();
+            self.buffer = buffer;
+        }
     }
 }
 
@@ -130,27 +139,14 @@ impl<E: SegmentEnv> RecordWriter<'_, E> {
         let extent = self.write_chunk(&last, true).await?;
         let log = &mut *self.log;
         let segment = log.write_segment_mut();
-        let (index, position) = (segment.end(), segment.store_length);
-        let entry = IndexEntry {
-            position,
-            length: extent.value,
-            checksum: extent.checksum,
-            key: self.head.key,
-            max_timestamp: segment.summary.max_timestamp.max(self.head.timestamp),
-            term: self.head.term,
-            kind: self.head.kind,
-            flags: self.head.flags,
-        };
-        let mut summary = segment.summary;
-        let last_chunk = (position + extent.last_at, extent.last_crc);
-        summary.push(segment.count == 0, &entry, last_chunk);
-        segment.appended(&[entry], position + extent.stored, summary);
+        let index = segment.take_in_chunks(&self.head, &extent);
         if segment.flush_index_block().await && log.options.index_cache == IndexCache::Recent {
             log.write_segment().forget_written();
         }
         log.unfinished = false;
         log.pace.appended(1, extent.stored);
         log.changed();
+        log.give_back_buffer(last);
         if log.is_flush_due() {
             log.flush().await?;
         }
@@ -178,49 +174,23 @@ impl<E: SegmentEnv> RecordWriter<'_, E> {
     async fn write_chunk(&mut self, payload: &[u8], is_last: bool) -> Result<Extent, AppendError> {
         let log = &mut *self.log;
         let durable = log.durable;
-        let segment = log
-            .segments
-            .back_mut()
-            .expect("a log has at least one segment");
-        let index = segment.end();
-        let (link, first) = match &self.written {
-            None => (segment.summary.last_chunk_crc, chunk::FIRST),
-            Some(extent) => (extent.last_crc, 0),
-        };
-        let header = ChunkHeader {
-            flags: first | if is_last { chunk::LAST } else { 0 },
-            length: u32::try_from(payload.len()).expect("a chunk is short"),
-            checksum: u64::from(checksum::crc32c(payload)),
-            ..self.head.chunk_header(index, durable, link)
-        };
-        let (bytes, crc) = header.encode(segment.seed);
         log.unfinished = true;
-        let mut pieces = [IoSlice::new(&bytes), IoSlice::new(payload)];
-        if let Err(error) = segment.files.store.append(&mut pieces).await {
-            let base = segment.base();
-            return Err(match segment.undo(error).await {
-                Run::Undone(source) => {
-                    log.unfinished = false;
-                    self.is_given_up = true;
-                    AppendError::Io {
-                        segment: base,
-                        source,
-                    }
+        let segment = log.write_segment_mut();
+        let base = segment.base();
+        let written = segment
+            .append_chunk(&self.head, durable, self.written, payload, is_last)
+            .await;
+        let extent = written.map_err(|error| match error {
+            Run::Undone(source) => {
+                log.unfinished = false;
+                self.is_given_up = true;
+                AppendError::Io {
+                    segment: base,
+                    source,
                 }
-                Run::Stuck(error) => log.poison("taking back an append", error.kind()).into(),
-            });
-        }
-        let extent = match self.written {
-            None => Extent::begin(header, crc),
-            Some(mut extent) => {
-                extent.push(&header, crc);
-                extent
             }
-        };
-        debug_assert_eq!(
-            segment.files.store.len(),
-            segment.store_length + extent.stored
-        );
+            Run::Stuck(error) => log.poison("taking back an append", error.kind()).into(),
+        })?;
         self.written = Some(extent);
         Ok(extent)
     }

@@ -149,7 +149,11 @@ async fn cut_found<E: SegmentEnv>(
             return drop_segment(env, found, recovery).await;
         }
         recovery.bytes_cut += found.stored;
-        let fresh = Segment::new(found.segment.files, found.segment.header);
+        let fresh = Segment::new(
+            found.segment.files,
+            found.segment.header,
+            found.segment.framing.values,
+        );
         found = Found {
             segment: fresh,
             has_header: true,

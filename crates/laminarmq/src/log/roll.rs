@@ -39,6 +39,7 @@ impl<E: SegmentEnv> Log<E> {
             created_ms: self.env.now_ms(),
             durable_index: self.durable,
             previous_base,
+            checksum: self.env.value_checksum().kind(),
         };
         let segment = match create(&mut self.env, header).await {
             Ok(segment) => segment,
@@ -128,7 +129,7 @@ pub(super) async fn create<E: SegmentEnv>(
 ) -> Result<Segment<E::File>, Failed> {
     let base = header.base_index;
     let files = env.open(base).await.map_err(Failed::Undone)?;
-    let mut segment = Segment::new(files, header);
+    let mut segment = Segment::new(files, header, env.value_checksum());
     match write_headers(&mut segment).await {
         Ok(()) => Ok(segment),
         Err(error) => match env.remove(base, segment.files).await {

@@ -11,7 +11,7 @@ use crate::env::SegmentEnv;
 use crate::error::{OutOfBounds, ReadError};
 use crate::format::ChunkHeader;
 use crate::limits::STREAM_WINDOW_BYTES;
-use crate::segment::{Parsed, Piece, ReadFile, parse_chunk, parse_record};
+use crate::segment::{Framing, Parsed, Piece, ReadFile, parse_chunk, parse_record};
 
 /// A record of a stream, its checksums verified. Lives until the stream moves on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub(super) struct Cursor {
     window: Bytes,
     position: u64,
     segment: u64,
-    seed: u32,
+    framing: Framing,
     /// Records below this index follow in the same segment.
     segment_end: u64,
     /// Place of the next record in the window.
@@ -126,7 +126,7 @@ impl Cursor {
             window: Bytes::new(),
             position: 0,
             segment: 0,
-            seed: 0,
+            framing: log.view(0).framing,
             segment_end: 0,
             at: 0,
             link: None,
@@ -172,9 +172,16 @@ impl Cursor {
         if self.next >= self.segment_end || !ChunkHeader::is_whole_in(rest) {
             return None;
         }
-        parse_chunk(&self.window, self.at, self.next, true, self.link, self.seed)
-            .ok()
-            .filter(|(head, ..)| head.is_last())
+        parse_chunk(
+            &self.window,
+            self.at,
+            self.next,
+            true,
+            self.link,
+            self.framing,
+        )
+        .ok()
+        .filter(|(head, ..)| head.is_last())
     }
 
     /// The next record, read anew. Its value's place in the window; `None` where it is in `joined`.
@@ -189,7 +196,7 @@ impl Cursor {
             joined,
             end,
             last_crc,
-        } = parse_record(&self.window, self.at, self.next, self.link, self.seed).map_err(
+        } = parse_record(&self.window, self.at, self.next, self.link, self.framing).map_err(
             |(at, what)| {
                 let piece = self.piece();
                 piece.damaged(self.next, piece.position + at as u64, what)
@@ -212,7 +219,7 @@ impl Cursor {
     fn piece(&self) -> Piece {
         Piece {
             segment: self.segment,
-            seed: self.seed,
+            framing: self.framing,
             first_index: self.next,
             count: 1,
             position: self.position,
@@ -233,7 +240,7 @@ impl Cursor {
         }
         let left = view.bounds.store_length - entry.position;
         let length = record.max(left.min(STREAM_WINDOW_BYTES as u64));
-        (self.segment, self.seed) = (view.base, view.seed);
+        (self.segment, self.framing) = (view.base, view.framing);
         (self.position, self.at) = (entry.position, 0);
         self.segment_end = view.end();
         self.window = Bytes::new();

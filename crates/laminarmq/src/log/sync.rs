@@ -239,6 +239,14 @@ impl<E: SegmentEnv> Log<E> {
             }
             sync_index(&mut self.env, segment).await.map_err(at)?;
         }
+        for segment in self.segments {
+            let base = segment.base();
+            let closed = self.env.close(base, segment.files).await;
+            closed.map_err(|source| SyncError::Io {
+                segment: base,
+                source,
+            })?;
+        }
         Ok(())
     }
 }

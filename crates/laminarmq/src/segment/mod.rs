@@ -12,6 +12,7 @@
 
 mod entries;
 mod index;
+mod pieces;
 mod read;
 mod scan;
 mod view;
@@ -20,6 +21,7 @@ mod write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use crate::checksum::ValueChecksum;
 use crate::env::{LogFile, SegmentFiles};
 use crate::format::{FILE_HEADER_LENGTH, FileHeader, Footer, IndexEntry, chunk};
 use crate::record::SegmentInfo;
@@ -41,6 +43,24 @@ pub(crate) struct Summary {
     pub(crate) last_chunk_crc: u32,
     /// Where the last chunk's header stands; 0 without records.
     pub(crate) last_chunk_at: u64,
+    /// Chunks beyond the first of each record; 0 too of a segment that was opened by its footer, which does not say.
+    pub(crate) extra_chunks: u64,
+}
+
+/// How the chunks of one segment are verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Framing {
+    /// Where the checksums of chunk headers start from.
+    pub(crate) seed: u32,
+    /// What payloads have.
+    pub(crate) values: ValueChecksum,
+}
+
+impl Framing {
+    fn new(base_index: u64, values: ValueChecksum) -> Self {
+        let seed = chunk::seed(base_index);
+        Self { seed, values }
+    }
 }
 
 impl Summary {
@@ -51,22 +71,29 @@ impl Summary {
             last_key: 0,
             last_chunk_crc: header_crc,
             last_chunk_at: 0,
+            extra_chunks: 0,
         }
     }
 
-    /// Of a segment whose first and last records have these entries, and whose last chunk has its header
-    /// at that position, with that checksum.
-    pub(crate) fn of(first: &IndexEntry, last: &IndexEntry, last_chunk: (u64, u32)) -> Self {
+    /// Of a segment whose first and last records have these entries, whose last chunk has its header at that
+    /// position, with that checksum, and that has so many chunks beyond one per record.
+    pub(crate) fn of(
+        first: &IndexEntry,
+        last: &IndexEntry,
+        last_chunk: (u64, u32),
+        extra_chunks: u64,
+    ) -> Self {
         Self {
             max_timestamp: last.max_timestamp,
             first_key: first.key,
             last_key: last.key,
             last_chunk_crc: last_chunk.1,
             last_chunk_at: last_chunk.0,
+            extra_chunks,
         }
     }
 
-    /// Takes in the next record, whose last chunk has its header at that position, with that checksum.
+    /// Takes in the next record, of one chunk or of several, whose last chunk has its header at that position, with that checksum.
     pub(crate) fn push(&mut self, is_first: bool, entry: &IndexEntry, last_chunk: (u64, u32)) {
         if is_first {
             self.first_key = entry.key;
@@ -94,8 +121,7 @@ pub(crate) struct Segment<F> {
     pub(crate) files: SegmentFiles<F>,
     pub(crate) header: FileHeader,
     pub(crate) header_crc: u32,
-    /// Where the checksums of chunk headers start from.
-    pub(crate) seed: u32,
+    pub(crate) framing: Framing,
     pub(crate) count: u64,
     pub(crate) store_length: u64,
     pub(crate) summary: Summary,
@@ -120,7 +146,7 @@ pub(crate) struct Segment<F> {
 
 impl<F> Segment<F> {
     /// A segment without records whose files hold nothing yet.
-    pub(crate) fn new(files: SegmentFiles<F>, header: FileHeader) -> Self {
+    pub(crate) fn new(files: SegmentFiles<F>, header: FileHeader, values: ValueChecksum) -> Self {
         let (_, header_crc) = header.encode();
         let bounds = Bounds {
             count: 0,
@@ -131,7 +157,7 @@ impl<F> Segment<F> {
             files,
             header,
             header_crc,
-            seed: chunk::seed(header.base_index),
+            framing: Framing::new(header.base_index, values),
             count: 0,
             store_length: bounds.store_length,
             summary: bounds.summary,
@@ -152,7 +178,7 @@ impl<F> Segment<F> {
     pub(crate) fn restart(&mut self, header: FileHeader) {
         let (_, header_crc) = header.encode();
         (self.header, self.header_crc) = (header, header_crc);
-        self.seed = chunk::seed(header.base_index);
+        self.framing = Framing::new(header.base_index, self.framing.values);
         self.set_cut(0, FILE_HEADER_LENGTH as u64, Summary::empty(header_crc));
         self.changed_at = 0;
     }
@@ -177,6 +203,7 @@ impl<F> Segment<F> {
             last_key: footer.last_key,
             last_chunk_crc: footer.last_chunk_crc,
             last_chunk_at: footer.last_chunk_at,
+            extra_chunks: 0,
         };
         self.entries.restart(self.bounds());
         self.entries_written = footer.count;
@@ -232,7 +259,7 @@ impl<F> Segment<F> {
     pub(crate) fn view(&self) -> View<'_, F> {
         View {
             base: self.base(),
-            seed: self.seed,
+            framing: self.framing,
             bounds: self.bounds(),
             entries: &self.entries,
             store: &self.files.store,

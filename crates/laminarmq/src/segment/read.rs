@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bytes::{Buf, Bytes};
 
+use super::Framing;
 use super::view::View;
 use crate::checksum;
 use crate::error::{Damage, ReadError};
@@ -15,7 +16,7 @@ use crate::record::Record;
 pub(crate) struct Piece {
     /// Base index of the segment.
     pub(crate) segment: u64,
-    pub(crate) seed: u32,
+    pub(crate) framing: Framing,
     pub(crate) first_index: u64,
     pub(crate) count: u64,
     pub(crate) position: u64,
@@ -26,7 +27,7 @@ impl Piece {
     pub(crate) fn of<R>(view: &View<'_, R>, range: Range<u64>, position: u64, length: u64) -> Self {
         Self {
             segment: view.base,
-            seed: view.seed,
+            framing: view.framing,
             first_index: range.start,
             count: range.end - range.start,
             position,
@@ -109,6 +110,8 @@ pub(crate) struct Extent {
     pub(crate) last_crc: u32,
     /// Where the last one stands, from the beginning of the record.
     pub(crate) last_at: u64,
+    /// How many there are beyond the first.
+    pub(crate) extra: u64,
     is_whole: bool,
 }
 
@@ -121,6 +124,7 @@ impl Extent {
             checksum: head.checksum,
             last_crc: crc,
             last_at: 0,
+            extra: 0,
             is_whole: head.is_last(),
         }
     }
@@ -135,6 +139,7 @@ impl Extent {
         let sum = checksum::crc32c_append(sum, &header.checksum.to_le_bytes());
         self.checksum = u64::from(sum);
         self.last_at = self.stored;
+        self.extra += 1;
         self.last_crc = crc;
         self.value += u64::from(header.length);
         self.stored += header.stored_length();
@@ -202,9 +207,9 @@ pub(crate) fn parse_record(
     at: usize,
     index: u64,
     link: Option<u32>,
-    seed: u32,
+    framing: Framing,
 ) -> Result<Parsed, (usize, &'static str)> {
-    let (head, crc, value) = parse_chunk(bytes, at, index, true, link, seed)?;
+    let (head, crc, value) = parse_chunk(bytes, at, index, true, link, framing)?;
     let mut parsed = Parsed {
         head,
         end: value.end,
@@ -218,7 +223,7 @@ pub(crate) fn parse_record(
     let mut joined = bytes[parsed.value.clone()].to_vec();
     loop {
         let link = Some(parsed.last_crc);
-        let (header, crc, value) = parse_chunk(bytes, parsed.end, index, false, link, seed)?;
+        let (header, crc, value) = parse_chunk(bytes, parsed.end, index, false, link, framing)?;
         joined.extend_from_slice(&bytes[value.clone()]);
         (parsed.end, parsed.last_crc) = (value.end, crc);
         if header.is_last() {
@@ -236,16 +241,16 @@ pub(crate) fn parse_chunk(
     index: u64,
     is_first: bool,
     link: Option<u32>,
-    seed: u32,
+    framing: Framing,
 ) -> Result<(ChunkHeader, u32, Range<usize>), (usize, &'static str)> {
     let rest = bytes.get(at..).unwrap_or_default();
-    let found = ChunkHeader::decode(rest, seed);
+    let found = ChunkHeader::decode(rest, framing.seed);
     let (header, crc) =
         check_chunk(found, index, is_first, link, rest.len() as u64).map_err(|what| (at, what))?;
     let start = at + CHUNK_HEADER_LENGTH;
     let length = usize::try_from(header.length).expect("it is at most the buffer's length");
     let value = start..start + length;
-    if u64::from(checksum::crc32c(&bytes[value.clone()])) != header.checksum {
+    if framing.values.of(&bytes[value.clone()]) != header.checksum {
         return Err((at, "the value does not have its checksum"));
     }
     Ok((header, crc, value))
@@ -260,7 +265,7 @@ pub(crate) fn parse_records(
 ) -> Result<(), ReadError> {
     let (mut at, mut link) = (0, None);
     for index in piece.first_index..piece.first_index + piece.count {
-        let parsed = parse_record(bytes, at, index, link, piece.seed)
+        let parsed = parse_record(bytes, at, index, link, piece.framing)
             .map_err(|(at, what)| piece.damaged(index, piece.position + at as u64, what))?;
         (at, link) = (parsed.end, Some(parsed.last_crc));
         out.push(parsed.into_record(bytes, index));

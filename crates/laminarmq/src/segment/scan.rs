@@ -14,9 +14,9 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::Summary;
 use super::read::{Extent, check_chunk};
-use crate::checksum;
+use super::{Framing, Summary};
+use crate::checksum::{self, ValueChecksum};
 use crate::env::LogFile;
 use crate::format::{CHUNK_HEADER_LENGTH, ChunkHeader, FILE_HEADER_LENGTH, IndexEntry, chunk};
 use crate::limits::SCAN_WINDOW_BYTES;
@@ -92,13 +92,18 @@ impl Window {
         self.exactly(file, position, length).await
     }
 
-    /// CRC-32C of `length` bytes from `position`.
+    /// Checksum of the `length` bytes of a payload at `position`.
     async fn checksum<F: LogFile>(
         &mut self,
         file: &F,
         mut position: u64,
         length: u64,
-    ) -> io::Result<u32> {
+        values: ValueChecksum,
+    ) -> io::Result<u64> {
+        if values != ValueChecksum::CRC32C {
+            let length = usize::try_from(length).map_err(io::Error::other)?;
+            return Ok(values.of(&self.forward(file, position, length).await?));
+        }
         let (end, mut crc) = (position + length, 0);
         while position < end {
             let bytes = self.at(file, position, 1).await?;
@@ -111,7 +116,7 @@ impl Window {
             crc = checksum::crc32c_append(crc, &bytes[..take]);
             position += take as u64;
         }
-        Ok(crc)
+        Ok(u64::from(crc))
     }
 }
 
@@ -132,7 +137,7 @@ pub(crate) async fn step<F: LogFile>(
     window: &mut Window,
     store: &F,
     (position, index, link): (u64, u64, u32),
-    seed: u32,
+    framing: Framing,
     values: bool,
 ) -> io::Result<Step> {
     if position >= store.len() {
@@ -145,7 +150,7 @@ pub(crate) async fn step<F: LogFile>(
         let link = extent.map_or(link, |extent| extent.last_crc);
         let left = store.len().saturating_sub(at);
         let bytes = window.at(store, at, CHUNK_HEADER_LENGTH).await?;
-        let decoded = ChunkHeader::decode(bytes, seed);
+        let decoded = ChunkHeader::decode(bytes, framing.seed);
         let (header, crc) = match check_chunk(decoded, index, is_first, Some(link), left) {
             Ok(found) => found,
             Err(_) if left == 0 => {
@@ -165,8 +170,10 @@ pub(crate) async fn step<F: LogFile>(
         if values {
             let value_at = at + CHUNK_HEADER_LENGTH as u64;
             let length = u64::from(header.length);
-            let checksum = window.checksum(store, value_at, length).await?;
-            if u64::from(checksum) != header.checksum {
+            let checksum = window
+                .checksum(store, value_at, length, framing.values)
+                .await?;
+            if checksum != header.checksum {
                 return Ok(Step::Stop {
                     why: "the value does not have its checksum",
                     search_from: at + header.stored_length(),
@@ -192,7 +199,7 @@ pub(crate) async fn step<F: LogFile>(
 pub(crate) async fn scan<F: LogFile>(
     store: &F,
     base: u64,
-    seed: u32,
+    framing: Framing,
     header_crc: Option<u32>,
 ) -> io::Result<Scan> {
     let mut found = Scan {
@@ -207,12 +214,12 @@ pub(crate) async fn scan<F: LogFile>(
     let mut search_from = 0;
     if header_crc.is_some() {
         found.valid_length = FILE_HEADER_LENGTH as u64;
-        search_from = walk(&mut window, store, &mut found, base, seed).await?;
+        search_from = walk(&mut window, store, &mut found, base, framing).await?;
     } else {
         found.stop = Some("no file header");
     }
     if found.valid_length < store.len() {
-        let behind = search(&mut window, store, search_from, seed).await?;
+        let behind = search(&mut window, store, search_from, framing.seed).await?;
         found.proven = found.proven.max(behind.proven);
         found.is_unused = behind.only_zeros && search_from == found.valid_length;
     }
@@ -225,13 +232,13 @@ async fn walk<F: LogFile>(
     store: &F,
     found: &mut Scan,
     base: u64,
-    seed: u32,
+    framing: Framing,
 ) -> io::Result<u64> {
     loop {
         let position = found.valid_length;
         let index = base + found.entries.len() as u64;
         let place = (position, index, found.summary.last_chunk_crc);
-        let extent = match step(window, store, place, seed, true).await? {
+        let extent = match step(window, store, place, framing, true).await? {
             Step::Record(extent) => extent,
             Step::End => return Ok(position),
             Step::Stop { why, search_from } => {
@@ -244,6 +251,7 @@ async fn walk<F: LogFile>(
         found
             .summary
             .push(found.entries.is_empty(), &entry, last_chunk);
+        found.summary.extra_chunks += extent.extra;
         found.entries.push(entry);
         found.proven = found.proven.max(extent.head.durable_index());
         found.valid_length = position + extent.stored;

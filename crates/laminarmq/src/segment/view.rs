@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::entries::{Bounds, Entries};
 use super::read::{Piece, check_chunk};
-use super::{Segment, Summary};
+use super::{Framing, Segment, Summary};
 use crate::env::{LogFile, ReadAt};
 use crate::error::{Damage, ReadError};
 use crate::format::{
@@ -43,7 +43,7 @@ impl<R: ReadAt> ReadFile for Beside<R> {
 #[derive(Debug)]
 pub(crate) struct View<'a, R> {
     pub(crate) base: u64,
-    pub(crate) seed: u32,
+    pub(crate) framing: Framing,
     pub(crate) bounds: Bounds,
     pub(crate) entries: &'a Entries,
     pub(crate) store: &'a R,
@@ -203,7 +203,7 @@ impl<R: ReadFile> View<'_, R> {
         left: u64,
     ) -> Result<(ChunkHeader, u32), &'static str> {
         check_chunk(
-            ChunkHeader::decode(bytes, self.seed),
+            ChunkHeader::decode(bytes, self.framing.seed),
             index,
             is_first,
             link,
@@ -249,7 +249,31 @@ impl<F: LogFile> Segment<F> {
         let first = view.entry(base).await?;
         let (last, position) = view.span(end - 1).await?;
         let last_chunk = view.last_chunk(end - 1).await?;
-        Ok((position, Summary::of(&first, &last, last_chunk)))
+        let extra_chunks = self.extra_chunks_below(end, position).await?;
+        Ok((
+            position,
+            Summary::of(&first, &last, last_chunk, extra_chunks),
+        ))
+    }
+
+    /// Chunks beyond one per record of the records below `end`, which end at `position`.
+    async fn extra_chunks_below(&self, end: u64, position: u64) -> Result<u64, ReadError> {
+        if self.summary.extra_chunks == 0 {
+            return Ok(0);
+        }
+        let header = CHUNK_HEADER_LENGTH as u64;
+        let (mut number, kept) = (0, end - self.base());
+        let mut one_per_record = FILE_HEADER_LENGTH as u64 + kept * header;
+        let view = self.view();
+        while number < kept {
+            let entry = match self.entries.get(number) {
+                Some(entry) => entry,
+                None => view.entry(self.base() + number).await?,
+            };
+            one_per_record += entry.length;
+            number += 1;
+        }
+        Ok(position.saturating_sub(one_per_record) / header)
     }
 }
 

@@ -4,7 +4,6 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use super::{Segment, Summary};
-use crate::checksum;
 use crate::env::LogFile;
 use crate::format::{CHUNK_HEADER_LENGTH, ChunkHeader, IndexEntry, chunk};
 use crate::limits::{COPY_BYTES_MAX, SCRATCH_KEEP_BYTES};
@@ -72,19 +71,15 @@ impl<F: LogFile> Segment<F> {
         let first = self.end();
         scratch.clear();
         for (number, record) in records.iter().enumerate() {
-            let mut sum = 0;
-            for piece in record.value {
-                sum = checksum::crc32c_append(sum, piece);
-            }
             let index = first + number as u64;
             let value_length = record.value_len();
             let header = ChunkHeader {
                 flags: chunk::FIRST | chunk::LAST,
                 length: u32::try_from(value_length).expect("callers check the record's length"),
-                checksum: u64::from(sum),
+                checksum: self.framing.values.of_pieces(record.value),
                 ..record.chunk_header(index, durable, summary.last_chunk_crc)
             };
-            let (bytes, crc) = header.encode(self.seed);
+            let (bytes, crc) = header.encode(self.framing.seed);
             scratch.copy(&bytes);
             for (piece_number, piece) in record.value.iter().enumerate() {
                 if piece.len() <= COPY_BYTES_MAX {

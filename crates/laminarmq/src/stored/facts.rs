@@ -72,7 +72,7 @@ fn headers(found: &Found<StoredFile>) -> std::io::Result<(u64, i64)> {
     let (mut position, mut link) = (FILE_HEADER_LENGTH as u64, segment.header_crc);
     loop {
         let (store, place) = (&segment.files.store, (position, index, link));
-        let next = step(&mut window, store, place, segment.seed, false);
+        let next = step(&mut window, store, place, segment.framing, false);
         let Step::Record(extent) = poll_ready(next)? else {
             return Ok((index, max_timestamp));
         };

@@ -5,6 +5,7 @@ use std::io;
 
 use super::source::StoredFile;
 use super::{StoredLog, removed};
+use crate::checksum::{ChecksumKind, ValueChecksum};
 use crate::env::{LogFile, SegmentEnv, poll_ready};
 use crate::error::{Damage, OpenError, ReadError};
 use crate::format::{FILE_HEADER_LENGTH, FileHeader, file_header::FoundHeader};
@@ -115,14 +116,14 @@ impl StoredRecords {
         let length =
             FILE_HEADER_LENGTH.min(usize::try_from(files.store.len()).unwrap_or(usize::MAX));
         let bytes = poll_ready(window.exactly(&files.store, 0, length)).map_err(failed)?;
-        let header = match FileHeader::decode(&bytes) {
+        let header = match FileHeader::decode(&bytes, ChecksumKind::Crc32c) {
             Ok(FoundHeader::Whole(header, _)) if header.base_index == base => header,
             Ok(FoundHeader::Whole(..)) => return Err(damaged("the file of another segment").into()),
             Ok(FoundHeader::Damaged) => return Err(damaged("the file header is damaged").into()),
             Ok(FoundHeader::Unwritten) => return Err(damaged("no file header").into()),
             Err(error) => return Err(failed(io::Error::other(error))),
         };
-        let segment = Segment::new(files, header);
+        let segment = Segment::new(files, header, ValueChecksum::CRC32C);
         self.current = Some(Current {
             next_base: self.bases.front().copied(),
             window,
@@ -148,7 +149,7 @@ impl Current {
         };
         let (store, window) = (&segment.files.store, &mut self.window);
         let place = (at, self.index, self.link);
-        let found = step(window, store, place, segment.seed, true);
+        let found = step(window, store, place, segment.framing, true);
         let extent = match poll_ready(found).map_err(failed)? {
             Step::Record(extent) => extent,
             stop => {
@@ -156,7 +157,7 @@ impl Current {
                     Step::Stop { why, .. } => why,
                     _ => "the store ends before the next segment begins",
                 };
-                let behind = poll_ready(search(window, store, at, segment.seed));
+                let behind = poll_ready(search(window, store, at, segment.framing.seed));
                 if self.next_base.is_none() && behind.map_err(failed)?.only_zeros {
                     // Written ahead and never used.
                     self.has_ended = true;
@@ -185,7 +186,7 @@ impl Current {
         }
         let length = usize::try_from(extent.stored).unwrap_or(usize::MAX);
         let bytes = poll_ready(window.exactly(store, at, length)).map_err(failed)?;
-        let parsed = parse_record(&bytes, 0, index, None, segment.seed);
+        let parsed = parse_record(&bytes, 0, index, None, segment.framing);
         let parsed = parsed.map_err(|(within, what)| {
             ReadError::from(Damage {
                 segment: segment.base(),

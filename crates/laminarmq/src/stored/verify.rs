@@ -188,7 +188,7 @@ fn walk(
     };
     let mut window = Window::default();
     if !found.has_header {
-        walked.proven = poll_ready(search(&mut window, store, 0, segment.seed))?.proven;
+        walked.proven = poll_ready(search(&mut window, store, 0, segment.framing.seed))?.proven;
         return Ok(walked);
     }
     walked.position = FILE_HEADER_LENGTH as u64;
@@ -204,7 +204,7 @@ fn walk(
             tell(told);
         }
         let place = (walked.position, walked.end, summary.last_chunk_crc);
-        let found = step(&mut window, store, place, segment.seed, true);
+        let found = step(&mut window, store, place, segment.framing, true);
         let extent = match poll_ready(found)? {
             Step::Record(extent) => extent,
             Step::End => {
@@ -212,7 +212,12 @@ fn walk(
                 break;
             }
             Step::Stop { why, search_from } => {
-                let behind = poll_ready(search(&mut window, store, search_from, segment.seed))?;
+                let behind = poll_ready(search(
+                    &mut window,
+                    store,
+                    search_from,
+                    segment.framing.seed,
+                ))?;
                 walked.proven = walked.proven.max(behind.proven);
                 // Zeros that were written ahead and never used are no torn end.
                 walked.is_unused = behind.only_zeros && search_from == walked.position;

@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 
+use crate::checksum::ValueChecksum;
 use crate::{LogEnv, LogFile, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow, poll_ready};
 
 /// What kind of call it is.
@@ -334,8 +335,28 @@ impl<E: LogEnv> SegmentEnv for FaultEnv<E> {
         }
     }
 
+    async fn remove_start(&mut self) -> io::Result<()> {
+        match self.faults.count(Call::Change) {
+            Ok(()) => self.inner.remove_start().await,
+            Err((_, error)) => Err(error),
+        }
+    }
+
+    async fn close(&mut self, base_index: u64, files: SegmentFiles<Self::File>) -> io::Result<()> {
+        let SegmentFiles { store, index } = files;
+        let files = SegmentFiles {
+            store: store.inner,
+            index: index.inner,
+        };
+        self.inner.close(base_index, files).await
+    }
+
     fn now_ms(&self) -> i64 {
         self.inner.now_ms()
+    }
+
+    fn value_checksum(&self) -> ValueChecksum {
+        self.inner.value_checksum()
     }
 }
 

@@ -59,5 +59,11 @@ pub(super) fn a_start_file_is_replaced_as_a_whole<E: LogEnv, F: FnMut() -> E>(en
     }
     assert_eq!(poll_ready(first.list()).unwrap(), []);
     drop(first);
-    assert_eq!(poll_ready(env().read_start()).unwrap().unwrap(), "another");
+    let mut again = env();
+    assert_eq!(poll_ready(again.read_start()).unwrap().unwrap(), "another");
+    poll_ready(again.remove_start()).unwrap();
+    poll_ready(again.sync_names()).unwrap();
+    poll_ready(again.remove_start()).unwrap();
+    drop(again);
+    assert_eq!(poll_ready(env().read_start()).unwrap(), None);
 }

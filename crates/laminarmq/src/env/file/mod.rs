@@ -98,6 +98,18 @@ impl FileEnv {
     }
 }
 
+/// Milliseconds since the Unix epoch, by the system's clock.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where the clock comes from"
+)]
+pub(crate) fn system_now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
+}
+
 fn remove_if_there(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -225,15 +237,12 @@ impl SegmentEnv for FileEnv {
         std::fs::rename(new, self.dir.join(START_FILE))
     }
 
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is where the clock comes from"
-    )]
+    async fn remove_start(&mut self) -> io::Result<()> {
+        remove_if_there(&self.dir.join(START_FILE))
+    }
+
     fn now_ms(&self) -> i64 {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        since.map_or(0, |since| {
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        })
+        system_now_ms()
     }
 }
 

@@ -241,6 +241,13 @@ impl Disk {
         Ok(())
     }
 
+    /// Takes the start file away; the media may keep it until the next sync of names.
+    pub(super) fn remove_start(&mut self) -> io::Result<()> {
+        self.call()?;
+        self.start = None;
+        Ok(())
+    }
+
     /// Puts the start file there, on the media too, or takes it away.
     pub(super) fn replace_start(&mut self, bytes: Option<Vec<u8>>) {
         self.start.clone_from(&bytes);

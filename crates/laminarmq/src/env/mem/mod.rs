@@ -247,6 +247,10 @@ impl SegmentEnv for MemEnv {
         lock(&self.disk).write_start(bytes)
     }
 
+    async fn remove_start(&mut self) -> io::Result<()> {
+        lock(&self.disk).remove_start()
+    }
+
     fn now_ms(&self) -> i64 {
         lock(&self.disk).now_ms
     }
