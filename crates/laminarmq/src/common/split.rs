@@ -26,6 +26,9 @@ pub trait SplitAt<T>: Deref<Target = [T]> + Sized {
 
     /// Whether [`SplitAt::join`] takes any number of parts.
     const JOINS: bool = false;
+
+    /// Whether splitting leaves the bytes where they are, so that many small parts of one large read cost little.
+    const SHARES: bool = false;
 }
 
 impl<T> SplitAt<T> for Vec<T> {
@@ -68,6 +71,7 @@ impl SplitAt<u8> for Bytes {
     }
 
     const JOINS: bool = true;
+    const SHARES: bool = true;
 }
 
 #[cfg(test)]

@@ -27,8 +27,9 @@ use bytes::Bytes;
 
 use crate::checksum::ValueChecksum;
 
+pub(crate) use file::names::{self, bases_in, file_name};
+pub(crate) use file::system_now_ms;
 pub use file::{FileEnv, LocalFile, LocalReader, LocalSync, OpenFiles};
-pub(crate) use file::{bases_in, file_name, system_now_ms};
 pub use mem::{CrashPoint, MemEnv, MemFile, MemReader, MemSync};
 
 /// Which file of a segment.

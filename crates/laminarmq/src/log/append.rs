@@ -145,7 +145,7 @@ impl<E: SegmentEnv> Log<E> {
     }
 
     /// Key of the last record; 0 without records.
-    fn last_key(&self) -> u64 {
+    pub(crate) fn last_key(&self) -> u64 {
         let with_records = self.segments.iter().rev().find(|segment| segment.count > 0);
         with_records.map_or(0, |segment| segment.summary.last_key)
     }

@@ -264,7 +264,7 @@ fn check_place<R>(
 }
 
 /// The records from `first` on in one segment: at least one, not beyond `end`, within `max_bytes`.
-async fn locate<R: ReadFile>(
+pub(crate) async fn locate<R: ReadFile>(
     view: &View<'_, R>,
     first: u64,
     end: u64,

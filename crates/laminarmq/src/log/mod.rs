@@ -49,6 +49,7 @@ use pace::Pace;
 
 pub use beside::{LogReader, ReaderStream};
 pub use group::{Commit, CommitError, SharedLog};
+pub(crate) use lookup::locate;
 pub use options::{FlushPolicy, IndexCache, LogOptions};
 pub use plan::ReadPlan;
 pub use record_reader::RecordReader;
@@ -182,6 +183,21 @@ impl<E: SegmentEnv> Log<E> {
     #[must_use]
     pub fn env(&self) -> &E {
         &self.env
+    }
+
+    /// The segments themselves, the write segment last.
+    pub(crate) fn all_segments(&self) -> &VecDeque<Segment<E::File>> {
+        &self.segments
+    }
+
+    /// The same, so that what is held in memory of them can be changed.
+    pub(crate) fn all_segments_mut(&mut self) -> &mut VecDeque<Segment<E::File>> {
+        &mut self.segments
+    }
+
+    /// By the environment's clock.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.env.now_ms()
     }
 
     fn write_segment(&self) -> &Segment<E::File> {

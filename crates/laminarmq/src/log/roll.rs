@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 
 use super::{IndexCache, Log};
 use crate::env::{LogFile, SegmentEnv};
-use crate::error::AppendError;
+use crate::error::{AppendError, TruncateError};
 use crate::format::FileHeader;
 use crate::segment::{Segment, SegmentEnd};
 
@@ -77,6 +77,34 @@ impl<E: SegmentEnv> Log<E> {
         self.names_changed_at = self.changes;
         self.unsealed = true;
         self.sealed_for = previous_base; // the old segment may be durable already
+        Ok(())
+    }
+
+    /// Begins the write segment, which has no records, anew: as if it were created now. A crash while it runs leaves
+    /// it as it was, or without a header, as a roll does.
+    ///
+    /// # Errors
+    ///
+    /// The storage refused; the log is poisoned then.
+    pub(crate) async fn renew_write_segment(&mut self) -> Result<(), TruncateError> {
+        self.begin_change().await?;
+        let header = FileHeader {
+            created_ms: self.env.now_ms(),
+            durable_index: self.durable,
+            ..self.write_segment().header
+        };
+        let segment = self.write_segment_mut();
+        assert_eq!(segment.count, 0, "records would be lost");
+        let base = segment.base();
+        segment.restart(header);
+        if let Err(source) = write_headers(segment).await {
+            self.poison("beginning a segment anew", source.kind());
+            return Err(TruncateError::Io {
+                segment: base,
+                source,
+            });
+        }
+        self.changed();
         Ok(())
     }
 

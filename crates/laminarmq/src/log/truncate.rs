@@ -51,6 +51,21 @@ impl<E: SegmentEnv> Log<E> {
         self.cut(target, from).await
     }
 
+    /// Drops every record `>= from`, which is in the segment number `target` or its end, and makes that the write
+    /// segment.
+    ///
+    /// # Errors
+    ///
+    /// As [`Log::truncate_suffix`].
+    pub(crate) async fn cut_segment(
+        &mut self,
+        target: usize,
+        from: u64,
+    ) -> Result<(), TruncateError> {
+        self.begin_change().await?;
+        self.cut(target, from).await
+    }
+
     /// Makes `target` the write segment, and `from` its end.
     pub(super) async fn cut(&mut self, target: usize, from: u64) -> Result<(), TruncateError> {
         let segment = &self.segments[target];

@@ -57,7 +57,7 @@ pub(crate) struct Framing {
 }
 
 impl Framing {
-    fn new(base_index: u64, values: ValueChecksum) -> Self {
+    pub(crate) fn new(base_index: u64, values: ValueChecksum) -> Self {
         let seed = chunk::seed(base_index);
         Self { seed, values }
     }
@@ -117,7 +117,7 @@ pub(crate) enum SegmentEnd {
 
 /// A store and its index.
 #[derive(Debug)]
-pub(crate) struct Segment<F> {
+pub struct Segment<F> {
     pub(crate) files: SegmentFiles<F>,
     pub(crate) header: FileHeader,
     pub(crate) header_crc: u32,

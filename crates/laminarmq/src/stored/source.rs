@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::env::{
-    FileEnv, LogFile, MemEnv, Part, ReadAt, SegmentEnv, SegmentFiles, bases_in, file_name,
+    LogFile, MemEnv, Part, ReadAt, SegmentEnv, SegmentFiles, bases_in, file_name, names,
 };
 
 /// Where the log is.
@@ -122,7 +122,7 @@ impl SegmentEnv for Source {
 
     async fn read_start(&mut self) -> io::Result<Option<Bytes>> {
         match self {
-            Self::Dir(dir) => FileEnv::read_start_in(dir),
+            Self::Dir(dir) => Ok(names::read_start(dir)?.map(Bytes::from)),
             Self::Memory(disk) => disk.read_start().await,
         }
     }

@@ -26,7 +26,7 @@ pub struct LocalFile {
 }
 
 impl LocalFile {
-    pub(super) fn open(files: &OpenFiles, path: PathBuf) -> io::Result<Self> {
+    pub(crate) fn open(files: &OpenFiles, path: PathBuf) -> io::Result<Self> {
         let slot = files.open(path)?;
         let length = slot.get()?.metadata()?.len();
         Ok(Self {
@@ -38,7 +38,7 @@ impl LocalFile {
     }
 
     /// Returns once what was written is on the media.
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         sync_content(&self.slot)
     }
 

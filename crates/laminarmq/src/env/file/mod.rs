@@ -5,10 +5,11 @@
 //! - A sealed store is never changed: [`SegmentEnv::replace`] writes `<base>.log.new` and renames it.
 
 mod local;
+pub(crate) mod names;
 mod open_files;
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,14 +19,6 @@ use super::{LogEnv, Part, SegmentEnv, SegmentFiles};
 
 pub use local::{LocalFile, LocalReader, LocalSync};
 pub use open_files::OpenFiles;
-
-const STORE_EXTENSION: &str = "log";
-const STORE_EXTENSION_NEW: &str = "log.new";
-const INDEX_EXTENSION: &str = "index";
-const START_FILE: &str = "log.start";
-const START_FILE_NEW: &str = "log.start.new";
-/// Digits of a base index in a file name: as many as `u64::MAX` has.
-const BASE_DIGITS: usize = 20;
 
 /// The segments of one directory, and the system's clock.
 #[derive(Debug)]
@@ -54,7 +47,7 @@ impl FileEnv {
     /// As [`FileEnv::new`].
     pub fn sharing(dir: impl AsRef<Path>, files: &OpenFiles) -> io::Result<Self> {
         let dir = dir.as_ref().to_path_buf();
-        create_dir_durably(&dir)?;
+        names::create_dir_durably(&dir)?;
         let lock = File::open(&dir)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -79,22 +72,12 @@ impl FileEnv {
     /// Where a file of a segment is.
     #[must_use]
     pub fn path(&self, base_index: u64, part: Part) -> PathBuf {
-        self.dir.join(file_name(base_index, part))
+        self.dir.join(names::file_name(base_index, part))
     }
 
     /// Where the next content of a store is written before it takes its place.
     fn new_store(&self, base_index: u64) -> PathBuf {
-        self.path(base_index, Part::Store)
-            .with_extension(STORE_EXTENSION_NEW)
-    }
-
-    /// The start file of the log in a directory.
-    pub(crate) fn read_start_in(dir: &Path) -> io::Result<Option<Bytes>> {
-        match std::fs::read(dir.join(START_FILE)) {
-            Ok(bytes) => Ok(Some(bytes.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        names::new_store(&self.path(base_index, Part::Store))
     }
 }
 
@@ -110,67 +93,14 @@ pub(crate) fn system_now_ms() -> i64 {
     })
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// The name of a segment's file.
-pub(crate) fn file_name(base_index: u64, part: Part) -> String {
-    let extension = match part {
-        Part::Store => STORE_EXTENSION,
-        Part::Index => INDEX_EXTENSION,
-    };
-    format!("{base_index:0BASE_DIGITS$}.{extension}")
-}
-
-/// Base indices of the segments in a directory, ascending.
-pub(crate) fn bases_in(dir: &Path) -> io::Result<Vec<u64>> {
-    let mut bases = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        bases.extend(base_of_store(&entry?.path()));
-    }
-    bases.sort_unstable();
-    Ok(bases)
-}
-
-/// Creates a directory and its missing parents, and makes their names durable.
-fn create_dir_durably(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let parent = match dir.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    create_dir_durably(parent)?;
-    match std::fs::create_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    File::open(parent)?.sync_all()
-}
-
-/// The base index in a store's file name; `None` for every other file.
-fn base_of_store(path: &Path) -> Option<u64> {
-    if path.extension()?.to_str()? != STORE_EXTENSION {
-        return None;
-    }
-    let stem = path.file_stem()?.to_str()?;
-    let digits = stem.len() == BASE_DIGITS && stem.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| stem.parse().ok()).flatten()
-}
-
 impl SegmentEnv for FileEnv {
     type File = LocalFile;
 
     async fn list(&mut self) -> io::Result<Vec<u64>> {
-        let bases = bases_in(&self.dir)?;
+        let bases = names::bases_in(&self.dir)?;
         for base in &bases {
             // What a crash left of a replacement that did not happen.
-            remove_if_there(&self.new_store(*base))?;
+            names::remove_if_there(&self.new_store(*base))?;
         }
         Ok(bases)
     }
@@ -185,7 +115,7 @@ impl SegmentEnv for FileEnv {
     async fn remove(&mut self, base_index: u64, files: SegmentFiles<LocalFile>) -> io::Result<()> {
         drop(files);
         std::fs::remove_file(self.path(base_index, Part::Store))?;
-        remove_if_there(&self.path(base_index, Part::Index))
+        names::remove_if_there(&self.path(base_index, Part::Index))
     }
 
     async fn replace(
@@ -205,7 +135,7 @@ impl SegmentEnv for FileEnv {
         }
         copy.sync_all()?;
         // No index may promise more than the new store has, so it goes first.
-        remove_if_there(&self.path(base_index, Part::Index))?;
+        names::remove_if_there(&self.path(base_index, Part::Index))?;
         self.names.sync_all()?;
         std::fs::rename(&new, &store)?;
         *files = self.open(base_index).await?;
@@ -226,19 +156,15 @@ impl SegmentEnv for FileEnv {
     }
 
     async fn read_start(&mut self) -> io::Result<Option<Bytes>> {
-        Self::read_start_in(&self.dir)
+        Ok(names::read_start(&self.dir)?.map(Bytes::from))
     }
 
     async fn write_start(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let new = self.dir.join(START_FILE_NEW);
-        let mut file = File::create(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(new, self.dir.join(START_FILE))
+        names::write_start(&self.dir, bytes)
     }
 
     async fn remove_start(&mut self) -> io::Result<()> {
-        remove_if_there(&self.dir.join(START_FILE))
+        names::remove_start(&self.dir)
     }
 
     fn now_ms(&self) -> i64 {
@@ -262,24 +188,6 @@ impl LogEnv for FileEnv {
 mod tests {
     use super::*;
     use crate::env::SyncNow;
-
-    #[test]
-    fn only_whole_store_names_are_segments() {
-        let base = |name: &str| base_of_store(Path::new(name));
-        assert_eq!(base("00000000000000000042.log"), Some(42));
-        assert_eq!(base("18446744073709551615.log"), Some(u64::MAX));
-        for other in [
-            "00000000000000000042.index",
-            "42.log",
-            "0000000000000000004x.log",
-            "+0000000000000000042.log",
-            "18446744073709551616.log",
-            "partition.meta",
-            ".log",
-        ] {
-            assert_eq!(base(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn a_directory_has_one_owner() {

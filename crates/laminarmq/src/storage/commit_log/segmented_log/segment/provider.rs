@@ -1,4 +1,4 @@
-//! Segments, and where they come from.
+//! Where segments come from.
 
 use crate::storage::{Storage, Synced};
 
@@ -78,6 +78,15 @@ where
     async fn write_start(&mut self, _bytes: &[u8]) -> Result<Synced, S::Error> {
         Ok(Synced::Unsupported)
     }
+
+    /// Removes what [`SegmentStorageProvider::write_start`] stored, if there is something.
+    ///
+    /// # Errors
+    ///
+    /// Where the storage refuses.
+    async fn remove_start(&mut self) -> Result<(), S::Error> {
+        Ok(())
+    }
 }
 
 /// What became of a segment that was to be cut, see [`SegmentStorageProvider::replace`].
@@ -87,4 +96,43 @@ pub enum Replaced<S> {
     Done(SegmentStorage<S>),
     /// Nothing was done.
     Unsupported(SegmentStorage<S>),
+}
+
+impl<S, Idx, P> SegmentStorageProvider<S, Idx> for &mut P
+where
+    S: Storage,
+    P: SegmentStorageProvider<S, Idx>,
+{
+    async fn obtain_base_indices_of_stored_segments(&mut self) -> Result<Vec<Idx>, S::Error> {
+        (**self).obtain_base_indices_of_stored_segments().await
+    }
+
+    async fn obtain(&mut self, idx: &Idx) -> Result<SegmentStorage<S>, S::Error> {
+        (**self).obtain(idx).await
+    }
+
+    async fn sync_names(&mut self) -> Result<(), S::Error> {
+        (**self).sync_names().await
+    }
+
+    async fn replace(
+        &mut self,
+        idx: &Idx,
+        storage: SegmentStorage<S>,
+        length: S::Position,
+    ) -> Result<Replaced<S>, S::Error> {
+        (**self).replace(idx, storage, length).await
+    }
+
+    async fn read_start(&mut self) -> Result<Option<Vec<u8>>, S::Error> {
+        (**self).read_start().await
+    }
+
+    async fn write_start(&mut self, bytes: &[u8]) -> Result<Synced, S::Error> {
+        (**self).write_start(bytes).await
+    }
+
+    async fn remove_start(&mut self) -> Result<(), S::Error> {
+        (**self).remove_start().await
+    }
 }

@@ -1,0 +1,282 @@
+//! Reading a segment, and what it says of itself.
+
+use std::hash::Hasher;
+use std::time::Duration;
+
+use num_traits::{CheckedSub, FromPrimitive, ToPrimitive, Unsigned};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Segment, SegmentError, SegmentOpError};
+use crate::common::serde_compat::SerializationProvider;
+use crate::common::split::SplitAt;
+use crate::env::system_now_ms;
+use crate::error::ReadError;
+use crate::format::{CHUNK_HEADER_LENGTH, FILE_HEADER_LENGTH, IndexEntry};
+use crate::segment::{Piece, parse_chunk};
+use crate::storage::commit_log::segmented_log::index::{
+    INDEX_BASE_MARKER_LENGTH, INDEX_RECORD_LENGTH, IndexError, IndexRecord,
+};
+use crate::storage::commit_log::segmented_log::metadata::Framed;
+use crate::storage::commit_log::segmented_log::{MetaWithIdx, Record};
+use crate::storage::{AsyncIndexedRead, Sizable, Storage};
+
+impl<S, M, H, Idx, Size, SERP> Segment<S, M, H, Idx, Size, SERP>
+where
+    S: Storage,
+{
+    /// Bytes that count for the records of the store, see [`Config`](super::Config).
+    pub(crate) fn store_size(&self) -> u64 {
+        let chunks = self.count + self.summary.extra_chunks;
+        let headers = FILE_HEADER_LENGTH as u64 + chunks * CHUNK_HEADER_LENGTH as u64;
+        let values = self.store_length.saturating_sub(headers);
+        values + self.count * self.files.store.limits().per_record
+    }
+
+    /// Bytes of the index with an entry for every record.
+    pub(crate) fn index_size(&self) -> u64 {
+        INDEX_BASE_MARKER_LENGTH as u64 + self.count * INDEX_RECORD_LENGTH as u64
+    }
+
+    /// Most bytes that the next record may count for.
+    pub(crate) fn append_threshold(&self) -> u64 {
+        let limits = self.files.store.limits();
+        let room = limits.store.saturating_sub(self.store_size());
+        room.saturating_add(limits.overflow)
+    }
+
+    /// Whether the segment takes no more records.
+    #[must_use]
+    pub fn is_maxed(&self) -> bool {
+        let limits = self.files.store.limits();
+        self.store_size() >= limits.store || self.index_size() >= limits.index
+    }
+
+    /// How long ago the segment was created, by the milliseconds of a clock; nothing where that was set back.
+    pub(crate) fn age(&self, now_ms: i64) -> Duration {
+        let age = now_ms.saturating_sub(self.header.created_ms);
+        Duration::from_millis(u64::try_from(age).unwrap_or(0))
+    }
+
+    /// Whether the segment was created at least so long ago. The time is stored, in milliseconds.
+    #[must_use]
+    pub fn has_expired(&self, expiry_duration: Duration) -> bool {
+        self.age(system_now_ms()) >= expiry_duration
+    }
+
+    /// The index entries of all records, where the segment is index-cached.
+    ///
+    /// They are put together when they are first asked for, and again after a change.
+    pub fn cached_index_records(&self) -> Option<&Vec<IndexRecord>> {
+        if !self.is_index_cached() {
+            return None;
+        }
+        let collect = || {
+            let mut records = Vec::with_capacity(usize::try_from(self.count).unwrap_or(0));
+            let take = |_, entry: &IndexEntry| records.push(IndexRecord::from(entry));
+            self.entries.for_each(0..self.count, take);
+            records
+        };
+        Some(self.files.store.shown().get_or_init(collect))
+    }
+
+    pub(crate) fn is_index_cached(&self) -> bool {
+        self.entries.range().start == 0
+    }
+}
+
+impl<S, M, H, Idx, Size, SERP> Segment<S, M, H, Idx, Size, SERP>
+where
+    S: Storage,
+    SERP: SerializationProvider,
+{
+    /// Takes all index entries into memory.
+    ///
+    /// # Errors
+    ///
+    /// Where the index cannot be read, or is damaged.
+    pub async fn cache_index(&mut self) -> Result<(), SegmentOpError<S, SERP>> {
+        if !self.is_index_cached() {
+            let loaded = self.load_entries().await;
+            loaded.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
+        }
+        self.count_extra_chunks();
+        Ok(())
+    }
+
+    /// What a footer does not say, from the entries, which are all held.
+    fn count_extra_chunks(&mut self) {
+        let mut values = 0;
+        self.entries
+            .for_each(0..self.count, |_, entry| values += entry.length);
+        let header = CHUNK_HEADER_LENGTH as u64;
+        let one_each = FILE_HEADER_LENGTH as u64 + self.count * header + values;
+        self.summary.extra_chunks = self.store_length.saturating_sub(one_each) / header;
+    }
+
+    /// Gives the index entries back where the segment is index-cached; it no longer is then. Entries that the index
+    /// storage does not have yet stay all the same.
+    pub fn take_cached_index_records(&mut self) -> Option<Vec<IndexRecord>> {
+        let records = self.cached_index_records().cloned();
+        self.forget_index();
+        records
+    }
+
+    /// Forgets the index entries that the index storage has.
+    pub(crate) fn forget_index(&mut self) {
+        if self.entries_written == self.count {
+            self.entries.forget_all();
+        }
+    }
+}
+
+impl<S, M, H, Idx, Size, SERP> Segment<S, M, H, Idx, Size, SERP>
+where
+    S: Storage,
+    S::Content: SplitAt<u8>,
+    SERP: SerializationProvider,
+    H: Hasher + Default,
+    Idx: FromPrimitive,
+    M: DeserializeOwned,
+{
+    /// The record with this index, verified.
+    pub(crate) async fn read_record(
+        &self,
+        index: u64,
+    ) -> Result<Record<M, Idx, S::Content>, SegmentOpError<S, SERP>> {
+        if !(self.base()..self.end()).contains(&index) {
+            return Err(SegmentError::IndexError(IndexError::IndexOutOfBounds));
+        }
+        let view = self.view();
+        let store = &self.files.store;
+        let entry = view.entry(index).await;
+        let entry =
+            entry.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
+        let failed = |error: ReadError| SegmentError::of_store(&error, store.aside());
+        // Nearly every record is one chunk.
+        let length = entry.length.saturating_add(CHUNK_HEADER_LENGTH as u64);
+        let piece = Piece::of(&view, index..index + 1, entry.position, length);
+        let content = store.read_content(entry.position, length).await;
+        let content = content.map_err(|error| failed(piece.error(error)))?;
+        let (head, _, value) = match parse_chunk(&content, 0, index, true, None, self.framing) {
+            Ok(found) => found,
+            Err((_, what)) => {
+                return Box::pin(self.read_chunks(index, &entry, what)).await;
+            }
+        };
+        if !head.is_last() {
+            let what = "the record ends without its last chunk";
+            return Box::pin(self.read_chunks(index, &entry, what)).await;
+        }
+        let framed = Framed::of(&content[value.clone()], head.entry_flags)?;
+        let metadata = framed.metadata::<M, SERP, _>(&content[value.clone()])?;
+        let (_, value) = content
+            .split_at(value.start + framed.value_at)
+            .ok_or(SegmentError::RecordMetadataNotFound)?;
+        Ok(record(metadata, index, value))
+    }
+
+    /// A record that is not one undamaged chunk, which `what` says of it.
+    async fn read_chunks(
+        &self,
+        index: u64,
+        entry: &IndexEntry,
+        what: &'static str,
+    ) -> Result<Record<M, Idx, S::Content>, SegmentOpError<S, SERP>> {
+        let view = self.view();
+        let store = &self.files.store;
+        let failed = |error: ReadError| SegmentError::of_store(&error, store.aside());
+        let piece = Piece::of(&view, index..index + 1, entry.position, 0);
+        let end = view.end_position(index).await;
+        let end = end.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
+        let one_chunk = entry.length.saturating_add(CHUNK_HEADER_LENGTH as u64);
+        if end <= entry.position.saturating_add(one_chunk) {
+            return Err(failed(piece.damaged(index, entry.position, what)));
+        }
+        let (mut parts, mut metadata) = (Vec::new(), None);
+        let (mut at, mut link) = (entry.position, None);
+        loop {
+            let is_first = link.is_none();
+            let left = end.saturating_sub(at);
+            let header_length = CHUNK_HEADER_LENGTH as u64;
+            let header = store.read_content(at, header_length.min(left)).await;
+            let header = header.map_err(|error| failed(piece.error(error)))?;
+            let (header, _) = view
+                .check_header(&header, index, is_first, link, left)
+                .map_err(|what| failed(piece.damaged(index, at, what)))?;
+            let content = store.read_content(at, header.stored_length()).await;
+            let content = content.map_err(|error| failed(piece.error(error)))?;
+            let (head, crc, value) = parse_chunk(&content, 0, index, is_first, link, self.framing)
+                .map_err(|(_, what)| failed(piece.damaged(index, at, what)))?;
+            let mut value_at = value.start;
+            if is_first {
+                // The metadata is in the first chunk as a whole.
+                let framed = Framed::of(&content[value.clone()], head.entry_flags)?;
+                metadata = Some(framed.metadata::<M, SERP, _>(&content[value.clone()])?);
+                value_at += framed.value_at;
+            }
+            let split = content.split_at(value_at);
+            let (_, part) = split.ok_or(SegmentError::RecordMetadataNotFound)?;
+            parts.push(part);
+            at = at.saturating_add(head.stored_length());
+            link = Some(crc);
+            if head.is_last() {
+                break;
+            }
+        }
+        let metadata = metadata.ok_or(SegmentError::RecordMetadataNotFound)?;
+        let whole = S::Content::join(parts).ok_or(SegmentError::RecordMetadataNotFound)?;
+        Ok(record(metadata, index, whole))
+    }
+}
+
+pub(crate) fn record<M, Idx: FromPrimitive, T>(
+    metadata: M,
+    index: u64,
+    value: T,
+) -> Record<M, Idx, T> {
+    let index = Idx::from_u64(index);
+    let metadata = MetaWithIdx { metadata, index };
+    Record { metadata, value }
+}
+
+impl<S, M, H, Idx, SERP> AsyncIndexedRead for Segment<S, M, H, Idx, S::Size, SERP>
+where
+    S: Storage,
+    S::Content: SplitAt<u8>,
+    SERP: SerializationProvider,
+    H: Hasher + Default,
+    Idx: Unsigned + CheckedSub + FromPrimitive + ToPrimitive + Ord + Copy,
+    M: Serialize + DeserializeOwned,
+{
+    type ReadError = SegmentOpError<S, SERP>;
+    type Value = Record<M, Idx, S::Content>;
+    type Idx = Idx;
+
+    async fn read(&self, idx: &Idx) -> Result<Self::Value, Self::ReadError> {
+        let index = idx.to_u64();
+        let index = index.ok_or(SegmentError::IndexError(IndexError::IncompatibleIdxType))?;
+        self.read_record(index).await
+    }
+
+    fn highest_index(&self) -> Idx {
+        Idx::from_u64(self.end()).expect("appends keep within the type")
+    }
+
+    fn lowest_index(&self) -> Idx {
+        Idx::from_u64(self.base()).expect("appends keep within the type")
+    }
+}
+
+impl<S, M, H, Idx, SERP> Sizable for Segment<S, M, H, Idx, S::Size, SERP>
+where
+    S: Storage,
+{
+    type Size = S::Size;
+
+    /// Bytes of the store, as [`Config`](super::Config) counts them, and of the index.
+    fn size(&self) -> S::Size {
+        let size = |bytes| S::Size::from_u64(bytes).unwrap_or_else(num_traits::zero);
+        size(self.store_size()) + size(self.index_size())
+    }
+}

@@ -1,0 +1,4 @@
+//! Everything in memory. It lasts as long as one provider, one of its clones, or one storage from them is there.
+
+pub mod segment;
+pub mod storage;

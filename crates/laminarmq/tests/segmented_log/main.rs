@@ -1,0 +1,86 @@
+//! The generic face of the log, over storages of this crate and of others.
+
+mod contract;
+mod minimal;
+
+use futures_lite::future::block_on;
+use laminarmq::common::cache::{AllocLRUCache, NoOpCache};
+use laminarmq::common::serde_compat::bincode::BinCode;
+use laminarmq::storage::impls::common::DiskBackedSegmentStorageProvider;
+use laminarmq::storage::impls::file::{FileStorage, FileStorageProvider};
+use laminarmq::storage::impls::in_mem::segment::InMemSegmentStorageProvider;
+use laminarmq::storage::impls::in_mem::storage::InMemStorage;
+use minimal::{Minimal, MinimalProvider};
+use serde::{Deserialize, Serialize};
+
+type NoCache = NoOpCache<usize, ()>;
+type Lru = AllocLRUCache<usize, ()>;
+
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+struct Meta {
+    name: String,
+    number: u32,
+}
+
+fn meta(index: u64) -> Meta {
+    Meta {
+        name: format!("record {index}"),
+        number: u32::try_from(index).unwrap(),
+    }
+}
+
+fn none(_: u64) {}
+
+#[test]
+fn in_memory() {
+    type Provider<Idx> = InMemSegmentStorageProvider<Idx>;
+    type Crc = crc32c::Crc32cHasher;
+    type Sip = std::hash::DefaultHasher;
+    block_on(async {
+        let small = Provider::<u32>::default;
+        contract::holds::<InMemStorage, (), Crc, u32, BinCode, _, NoCache>(small(), None, none)
+            .await;
+        contract::holds::<InMemStorage, Meta, Sip, u32, BinCode, _, Lru>(small(), Some(2), meta)
+            .await;
+        let large = Provider::<u64>::default;
+        contract::holds::<InMemStorage, Meta, Crc, u64, BinCode, _, NoCache>(large(), None, meta)
+            .await;
+        contract::holds::<InMemStorage, (), Sip, u64, BinCode, _, Lru>(large(), Some(0), none)
+            .await;
+    });
+}
+
+type Files<Idx> = DiskBackedSegmentStorageProvider<FileStorage, FileStorageProvider, Idx>;
+
+async fn on_files() {
+    type Crc = crc32c::Crc32cHasher;
+    type Sip = std::hash::DefaultHasher;
+    let dir = || tempfile::tempdir().unwrap();
+    let (one, two, three, four) = (dir(), dir(), dir(), dir());
+    let small = |dir: &tempfile::TempDir| Files::<u32>::new(dir.path()).unwrap();
+    let large = |dir: &tempfile::TempDir| Files::<u64>::new(dir.path()).unwrap();
+    contract::holds::<FileStorage, (), Crc, u32, BinCode, _, NoCache>(small(&one), None, none)
+        .await;
+    contract::holds::<FileStorage, Meta, Sip, u32, BinCode, _, Lru>(small(&two), Some(1), meta)
+        .await;
+    contract::holds::<FileStorage, Meta, Crc, u64, BinCode, _, Lru>(large(&three), Some(3), meta)
+        .await;
+    contract::holds::<FileStorage, (), Sip, u64, BinCode, _, NoCache>(large(&four), None, none)
+        .await;
+}
+
+#[test]
+fn files() {
+    block_on(on_files());
+}
+
+#[test]
+fn a_storage_of_somebody_else() {
+    type Crc = crc32c::Crc32cHasher;
+    block_on(async {
+        let provider = MinimalProvider::default;
+        contract::holds::<Minimal, Meta, Crc, u32, BinCode, _, Lru>(provider(), Some(1), meta)
+            .await;
+        contract::holds::<Minimal, (), Crc, u32, BinCode, _, NoCache>(provider(), None, none).await;
+    });
+}
