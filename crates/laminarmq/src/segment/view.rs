@@ -85,7 +85,9 @@ impl<R: ReadFile> View<'_, R> {
 
     /// The entry of record `index`, and where the record ends in the store.
     pub(crate) async fn span(&self, index: u64) -> Result<(IndexEntry, u64), ReadError> {
-        if let Some(found) = self.entries.get_with_end(index - self.base) {
+        // As in `entry`: for a reader beside the owner the segment may be another one by now.
+        let number = index.checked_sub(self.base).ok_or(ReadError::Truncated)?;
+        if let Some(found) = self.entries.get_with_end(number) {
             return Ok(found);
         }
         Ok((self.entry(index).await?, self.end_position(index).await?))

@@ -9,7 +9,9 @@
 
 mod beside;
 pub mod conformance;
+pub mod env_storage;
 pub mod faults;
 mod files;
 pub mod model;
 mod pieces;
+pub mod storages;

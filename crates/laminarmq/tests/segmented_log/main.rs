@@ -1,20 +1,24 @@
 //! The generic face of the log, over storages of this crate and of others.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod contract;
+mod kinds;
 mod minimal;
+mod rules;
 
 use futures_lite::future::block_on;
-use laminarmq::common::cache::{AllocLRUCache, NoOpCache};
+use kinds::{Files, Lru, NoCache};
+use laminarmq::MemEnv;
 use laminarmq::common::serde_compat::bincode::BinCode;
-use laminarmq::storage::impls::common::DiskBackedSegmentStorageProvider;
-use laminarmq::storage::impls::file::{FileStorage, FileStorageProvider};
+use laminarmq::storage::impls::file::FileStorage;
 use laminarmq::storage::impls::in_mem::segment::InMemSegmentStorageProvider;
 use laminarmq::storage::impls::in_mem::storage::InMemStorage;
+use laminarmq::test_util::env_storage::{EnvProvider, EnvStorage};
+use laminarmq::test_util::faults::FaultEnv;
+use laminarmq::test_util::storages;
 use minimal::{Minimal, MinimalProvider};
 use serde::{Deserialize, Serialize};
-
-type NoCache = NoOpCache<usize, ()>;
-type Lru = AllocLRUCache<usize, ()>;
 
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 struct Meta {
@@ -50,8 +54,6 @@ fn in_memory() {
     });
 }
 
-type Files<Idx> = DiskBackedSegmentStorageProvider<FileStorage, FileStorageProvider, Idx>;
-
 async fn on_files() {
     type Crc = crc32c::Crc32cHasher;
     type Sip = std::hash::DefaultHasher;
@@ -72,6 +74,35 @@ async fn on_files() {
 #[test]
 fn files() {
     block_on(on_files());
+}
+
+#[test]
+fn storages_keep_their_contract() {
+    let dirs: std::cell::RefCell<Vec<tempfile::TempDir>> = std::cell::RefCell::default();
+    let dir = || {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_path_buf();
+        dirs.borrow_mut().push(dir);
+        path
+    };
+    block_on(async {
+        storages::run(InMemSegmentStorageProvider::<u32>::default).await;
+        storages::run(|| Files::<u32>::new(dir()).unwrap()).await;
+        storages::run(|| EnvProvider(MemEnv::new())).await;
+        storages::run(|| EnvProvider(FaultEnv::new(MemEnv::new()))).await;
+        storages::run(MinimalProvider::default).await;
+    });
+}
+
+#[test]
+fn a_disk_that_can_fail() {
+    type Crc = crc32c::Crc32cHasher;
+    type Disk = EnvStorage<FaultEnv<MemEnv>>;
+    block_on(async {
+        let provider = || EnvProvider(FaultEnv::new(MemEnv::new()));
+        contract::holds::<Disk, Meta, Crc, u64, BinCode, _, Lru>(provider(), Some(1), meta).await;
+        contract::holds::<Disk, (), Crc, u64, BinCode, _, NoCache>(provider(), None, none).await;
+    });
 }
 
 #[test]

@@ -48,10 +48,10 @@ where
     }
 
     /// The index as the engine counts, if it is in the log.
-    fn index_of<SERP2, CE>(
+    pub(super) fn index_of<SDE, CE>(
         &self,
         idx: &Idx,
-    ) -> Result<u64, SegmentedLogError<S::Error, SERP2, CE>> {
+    ) -> Result<u64, SegmentedLogError<S::Error, SDE, CE>> {
         let range = self.log.start_index()..self.log.end_index();
         let index = idx.to_u64().filter(|index| range.contains(index));
         index.ok_or(SegmentedLogError::IndexOutOfBounds)

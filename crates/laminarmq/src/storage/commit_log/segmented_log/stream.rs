@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::metadata::Framed;
-use super::segment::{SegmentError, SegmentStorageProvider, record};
+use super::segment::{Chunks, SegmentError, SegmentStorageProvider, record};
 use super::{LogError, Record, SegmentedLog};
 use crate::common::cache::Cache;
 use crate::common::serde_compat::SerializationProvider;
@@ -91,6 +91,39 @@ where
             }
             Some((item, cursor))
         })
+    }
+
+    /// A record whose value comes in pieces, for values that are too long to be held: one chunk at a time is, which
+    /// has at most 256 KiB of a value that was appended as a stream, and all of one that was appended as a whole. Each
+    /// piece is verified before it is yielded.
+    ///
+    /// # Errors
+    ///
+    /// As [`AsyncIndexedRead::read`](crate::storage::AsyncIndexedRead::read); items as well, after which the stream ends.
+    pub async fn read_pieces(
+        &self,
+        idx: &Idx,
+    ) -> Result<
+        Record<M, Idx, impl Stream<Item = Result<S::Content, LogError<S, SERP, C>>> + '_>,
+        LogError<S, SERP, C>,
+    > {
+        let index = self.index_of(idx)?;
+        let segment = &self.log.all_segments()[self.place_of(index)];
+        let mut chunks = segment.chunks(index).await?;
+        let first = segment.next_chunk(&mut chunks).await?;
+        let (metadata, first) = segment.split_first(first)?;
+        let begun = Some((Some(first), chunks));
+        let pieces = unfold(begun, move |state: Option<(_, Chunks)>| async move {
+            let (first, mut chunks) = state?;
+            if let Some(first) = first {
+                return Some((Ok(first), Some((None, chunks))));
+            }
+            match segment.next_value(&mut chunks).await {
+                Ok(piece) => Some((Ok(piece?), Some((None, chunks)))),
+                Err(error) => Some((Err(error.into()), None)),
+            }
+        });
+        Ok(record(metadata, index, pieces))
     }
 
     fn readable(

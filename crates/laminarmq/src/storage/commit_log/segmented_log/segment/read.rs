@@ -1,6 +1,7 @@
 //! Reading a segment, and what it says of itself.
 
 use std::hash::Hasher;
+use std::ops::Range;
 use std::time::Duration;
 
 use num_traits::{CheckedSub, FromPrimitive, ToPrimitive, Unsigned};
@@ -158,21 +159,21 @@ where
         let piece = Piece::of(&view, index..index + 1, entry.position, length);
         let content = store.read_content(entry.position, length).await;
         let content = content.map_err(|error| failed(piece.error(error)))?;
-        let (head, _, value) = match parse_chunk(&content, 0, index, true, None, self.framing) {
-            Ok(found) => found,
-            Err((_, what)) => {
+        let parsed = parse_chunk(&content, 0, index, true, None, self.framing);
+        let (head, _, value) = match parsed {
+            Ok(chunk) if chunk.0.is_last() => chunk,
+            Ok(_) => {
+                let what = "the record ends without its last chunk";
                 return Box::pin(self.read_chunks(index, &entry, what)).await;
             }
+            Err((_, what)) => return Box::pin(self.read_chunks(index, &entry, what)).await,
         };
-        if !head.is_last() {
-            let what = "the record ends without its last chunk";
-            return Box::pin(self.read_chunks(index, &entry, what)).await;
-        }
-        let framed = Framed::of(&content[value.clone()], head.entry_flags)?;
-        let metadata = framed.metadata::<M, SERP, _>(&content[value.clone()])?;
-        let (_, value) = content
-            .split_at(value.start + framed.value_at)
-            .ok_or(SegmentError::RecordMetadataNotFound)?;
+        let flags = head.entry_flags;
+        let (metadata, value) = self.split_first(Some(Chunk {
+            content,
+            value,
+            flags,
+        }))?;
         Ok(record(metadata, index, value))
     }
 
@@ -193,41 +194,125 @@ where
         if end <= entry.position.saturating_add(one_chunk) {
             return Err(failed(piece.damaged(index, entry.position, what)));
         }
-        let (mut parts, mut metadata) = (Vec::new(), None);
-        let (mut at, mut link) = (entry.position, None);
-        loop {
-            let is_first = link.is_none();
-            let left = end.saturating_sub(at);
-            let header_length = CHUNK_HEADER_LENGTH as u64;
-            let header = store.read_content(at, header_length.min(left)).await;
-            let header = header.map_err(|error| failed(piece.error(error)))?;
-            let (header, _) = view
-                .check_header(&header, index, is_first, link, left)
-                .map_err(|what| failed(piece.damaged(index, at, what)))?;
-            let content = store.read_content(at, header.stored_length()).await;
-            let content = content.map_err(|error| failed(piece.error(error)))?;
-            let (head, crc, value) = parse_chunk(&content, 0, index, is_first, link, self.framing)
-                .map_err(|(_, what)| failed(piece.damaged(index, at, what)))?;
-            let mut value_at = value.start;
-            if is_first {
-                // The metadata is in the first chunk as a whole.
-                let framed = Framed::of(&content[value.clone()], head.entry_flags)?;
-                metadata = Some(framed.metadata::<M, SERP, _>(&content[value.clone()])?);
-                value_at += framed.value_at;
-            }
-            let split = content.split_at(value_at);
-            let (_, part) = split.ok_or(SegmentError::RecordMetadataNotFound)?;
+        let mut chunks = self.chunks(index).await?;
+        let mut parts = Vec::new();
+        let first = self.next_chunk(&mut chunks).await?;
+        let (metadata, part) = self.split_first(first)?;
+        parts.push(part);
+        while let Some(part) = self.next_value(&mut chunks).await? {
             parts.push(part);
-            at = at.saturating_add(head.stored_length());
-            link = Some(crc);
-            if head.is_last() {
-                break;
-            }
         }
-        let metadata = metadata.ok_or(SegmentError::RecordMetadataNotFound)?;
         let whole = S::Content::join(parts).ok_or(SegmentError::RecordMetadataNotFound)?;
         Ok(record(metadata, index, whole))
     }
+
+    /// Where the chunks of a record stand.
+    pub(crate) async fn chunks(&self, index: u64) -> Result<Chunks, SegmentOpError<S, SERP>> {
+        if !(self.base()..self.end()).contains(&index) {
+            return Err(SegmentError::IndexError(IndexError::IndexOutOfBounds));
+        }
+        let span = self.view().span(index).await;
+        let (entry, end) =
+            span.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
+        Ok(Chunks {
+            index,
+            at: entry.position,
+            end,
+            link: None,
+        })
+    }
+
+    /// The next chunk, verified; `None` behind the last one.
+    pub(crate) async fn next_chunk(
+        &self,
+        chunks: &mut Chunks,
+    ) -> Result<Option<Chunk<S::Content>>, SegmentOpError<S, SERP>> {
+        let Chunks {
+            index,
+            at,
+            end,
+            link,
+        } = *chunks;
+        if at >= end {
+            return Ok(None);
+        }
+        let (view, store) = (self.view(), &self.files.store);
+        let is_first = link.is_none();
+        let piece = Piece::of(&view, index..index + 1, at, 0);
+        let failed = |error: ReadError| SegmentError::of_store(&error, store.aside());
+        let damaged = |what| failed(piece.damaged(index, at, what));
+        let left = end - at;
+        let header = (CHUNK_HEADER_LENGTH as u64).min(left);
+        let header = store.read_content(at, header).await;
+        let header = header.map_err(|error| failed(piece.error(error)))?;
+        let header = view.check_header(&header, index, is_first, link, left);
+        let (header, _) = header.map_err(damaged)?;
+        let content = store.read_content(at, header.stored_length()).await;
+        let content = content.map_err(|error| failed(piece.error(error)))?;
+        let parsed = parse_chunk(&content, 0, index, is_first, link, self.framing);
+        let (head, crc, value) = parsed.map_err(|(_, what)| damaged(what))?;
+        let next = at + head.stored_length();
+        if head.is_last() != (next == end) {
+            return Err(damaged("the record does not end where the index says"));
+        }
+        (chunks.at, chunks.link) = (next, Some(crc));
+        let flags = head.entry_flags;
+        Ok(Some(Chunk {
+            content,
+            value,
+            flags,
+        }))
+    }
+
+    /// Metadata and the value's beginning in the first chunk of a record, which holds the metadata as a whole.
+    pub(crate) fn split_first(
+        &self,
+        first: Option<Chunk<S::Content>>,
+    ) -> Result<(M, S::Content), SegmentOpError<S, SERP>> {
+        let missing = || SegmentError::RecordMetadataNotFound;
+        let Chunk {
+            content,
+            value,
+            flags,
+        } = first.ok_or_else(missing)?;
+        let framed = Framed::of(&content[value.clone()], flags)?;
+        let metadata = framed.metadata::<M, SERP, _>(&content[value.clone()])?;
+        let split = content.split_at(value.start + framed.value_at);
+        let (_, value) = split.ok_or_else(missing)?;
+        Ok((metadata, value))
+    }
+
+    /// What the next chunk has of the value, behind the first one.
+    pub(crate) async fn next_value(
+        &self,
+        chunks: &mut Chunks,
+    ) -> Result<Option<S::Content>, SegmentOpError<S, SERP>> {
+        let Some(Chunk { content, value, .. }) = self.next_chunk(chunks).await? else {
+            return Ok(None);
+        };
+        let split = content.split_at(value.start);
+        let (_, value) = split.ok_or(SegmentError::RecordMetadataNotFound)?;
+        Ok(Some(value))
+    }
+}
+
+/// Where a record is being read, chunk by chunk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chunks {
+    index: u64,
+    /// Where the next one stands, and where the record ends.
+    at: u64,
+    end: u64,
+    /// Checksum of the one before.
+    link: Option<u32>,
+}
+
+/// A verified chunk.
+pub(crate) struct Chunk<C> {
+    content: C,
+    /// Where its payload is in that.
+    value: Range<usize>,
+    flags: u8,
 }
 
 pub(crate) fn record<M, Idx: FromPrimitive, T>(
