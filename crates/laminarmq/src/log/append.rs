@@ -6,10 +6,11 @@
 use std::io;
 use std::ops::Range;
 
-use super::{IndexCache, Log};
+use super::{FlushPolicy, IndexCache, Log};
 use crate::env::SegmentEnv;
 use crate::error::AppendError;
 use crate::format::CHUNK_HEADER_LENGTH;
+use crate::limits::COPY_BYTES_MAX;
 use crate::record::Append;
 use crate::segment::Run;
 
@@ -20,8 +21,75 @@ impl<E: SegmentEnv> Log<E> {
     ///
     /// The log is as it was before, unless the error is [`AppendError::Poisoned`].
     pub async fn append(&mut self, record: Append<'_>) -> Result<u64, AppendError> {
+        // Nearly all appends of single records are like this, and short enough that what else there is to look at
+        // would be a good part of their time.
+        if let Some(length) = self.plain_length(&record) {
+            return self.append_plain(&record, length).await;
+        }
         let range = self.append_many(std::slice::from_ref(&record)).await?;
         Ok(range.start)
+    }
+
+    /// Length of a record's value in bytes, if the record is a short one, nothing is wrong with it, and nothing has to
+    /// be done before or after it.
+    #[inline]
+    fn plain_length(&self, record: &Append<'_>) -> Option<u64> {
+        let segment = self.write_segment();
+        let length = record.value_len();
+        let is_short = length <= COPY_BYTES_MAX as u64 && length <= self.options.record_bytes_max;
+        let goes_on = segment.count > 0
+            && record.key >= segment.summary.last_key
+            && segment.end() < u64::MAX - 1;
+        let is_room = !self.options.auto_roll || segment.store_length < self.options.segment_bytes;
+        let is_quiet = self.poisoned.is_none()
+            && !self.unfinished
+            && !self.may_seal()
+            && self.options.flush == FlushPolicy::OnRequest;
+        let aim = segment.store_length + CHUNK_HEADER_LENGTH as u64 + length;
+        let is_plain = is_short && goes_on && is_room && is_quiet;
+        (is_plain && !self.is_write_ahead_due(aim)).then_some(length)
+    }
+
+    async fn append_plain(&mut self, record: &Append<'_>, length: u64) -> Result<u64, AppendError> {
+        let durable = self.durable;
+        let segment = self
+            .segments
+            .back_mut()
+            .expect("a log has at least one segment");
+        let index = segment.end();
+        let appended = segment
+            .append_short(record, length, durable, &mut self.scratch)
+            .await;
+        if let Err(error) = appended {
+            return Err(self.append_failed(error));
+        }
+        self.pace.appended(1, CHUNK_HEADER_LENGTH as u64 + length);
+        self.changes += 1;
+        segment.changed_at = self.changes;
+        if segment.is_index_block_due() {
+            Box::pin(self.flush_index_block()).await;
+        }
+        Ok(index)
+    }
+
+    #[cold]
+    fn append_failed(&mut self, error: Run) -> AppendError {
+        match error {
+            Run::Undone(source) => AppendError::Io {
+                segment: self.write_segment().base(),
+                source,
+            },
+            Run::Stuck(error) => self.poison("taking back an append", error.kind()).into(),
+        }
+    }
+
+    /// Writes waiting index entries, if enough of them wait, and forgets what need not be held.
+    async fn flush_index_block(&mut self) {
+        let is_recent = self.options.index_cache == IndexCache::Recent;
+        let segment = self.write_segment_mut();
+        if segment.flush_index_block().await && is_recent {
+            segment.forget_written();
+        }
     }
 
     /// Appends records next to each other and returns their indices. All of them or none; one write unless
@@ -90,22 +158,14 @@ impl<E: SegmentEnv> Log<E> {
             .await
         {
             Ok(()) => {
-                if segment.flush_index_block().await
-                    && self.options.index_cache == IndexCache::Recent
-                {
-                    segment.forget_written();
+                if segment.is_index_block_due() {
+                    Box::pin(self.flush_index_block()).await;
                 }
                 self.pace.appended(count as u64, aim - stored);
                 self.changed();
                 Ok(count)
             }
-            Err(Run::Undone(source)) => Err(AppendError::Io {
-                segment: segment.base(),
-                source,
-            }),
-            Err(Run::Stuck(error)) => {
-                Err(self.poison("taking back an append", error.kind()).into())
-            }
+            Err(error) => Err(self.append_failed(error)),
         }
     }
 

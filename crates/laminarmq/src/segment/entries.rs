@@ -140,6 +140,14 @@ impl Entries {
         held.first..held.end()
     }
 
+    /// Takes in the segment's next entry, whose record ends at `store_length`.
+    #[inline]
+    pub(crate) fn push(&self, entry: IndexEntry, store_length: u64, summary: Summary) {
+        let mut held = self.lock();
+        held.list.push_back(entry);
+        (held.store_length, held.summary) = (store_length, summary);
+    }
+
     /// Takes in the segment's next entries, after which it goes that far.
     pub(crate) fn extend(&self, entries: &[IndexEntry], bounds: Bounds) {
         let mut held = self.lock();

@@ -175,10 +175,16 @@ impl<F: LogFile> Segment<F> {
         Ok(())
     }
 
+    /// Whether enough entries wait for [`Segment::flush_index_block`] to write them.
+    #[inline]
+    pub(crate) fn is_index_block_due(&self) -> bool {
+        self.count >= self.next_block_at
+    }
+
     /// Writes a block of entries once enough of them wait. A failure costs nothing but memory: the next
     /// block tries again, and a roll insists. Says whether one was written.
     pub(crate) async fn flush_index_block(&mut self) -> bool {
-        if self.count < self.next_block_at {
+        if !self.is_index_block_due() {
             return false;
         }
         if let Err(error) = Box::pin(self.flush_index()).await {

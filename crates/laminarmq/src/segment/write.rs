@@ -114,6 +114,59 @@ impl<F: LogFile> Segment<F> {
         Ok(())
     }
 
+    /// As [`Segment::append_run`], for one record whose value is short: `length` bytes, which are copied behind the
+    /// header. The segment has records already.
+    #[inline]
+    pub(crate) async fn append_short(
+        &mut self,
+        record: &Append<'_>,
+        length: u64,
+        durable: u64,
+        scratch: &mut Scratch,
+    ) -> Result<(), Run> {
+        let (position, index) = (self.store_length, self.end());
+        let bytes = &mut scratch.bytes;
+        bytes.clear();
+        bytes.extend_from_slice(&[0; CHUNK_HEADER_LENGTH]);
+        for piece in record.value {
+            bytes.extend_from_slice(piece);
+        }
+        let (header, value) = bytes.split_at_mut(CHUNK_HEADER_LENGTH);
+        let checksum = self.framing.values.of(value);
+        let chunk = ChunkHeader {
+            flags: chunk::FIRST | chunk::LAST,
+            length: u32::try_from(length).expect("the value is short"),
+            checksum,
+            ..record.chunk_header(index, durable, self.summary.last_chunk_crc)
+        };
+        let (encoded, crc) = chunk.encode(self.framing.seed);
+        header.copy_from_slice(&encoded);
+        if let Err(error) = self.files.store.append(&mut [IoSlice::new(bytes)]).await {
+            return Err(Box::pin(self.undo(error)).await);
+        }
+        let end = position + bytes.len() as u64;
+        assert_eq!(
+            self.files.store.len(),
+            end,
+            "the store grew by what was written"
+        );
+        let entry = IndexEntry {
+            position,
+            length,
+            checksum,
+            key: record.key,
+            max_timestamp: self.summary.max_timestamp.max(record.timestamp),
+            term: record.term,
+            kind: record.kind,
+            flags: record.flags,
+        };
+        self.summary.push(false, &entry, (position, crc));
+        self.store_length = end;
+        self.count += 1;
+        self.entries.push(entry, self.store_length, self.summary);
+        Ok(())
+    }
+
     /// Takes in the records that the store has now, up to `length`.
     pub(crate) fn appended(&mut self, entries: &[IndexEntry], length: u64, summary: Summary) {
         (self.summary, self.store_length) = (summary, length);

@@ -29,14 +29,14 @@ fn on_files_in(case: &Case, dir: &std::path::Path) {
 #[test]
 fn in_memory_with_crashes_and_faults() {
     let name = "in_memory_with_crashes_and_faults";
-    replay::cases(name, 40_000, &case(), in_memory);
+    replay::cases("model", name, 40_000, &case(), in_memory);
 }
 
 #[test]
 fn on_files_with_faults() {
     let dir = common::fast_dir();
     let run = |case: &Case| on_files_in(case, &dir);
-    replay::cases("on_files_with_faults", 4000, &case(), run);
+    replay::cases("model", "on_files_with_faults", 4000, &case(), run);
 }
 
 /// A disk that syncs for real: few cases, each as slow as its syncs.
@@ -44,5 +44,5 @@ fn on_files_with_faults() {
 fn on_a_disk() {
     let dir = std::env::temp_dir();
     let run = |case: &Case| on_files_in(case, &dir);
-    replay::cases("on_a_disk", 20, &case(), run);
+    replay::cases("model", "on_a_disk", 20, &case(), run);
 }

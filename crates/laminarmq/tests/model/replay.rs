@@ -10,7 +10,13 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 /// # Panics
 ///
 /// When a case fails: with the smallest one found, and with the line that replays it.
-pub(crate) fn cases<S: Strategy>(test: &str, cases: u64, strategy: &S, run: impl Fn(&S::Value)) {
+pub(crate) fn cases<S: Strategy>(
+    program: &str,
+    test: &str,
+    cases: u64,
+    strategy: &S,
+    run: impl Fn(&S::Value),
+) {
     let cases = number("LAMINARMQ_MODEL_CASES").unwrap_or(cases);
     let first = number("LAMINARMQ_SEED").unwrap_or_else(any_seed);
     for seed in (0..cases).map(|case| first.wrapping_add(case)) {
@@ -32,7 +38,7 @@ pub(crate) fn cases<S: Strategy>(test: &str, cases: u64, strategy: &S, run: impl
             Ok(()) => {}
             Err(TestError::Fail(why, case)) => panic!(
                 "{why}\n{case:#?}\nreplay with LAMINARMQ_SEED={seed} LAMINARMQ_MODEL_CASES=1 \
-                 cargo test -p laminarmq --test model {test}"
+                 cargo test -p laminarmq --test {program} {test}"
             ),
             Err(TestError::Abort(why)) => panic!("{why}"),
         }

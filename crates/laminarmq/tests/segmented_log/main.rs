@@ -2,9 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../model/replay.rs"]
+mod replay;
+
 mod contract;
 mod kinds;
+mod memory;
 mod minimal;
+mod model;
 mod rules;
 
 use futures_lite::future::block_on;

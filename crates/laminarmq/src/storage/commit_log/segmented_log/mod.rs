@@ -104,6 +104,7 @@ type Engine<S, M, H, Idx, Size, SERP, SSP> = Log<ProviderEnv<S, M, H, Idx, Size,
 /// use std::convert::Infallible;
 /// use std::hash::DefaultHasher;
 ///
+/// // The types are long to write once, and never again.
 /// type InMemLog = SegmentedLog<
 ///     InMemStorage, (), DefaultHasher, u64, usize, BinCode,
 ///     InMemSegmentStorageProvider<u64>, NoOpCache<usize, ()>,
@@ -117,16 +118,15 @@ type Engine<S, M, H, Idx, Size, SERP, SSP> = Log<ProviderEnv<S, M, H, Idx, Size,
 ///     },
 ///     ..Config::default()
 /// };
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// block_on(async {
 ///     let mut log = InMemLog::new(config, InMemSegmentStorageProvider::default()).await?;
 ///     let metadata = MetaWithIdx { metadata: (), index: None };
 ///     let value = stream::iter([Ok::<_, Infallible>(b"as it ".to_vec()), Ok(b"arrives".to_vec())]);
 ///     let index = log.append(Record { metadata, value }).await?;
 ///     assert_eq!(log.read(&index).await?.value, b"as it arrives");
-///     Ok(())
+/// #   Ok::<(), Box<dyn std::error::Error>>(())
 /// })
-/// # }
+/// # .unwrap();
 /// ```
 pub struct SegmentedLog<S, M, H, Idx, Size, SERP, SSP, C>
 where
