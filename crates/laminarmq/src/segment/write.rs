@@ -131,7 +131,9 @@ impl<F: LogFile> Segment<F> {
         for piece in record.value {
             bytes.extend_from_slice(piece);
         }
-        let (header, value) = bytes.split_at_mut(CHUNK_HEADER_LENGTH);
+        let (header, value) = bytes
+            .split_first_chunk_mut()
+            .expect("a header's bytes were put there");
         let checksum = self.framing.values.of(value);
         let chunk = ChunkHeader {
             flags: chunk::FIRST | chunk::LAST,
@@ -139,8 +141,7 @@ impl<F: LogFile> Segment<F> {
             checksum,
             ..record.chunk_header(index, durable, self.summary.last_chunk_crc)
         };
-        let (encoded, crc) = chunk.encode(self.framing.seed);
-        header.copy_from_slice(&encoded);
+        let crc = chunk.encode_into(self.framing.seed, header);
         if let Err(error) = self.files.store.append(&mut [IoSlice::new(bytes)]).await {
             return Err(Box::pin(self.undo(error)).await);
         }
