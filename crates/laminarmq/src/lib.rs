@@ -58,9 +58,12 @@ pub mod test_util;
 
 pub use checksum::{ChecksumKind, ValueChecksum};
 pub use env::{
-    CrashPoint, FileEnv, LocalFile, LocalReader, LocalSync, LogEnv, LogFile, MemEnv, MemFile,
-    MemReader, MemSync, OpenFiles, Part, ReadAt, SegmentEnv, SegmentFiles, SyncNow, poll_ready,
+    Calls, CrashPoint, DirEnv, Direct, FileEnv, LocalFile, LocalReader, LocalSync, LogEnv, LogFile,
+    MemEnv, MemFile, MemReader, MemSync, OpenFiles, Part, ReadAt, SegmentEnv, SegmentFiles,
+    SyncNow, poll_ready,
 };
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+pub use env::{Uring, UringEnv};
 pub use error::{
     AppendError, Damage, OpenError, OptionsError, OutOfBounds, Poisoned, ReadError, SyncError,
     TruncateError,

@@ -26,6 +26,48 @@ fn files_conform() {
     });
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn files_through_io_uring_conform() {
+    conformance::run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        move || laminarmq::UringEnv::new(dir.path()).unwrap()
+    });
+}
+
+/// What one writes the other reads.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_are_the_same_through_io_uring() {
+    let dir = tempfile::tempdir().unwrap();
+    let long = vec![3; 3 << 20];
+    let env = laminarmq::UringEnv::new(dir.path()).unwrap();
+    let mut log = poll_ready(Log::open_with(env, laminarmq::LogOptions::default())).unwrap();
+    for value in [&b"short"[..], &long] {
+        let value = &[value];
+        poll_ready(log.append(Append {
+            value,
+            ..Append::default()
+        }))
+        .unwrap();
+    }
+    poll_ready(log.close()).unwrap();
+    let mut log = Log::open(dir.path()).unwrap();
+    assert_eq!(poll_ready(log.read(0)).unwrap().value, "short");
+    let value: &[&[u8]] = &[b"from files"];
+    poll_ready(log.append(Append {
+        value,
+        ..Append::default()
+    }))
+    .unwrap();
+    poll_ready(log.close()).unwrap();
+    let env = laminarmq::UringEnv::new(dir.path()).unwrap();
+    let log = poll_ready(Log::open_with(env, laminarmq::LogOptions::default())).unwrap();
+    assert!(log.recovery().is_clean());
+    assert_eq!(poll_ready(log.read(1)).unwrap().value, long);
+    assert_eq!(poll_ready(log.read(2)).unwrap().value, "from files");
+}
+
 #[test]
 fn an_environment_whose_faults_stay_away_conforms() {
     conformance::run(|| {

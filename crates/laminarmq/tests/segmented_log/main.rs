@@ -101,6 +101,27 @@ fn storages_keep_their_contract() {
     });
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn files_through_io_uring() {
+    use laminarmq::storage::impls::common::DiskBackedSegmentStorageProvider;
+    use laminarmq::storage::impls::file::{UringStorage, UringStorageProvider};
+    type Uring = DiskBackedSegmentStorageProvider<UringStorage, UringStorageProvider, u64>;
+    type Crc = crc32c::Crc32cHasher;
+    let dirs: std::cell::RefCell<Vec<tempfile::TempDir>> = std::cell::RefCell::default();
+    let fresh = || {
+        let dir = tempfile::tempdir().unwrap();
+        let provider = Uring::new(dir.path()).unwrap();
+        dirs.borrow_mut().push(dir);
+        provider
+    };
+    block_on(async {
+        storages::run(fresh).await;
+        contract::holds::<UringStorage, Meta, Crc, u64, BinCode, _, Lru>(fresh(), Some(1), meta)
+            .await;
+    });
+}
+
 #[test]
 fn a_disk_that_can_fail() {
     type Crc = crc32c::Crc32cHasher;

@@ -347,6 +347,6 @@ impl Run {
 fn against_a_vector() {
     let name = "against_a_vector";
     replay::cases("segmented_log", name, 4000, &case(), |case| {
-        Run::new(case).through(case)
+        Run::new(case).through(case);
     });
 }

@@ -6,26 +6,29 @@
 use std::fs::File;
 use std::future::{Future, ready};
 use std::io::{self, IoSlice};
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::calls::{Calls, Direct};
 use super::open_files::{OpenFiles, Slot};
 use crate::env::{LogFile, ReadAt, SyncNow};
 use crate::limits::{PIECES_MAX, WRITE_BYTES_MAX};
 
 /// A store or an index on a file system.
 #[derive(Debug)]
-pub struct LocalFile {
+pub struct LocalFile<C = Direct> {
     slot: Arc<Slot>,
     /// The file, while it is being written to; it is kept open then.
     pinned: Option<Arc<File>>,
     length: u64,
     reserved: u64,
+    calls: PhantomData<fn() -> C>,
 }
 
-impl LocalFile {
+impl<C: Calls> LocalFile<C> {
     pub(crate) fn open(files: &OpenFiles, path: PathBuf) -> io::Result<Self> {
         let slot = files.open(path)?;
         let length = slot.get()?.metadata()?.len();
@@ -34,12 +37,13 @@ impl LocalFile {
             pinned: None,
             length,
             reserved: length,
+            calls: PhantomData,
         })
     }
 
     /// Returns once what was written is on the media.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        sync_content(&self.slot)
+        sync_content::<C>(&self.slot)
     }
 
     #[inline(always)]
@@ -47,13 +51,11 @@ impl LocalFile {
         let (start, file) = (self.length, self.pinned()?);
         // Nearly all appends are one piece that is written at once.
         let (position, result) = match &*pieces {
-            [piece] if piece.len() <= room_at(start) => {
-                match rustix::io::pwrite(file, piece, start) {
-                    Ok(written) if written == piece.len() => (start + written as u64, Ok(())),
-                    Ok(_) | Err(_) => write_all(file, start, pieces),
-                }
-            }
-            _ => write_all(file, start, pieces),
+            [piece] if piece.len() <= room_at(start) => match C::write(file, piece, start) {
+                Ok(written) if written == piece.len() => (start + written as u64, Ok(())),
+                Ok(_) | Err(_) => write_all::<C>(file, start, pieces),
+            },
+            _ => write_all::<C>(file, start, pieces),
         };
         self.length = position;
         self.reserved = self.reserved.max(position);
@@ -63,7 +65,7 @@ impl LocalFile {
 
     #[inline(never)]
     fn read_unpinned(&self, position: u64, length: usize) -> io::Result<Bytes> {
-        read_exactly(&*self.slot.get()?, position, length)
+        read_exactly::<C>(&*self.slot.get()?, position, length)
     }
 
     /// The file, to be changed.
@@ -76,9 +78,11 @@ impl LocalFile {
     }
 }
 
-impl Drop for LocalFile {
+impl<C> Drop for LocalFile<C> {
     fn drop(&mut self) {
-        self.rest();
+        if self.pinned.take().is_some() {
+            self.slot.unpin();
+        }
     }
 }
 
@@ -89,14 +93,14 @@ fn room_at(position: u64) -> usize {
 }
 
 /// Writes all pieces from `position` on; says where that ended, and how.
-fn write_all(
+fn write_all<C: Calls>(
     file: &File,
     mut position: u64,
     mut pieces: &mut [IoSlice<'_>],
 ) -> (u64, io::Result<()>) {
     IoSlice::advance_slices(&mut pieces, 0); // leaves out empty ones, so that 0 written means full
     while !pieces.is_empty() {
-        match write_some(file, position, pieces) {
+        match write_some::<C>(file, position, pieces) {
             Ok(0) => return (position, Err(io::ErrorKind::WriteZero.into())),
             Ok(written) => {
                 position += written as u64;
@@ -110,14 +114,10 @@ fn write_all(
 }
 
 /// One write at `position`: as many whole pieces as [`WRITE_BYTES_MAX`] allows, or a part of the first.
-fn write_some(file: &File, position: u64, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+fn write_some<C: Calls>(file: &File, position: u64, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
     let room = room_at(position);
     if let [piece] = pieces {
-        return Ok(rustix::io::pwrite(
-            file,
-            &piece[..piece.len().min(room)],
-            position,
-        )?);
+        return C::write(file, &piece[..piece.len().min(room)], position);
     }
     let mut bytes = 0;
     let fits = |piece: &&IoSlice<'_>| {
@@ -125,13 +125,13 @@ fn write_some(file: &File, position: u64, pieces: &[IoSlice<'_>]) -> io::Result<
         bytes <= room
     };
     match pieces.iter().take(PIECES_MAX).take_while(fits).count() {
-        0 => Ok(rustix::io::pwrite(file, &pieces[0][..room], position)?),
-        whole => Ok(rustix::io::pwritev(file, &pieces[..whole], position)?),
+        0 => C::write(file, &pieces[0][..room], position),
+        whole => C::write_pieces(file, &pieces[..whole], position),
     }
 }
 
-impl LogFile for LocalFile {
-    type Reader = LocalReader;
+impl<C: Calls> LogFile for LocalFile<C> {
+    type Reader = LocalReader<C>;
 
     fn len(&self) -> u64 {
         self.length
@@ -147,7 +147,7 @@ impl LogFile for LocalFile {
     #[inline(always)]
     fn read_at(&self, position: u64, length: usize) -> impl Future<Output = io::Result<Bytes>> {
         ready(match &self.pinned {
-            Some(file) => read_exactly(file, position, length),
+            Some(file) => read_exactly::<C>(file, position, length),
             None => self.read_unpinned(position, length),
         })
     }
@@ -163,10 +163,11 @@ impl LogFile for LocalFile {
         Ok(())
     }
 
-    fn reader(&self) -> LocalReader {
+    fn reader(&self) -> LocalReader<C> {
         LocalReader {
             slot: Arc::clone(&self.slot),
             held: None,
+            calls: PhantomData,
         }
     }
 
@@ -176,7 +177,7 @@ impl LogFile for LocalFile {
             return Ok(());
         }
         let file = self.pinned()?;
-        let written = write_zeros(file, reserved, length);
+        let written = write_zeros::<C>(file, reserved, length);
         if written.is_err() {
             file.set_len(reserved)?;
         } else {
@@ -197,12 +198,12 @@ impl LogFile for LocalFile {
     }
 }
 
-fn write_zeros(file: &File, mut position: u64, end: u64) -> io::Result<()> {
+fn write_zeros<C: Calls>(file: &File, mut position: u64, end: u64) -> io::Result<()> {
     static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
     while position < end {
         let most = usize::try_from(end - position).unwrap_or(usize::MAX);
         let zeros = IoSlice::new(&ZEROS[..most.min(ZEROS.len())]);
-        match write_some(file, position, &[zeros]) {
+        match write_some::<C>(file, position, &[zeros]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => position += written as u64,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -214,26 +215,26 @@ fn write_zeros(file: &File, mut position: u64, end: u64) -> io::Result<()> {
 
 /// Exactly `length` bytes from `position`, into memory that is not filled with zeros first.
 #[inline(always)]
-fn read_exactly(file: &File, position: u64, length: usize) -> io::Result<Bytes> {
+fn read_exactly<C: Calls>(file: &File, position: u64, length: usize) -> io::Result<Bytes> {
     if length == 0 {
         return Ok(Bytes::new()); // a read into no memory at all is refused
     }
     let mut buffer = Vec::with_capacity(length);
-    let read = rustix::io::pread(file, rustix::buffer::spare_capacity(&mut buffer), position);
-    if read != Ok(length) {
-        read_rest(file, position, length, &mut buffer, read)?;
+    match C::read(file, &mut buffer, position) {
+        Ok(read) if read == length => {}
+        read => read_rest::<C>(file, position, length, &mut buffer, read)?,
     }
     Ok(buffer.into())
 }
 
 /// Fills up what a first read, which may have failed, left.
 #[cold]
-fn read_rest(
+fn read_rest<C: Calls>(
     file: &File,
     position: u64,
     length: usize,
     buffer: &mut Vec<u8>,
-    mut read: rustix::io::Result<usize>,
+    mut read: io::Result<usize>,
 ) -> io::Result<()> {
     loop {
         match read {
@@ -243,26 +244,37 @@ fn read_rest(
                 return Ok(());
             }
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
-        let at = position + buffer.len() as u64;
-        read = rustix::io::pread(file, rustix::buffer::spare_capacity(buffer), at);
+        read = C::read(file, buffer, position + buffer.len() as u64);
     }
 }
 
 /// Reads a file beside its owner, and opens it where it had been closed.
-#[derive(Debug, Clone)]
-pub struct LocalReader {
+#[derive(Debug)]
+pub struct LocalReader<C = Direct> {
     slot: Arc<Slot>,
     held: Option<Arc<File>>,
+    calls: PhantomData<fn() -> C>,
 }
 
-impl ReadAt for LocalReader {
+impl<C> Clone for LocalReader<C> {
+    fn clone(&self) -> Self {
+        Self {
+            slot: Arc::clone(&self.slot),
+            held: self.held.clone(),
+            calls: PhantomData,
+        }
+    }
+}
+
+impl<C: Calls> ReadAt for LocalReader<C> {
     fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
         match &self.held {
-            Some(file) => read_exactly(file, position, length),
-            None => read_exactly(&*self.slot.get()?, position, length),
+            Some(file) => read_exactly::<C>(file, position, length),
+            None => read_exactly::<C>(&*self.slot.get()?, position, length),
         }
     }
 
@@ -274,14 +286,15 @@ impl ReadAt for LocalReader {
 
 impl ReadAt for Arc<File> {
     fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
-        read_exactly(self, position, length)
+        read_exactly::<Direct>(self, position, length)
     }
 }
 
 /// Syncs a file's content and length, or a directory's names.
 #[derive(Debug)]
-pub struct LocalSync {
+pub struct LocalSync<C = Direct> {
     what: What,
+    calls: PhantomData<fn() -> C>,
 }
 
 #[derive(Debug)]
@@ -290,24 +303,26 @@ enum What {
     Names(Arc<File>),
 }
 
-impl LocalSync {
-    pub(super) fn content(file: &LocalFile) -> Self {
+impl<C: Calls> LocalSync<C> {
+    pub(super) fn content(file: &LocalFile<C>) -> Self {
         Self {
             what: What::Content(Arc::clone(&file.slot)),
+            calls: PhantomData,
         }
     }
 
     pub(super) fn names(directory: &Arc<File>) -> Self {
         Self {
             what: What::Names(Arc::clone(directory)),
+            calls: PhantomData,
         }
     }
 }
 
-impl SyncNow for LocalSync {
+impl<C: Calls> SyncNow for LocalSync<C> {
     fn sync(&self) -> io::Result<()> {
         match &self.what {
-            What::Content(slot) => sync_content(slot),
+            What::Content(slot) => sync_content::<C>(slot),
             What::Names(directory) => directory.sync_all(),
         }
     }
@@ -315,12 +330,12 @@ impl SyncNow for LocalSync {
 
 /// Syncs what was written to a file before the call. Where that is on the media already, the file may be closed, or
 /// its name gone or given to another; there is nothing to do then.
-fn sync_content(slot: &Arc<Slot>) -> io::Result<()> {
+fn sync_content<C: Calls>(slot: &Arc<Slot>) -> io::Result<()> {
     let writes = slot.writes();
     if slot.is_synced(writes) {
         return Ok(());
     }
-    slot.get()?.sync_data()?;
+    C::sync_data(&*slot.get()?)?;
     slot.synced(writes);
     Ok(())
 }
@@ -334,7 +349,7 @@ mod tests {
     fn pieces_of_all_sizes_arrive_whole_wherever_the_file_ends() {
         let dir = tempfile::tempdir().unwrap();
         let files = OpenFiles::default();
-        let mut file = LocalFile::open(&files, dir.path().join("file")).unwrap();
+        let mut file = LocalFile::<Direct>::open(&files, dir.path().join("file")).unwrap();
         let mut want = Vec::new();
         let max = WRITE_BYTES_MAX;
         let mut byte = 0u8;
@@ -367,7 +382,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let files = OpenFiles::default();
-        let mut file = LocalFile::open(&files, path.clone()).unwrap();
+        let mut file = LocalFile::<Direct>::open(&files, path.clone()).unwrap();
         let length = || std::fs::metadata(&path).unwrap().len();
         poll_ready(file.append(&mut [IoSlice::new(b"abc")])).unwrap();
         poll_ready(file.reserve(200_000)).unwrap();

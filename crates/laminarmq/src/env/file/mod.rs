@@ -1,15 +1,19 @@
 //! Segments as files of one directory: `<20-digit base index>.log` and `.index`, and beside
 //! them `log.start`, which is replaced by a rename.
 //!
-//! - One owner per directory: the directory itself is locked for as long as a [`FileEnv`] lives.
+//! - One owner per directory: the directory itself is locked for as long as a [`DirEnv`] lives.
 //! - A sealed store is never changed: [`SegmentEnv::replace`] writes `<base>.log.new` and renames it.
 
+mod calls;
 mod local;
 pub(crate) mod names;
 mod open_files;
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+mod uring;
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Read};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,25 +21,37 @@ use bytes::Bytes;
 
 use super::{LogEnv, Part, SegmentEnv, SegmentFiles};
 
+pub use calls::{Calls, Direct};
 pub use local::{LocalFile, LocalReader, LocalSync};
 pub use open_files::OpenFiles;
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+pub use uring::Uring;
 
-/// The segments of one directory, and the system's clock.
+/// The segments of one directory, and the system's clock. `C` is how files are read and written.
 #[derive(Debug)]
-pub struct FileEnv {
+pub struct DirEnv<C> {
     dir: PathBuf,
     names: Arc<File>,
     files: OpenFiles,
     /// Locked; a handle of its own, so that a sync on its way does not keep the directory locked.
     _lock: File,
+    calls: PhantomData<fn() -> C>,
 }
 
-impl FileEnv {
+/// The segments of one directory, by plain system calls.
+pub type FileEnv = DirEnv<Direct>;
+
+/// The segments of one directory, through the io_uring of each thread that reads, writes or syncs. Files are the same
+/// as those of [`FileEnv`].
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+pub type UringEnv = DirEnv<Uring>;
+
+impl DirEnv<Direct> {
     /// Opens a directory, and creates it where it is missing.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when another [`FileEnv`] has the directory, else what the operating system says.
+    /// `WouldBlock` when another environment has the directory, else what the operating system says.
     pub fn new(dir: impl AsRef<Path>) -> io::Result<Self> {
         Self::sharing(dir, &OpenFiles::default())
     }
@@ -46,6 +62,35 @@ impl FileEnv {
     ///
     /// As [`FileEnv::new`].
     pub fn sharing(dir: impl AsRef<Path>, files: &OpenFiles) -> io::Result<Self> {
+        Self::open_dir(dir, files)
+    }
+}
+
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+impl DirEnv<Uring> {
+    /// Opens a directory, and creates it where it is missing.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when another environment has the directory; where the system refuses an io_uring, an error that says
+    /// so and what to do; else what the operating system says.
+    pub fn new(dir: impl AsRef<Path>) -> io::Result<Self> {
+        Self::sharing(dir, &OpenFiles::default())
+    }
+
+    /// As [`UringEnv::new`], where several logs share a bound of open files.
+    ///
+    /// # Errors
+    ///
+    /// As [`UringEnv::new`].
+    pub fn sharing(dir: impl AsRef<Path>, files: &OpenFiles) -> io::Result<Self> {
+        Uring::check()?;
+        Self::open_dir(dir, files)
+    }
+}
+
+impl<C: Calls> DirEnv<C> {
+    fn open_dir(dir: impl AsRef<Path>, files: &OpenFiles) -> io::Result<Self> {
         let dir = dir.as_ref().to_path_buf();
         names::create_dir_durably(&dir)?;
         let lock = File::open(&dir)?;
@@ -60,6 +105,7 @@ impl FileEnv {
             names,
             files: files.clone(),
             _lock: lock,
+            calls: PhantomData,
         })
     }
 
@@ -93,8 +139,8 @@ pub(crate) fn system_now_ms() -> i64 {
     })
 }
 
-impl SegmentEnv for FileEnv {
-    type File = LocalFile;
+impl<C: Calls> SegmentEnv for DirEnv<C> {
+    type File = LocalFile<C>;
 
     async fn list(&mut self) -> io::Result<Vec<u64>> {
         let bases = names::bases_in(&self.dir)?;
@@ -105,14 +151,18 @@ impl SegmentEnv for FileEnv {
         Ok(bases)
     }
 
-    async fn open(&mut self, base_index: u64) -> io::Result<SegmentFiles<LocalFile>> {
+    async fn open(&mut self, base_index: u64) -> io::Result<SegmentFiles<LocalFile<C>>> {
         // The index first: a store makes a segment, and never stands without its index after this.
         let index = LocalFile::open(&self.files, self.path(base_index, Part::Index))?;
         let store = LocalFile::open(&self.files, self.path(base_index, Part::Store))?;
         Ok(SegmentFiles { store, index })
     }
 
-    async fn remove(&mut self, base_index: u64, files: SegmentFiles<LocalFile>) -> io::Result<()> {
+    async fn remove(
+        &mut self,
+        base_index: u64,
+        files: SegmentFiles<LocalFile<C>>,
+    ) -> io::Result<()> {
         drop(files);
         std::fs::remove_file(self.path(base_index, Part::Store))?;
         names::remove_if_there(&self.path(base_index, Part::Index))
@@ -121,7 +171,7 @@ impl SegmentEnv for FileEnv {
     async fn replace(
         &mut self,
         base_index: u64,
-        files: &mut SegmentFiles<LocalFile>,
+        files: &mut SegmentFiles<LocalFile<C>>,
         length: u64,
     ) -> io::Result<()> {
         let (store, new) = (
@@ -145,7 +195,7 @@ impl SegmentEnv for FileEnv {
     async fn sync(
         &mut self,
         _base_index: u64,
-        files: &mut SegmentFiles<LocalFile>,
+        files: &mut SegmentFiles<LocalFile<C>>,
         part: Part,
     ) -> io::Result<()> {
         files.part(part).sync()
@@ -172,14 +222,14 @@ impl SegmentEnv for FileEnv {
     }
 }
 
-impl LogEnv for FileEnv {
-    type Sync = LocalSync;
+impl<C: Calls> LogEnv for DirEnv<C> {
+    type Sync = LocalSync<C>;
 
-    fn sync_handle(&self, file: &LocalFile) -> LocalSync {
+    fn sync_handle(&self, file: &LocalFile<C>) -> LocalSync<C> {
         LocalSync::content(file)
     }
 
-    fn names_sync_handle(&self) -> LocalSync {
+    fn names_sync_handle(&self) -> LocalSync<C> {
         LocalSync::names(&self.names)
     }
 }

@@ -20,6 +20,9 @@ use crate::checksum::ValueChecksum;
 use crate::env::{LogFile, Part, SegmentEnv, SegmentFiles, system_now_ms};
 use crate::storage::{Storage, Synced};
 
+/// What the log over a storage is generic over beside it; none of these is held.
+type Types<M, H, Idx, Size, SERP> = PhantomData<fn() -> (M, H, Idx, Size, SERP)>;
+
 /// The first failure of a storage since somebody looked.
 pub(crate) struct Aside<E>(Arc<Mutex<Option<E>>>);
 
@@ -65,7 +68,7 @@ pub struct StorageFile<S: Storage, M, H, Idx, Size, SERP> {
     limits: Limits,
     /// The entries of the segment as its users see them, once they asked. Only on stores.
     shown: OnceLock<Vec<IndexRecord>>,
-    types: PhantomData<fn() -> (M, H, Idx, Size, SERP)>,
+    types: Types<M, H, Idx, Size, SERP>,
 }
 
 impl<S: Storage, M, H, Idx, Size, SERP> fmt::Debug for StorageFile<S, M, H, Idx, Size, SERP> {
@@ -184,7 +187,7 @@ pub(crate) struct ProviderEnv<S: Storage, M, H, Idx, Size, SERP, SSP> {
     provider: SSP,
     aside: Aside<S::Error>,
     limits: Limits,
-    types: PhantomData<fn() -> (M, H, Idx, Size, SERP)>,
+    types: Types<M, H, Idx, Size, SERP>,
 }
 
 impl<S: Storage, M, H, Idx, Size, SERP, SSP> ProviderEnv<S, M, H, Idx, Size, SERP, SSP> {

@@ -31,7 +31,7 @@ use num_traits::{FromPrimitive, ToPrimitive};
 use serde::{Deserialize, Serialize};
 
 pub use error::{LogError, SegmentedLogError};
-pub use read::SeqRead;
+pub use read::{ReadResult, SeqRead};
 
 use self::files::ProviderEnv;
 use self::segment::{Segment, SegmentStorageProvider};

@@ -33,6 +33,10 @@ pub enum SeqRead<M, Idx, C> {
     },
 }
 
+/// A record that was read, or why it could not be.
+pub type ReadResult<S, M, Idx, SERP, C> =
+    Result<Record<M, Idx, <S as Storage>::Content>, LogError<S, SERP, C>>;
+
 impl<S, M, H, Idx, Size, SERP, SSP, C> SegmentedLog<S, M, H, Idx, Size, SERP, SSP, C>
 where
     S: Storage,

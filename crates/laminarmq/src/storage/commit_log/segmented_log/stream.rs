@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::metadata::Framed;
 use super::segment::{Chunks, SegmentError, SegmentStorageProvider, record};
-use super::{LogError, Record, SegmentedLog};
+use super::{LogError, ReadResult, Record, SegmentedLog};
 use crate::common::cache::Cache;
 use crate::common::serde_compat::SerializationProvider;
 use crate::common::split::SplitAt;
@@ -20,6 +20,12 @@ use crate::limits::STREAM_WINDOW_BYTES;
 use crate::log::locate;
 use crate::segment::parse_chunk;
 use crate::storage::Storage;
+
+/// The next record of a stream, or what is wrong with it.
+type Next<S, M, Idx, SERP> = Result<
+    Option<Record<M, Idx, <S as Storage>::Content>>,
+    SegmentError<<S as Storage>::Error, <SERP as SerializationProvider>::Error>,
+>;
 
 /// Where a stream has come to.
 struct Cursor<C> {
@@ -79,7 +85,7 @@ where
     pub fn try_stream<RB>(
         &self,
         index_bounds: RB,
-    ) -> impl Stream<Item = Result<Record<M, Idx, S::Content>, LogError<S, SERP, C>>> + '_
+    ) -> impl Stream<Item = ReadResult<S, M, Idx, SERP, C>> + '_
     where
         RB: RangeBounds<Idx>,
     {
@@ -168,10 +174,7 @@ where
     }
 
     /// The next record; `None` at the end.
-    async fn advance(
-        &self,
-        cursor: &mut Cursor<S::Content>,
-    ) -> Result<Option<Record<M, Idx, S::Content>>, SegmentError<S::Error, SERP::Error>> {
+    async fn advance(&self, cursor: &mut Cursor<S::Content>) -> Next<S, M, Idx, SERP> {
         if cursor.next >= cursor.end {
             return Ok(None);
         }
@@ -216,10 +219,7 @@ where
     }
 
     /// The next record, if it is one chunk and undamaged, as nearly all are; else the window is given up.
-    fn take_from_window(
-        &self,
-        cursor: &mut Cursor<S::Content>,
-    ) -> Result<Option<Record<M, Idx, S::Content>>, SegmentError<S::Error, SERP::Error>> {
+    fn take_from_window(&self, cursor: &mut Cursor<S::Content>) -> Next<S, M, Idx, SERP> {
         let Some(Window { rest, left, link }) = cursor.window.take() else {
             return Ok(None);
         };

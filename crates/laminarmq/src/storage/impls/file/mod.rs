@@ -5,4 +5,6 @@ mod error;
 mod storage;
 
 pub use error::FileStorageError;
-pub use storage::{FileStorage, FileStorageProvider};
+pub use storage::{FileStorage, FileStorageProvider, PathStorage, PathStorageProvider};
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+pub use storage::{UringStorage, UringStorageProvider};

@@ -1,12 +1,13 @@
 //! One file, by the engine's own means.
 
 use std::io::{self, IoSlice};
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use super::FileStorageError;
-use crate::env::{LocalFile, LogFile, OpenFiles};
+use crate::env::{Calls, Direct, LocalFile, LogFile, OpenFiles};
 use crate::storage::impls::common::PathAddressedStorageProvider;
 use crate::storage::{AsyncConsume, AsyncTruncate, Sizable, Storage, Synced};
 
@@ -31,29 +32,60 @@ use crate::storage::{AsyncConsume, AsyncTruncate, Sizable, Storage, Synced};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct FileStorage {
-    file: LocalFile,
+pub struct PathStorage<C> {
+    file: LocalFile<C>,
     path: PathBuf,
 }
 
+/// A file, by plain system calls.
+pub type FileStorage = PathStorage<Direct>;
+
+/// A file, through the io_uring of each thread that uses it.
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+pub type UringStorage = PathStorage<crate::env::Uring>;
+
 /// Opens files, and creates those that are missing. Clones share a bound of how many are open at a time.
-#[derive(Debug, Clone, Default)]
-pub struct FileStorageProvider {
+#[derive(Debug)]
+pub struct PathStorageProvider<C> {
     files: OpenFiles,
+    calls: PhantomData<fn() -> C>,
 }
 
-impl PathAddressedStorageProvider<FileStorage> for FileStorageProvider {
-    async fn obtain_storage(
-        &self,
-        path: impl AsRef<Path>,
-    ) -> Result<FileStorage, FileStorageError> {
-        let path = path.as_ref().to_path_buf();
-        let file = LocalFile::open(&self.files, path.clone())?;
-        Ok(FileStorage { file, path })
+/// Opens files for plain system calls.
+pub type FileStorageProvider = PathStorageProvider<Direct>;
+
+/// Opens files for an io_uring. Where the system refuses one, the first call says so.
+#[cfg(all(feature = "io_uring", target_os = "linux"))]
+pub type UringStorageProvider = PathStorageProvider<crate::env::Uring>;
+
+impl<C> Default for PathStorageProvider<C> {
+    fn default() -> Self {
+        let files = OpenFiles::default();
+        let calls = PhantomData;
+        Self { files, calls }
     }
 }
 
-impl Sizable for FileStorage {
+impl<C> Clone for PathStorageProvider<C> {
+    fn clone(&self) -> Self {
+        let files = self.files.clone();
+        let calls = PhantomData;
+        Self { files, calls }
+    }
+}
+
+impl<C: Calls> PathAddressedStorageProvider<PathStorage<C>> for PathStorageProvider<C> {
+    async fn obtain_storage(
+        &self,
+        path: impl AsRef<Path>,
+    ) -> Result<PathStorage<C>, FileStorageError> {
+        let path = path.as_ref().to_path_buf();
+        let file = LocalFile::open(&self.files, path.clone())?;
+        Ok(PathStorage { file, path })
+    }
+}
+
+impl<C: Calls> Sizable for PathStorage<C> {
     type Size = u64;
 
     fn size(&self) -> u64 {
@@ -61,7 +93,7 @@ impl Sizable for FileStorage {
     }
 }
 
-impl AsyncTruncate for FileStorage {
+impl<C: Calls> AsyncTruncate for PathStorage<C> {
     type TruncError = FileStorageError;
     type Mark = u64;
 
@@ -73,7 +105,7 @@ impl AsyncTruncate for FileStorage {
     }
 }
 
-impl AsyncConsume for FileStorage {
+impl<C: Calls> AsyncConsume for PathStorage<C> {
     type ConsumeError = FileStorageError;
 
     async fn remove(self) -> Result<(), FileStorageError> {
@@ -87,7 +119,7 @@ impl AsyncConsume for FileStorage {
     }
 }
 
-impl Storage for FileStorage {
+impl<C: Calls> Storage for PathStorage<C> {
     type Content = Bytes;
     type Position = u64;
     type Error = FileStorageError;
