@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 
-use super::{Segment, SegmentEnd};
+use super::{Segment, SegmentEnd, scan};
 use crate::checksum;
 use crate::env::LogFile;
 use crate::error::ReadError;
@@ -173,6 +173,29 @@ impl<F: LogFile> Segment<F> {
         }
         self.entries.prepend(entries);
         Ok(())
+    }
+
+    /// Takes all entries into memory, from the store, where the index is damaged; says whether the store has all
+    /// of them. The index file of a segment that grows is written anew with the next entries.
+    pub(crate) async fn rebuild_entries(&mut self) -> io::Result<bool> {
+        let scanned = scan(
+            &self.files.store,
+            self.base(),
+            self.framing,
+            Some(self.header_crc),
+        );
+        let scanned = scanned.await?;
+        let is_whole =
+            scanned.entries.len() as u64 == self.count && scanned.valid_length == self.store_length;
+        if !is_whole {
+            return Ok(false);
+        }
+        self.summary = scanned.summary;
+        self.entries.restart_with(scanned.entries, self.bounds());
+        if self.footer != SegmentEnd::Sealed {
+            self.reset_index().await?;
+        }
+        Ok(true)
     }
 
     /// Whether enough entries wait for [`Segment::flush_index_block`] to write them.

@@ -8,6 +8,7 @@ mod common;
 mod replay;
 
 mod contract;
+mod crash;
 mod kinds;
 mod memory;
 mod minimal;

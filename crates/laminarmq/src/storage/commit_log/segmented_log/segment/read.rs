@@ -91,15 +91,25 @@ where
     S: Storage,
     SERP: SerializationProvider,
 {
-    /// Takes all index entries into memory.
+    /// Takes all index entries into memory; where the index is damaged, from the store.
     ///
     /// # Errors
     ///
-    /// Where the index cannot be read, or is damaged.
+    /// Where neither can be read.
     pub async fn cache_index(&mut self) -> Result<(), SegmentOpError<S, SERP>> {
         if !self.is_index_cached() {
-            let loaded = self.load_entries().await;
-            loaded.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
+            match self.load_entries().await {
+                Ok(()) => {}
+                // The store has everything that an index is made of.
+                Err(ReadError::Damaged(damage))
+                    if self.rebuild_entries().await.unwrap_or(false) =>
+                {
+                    tracing::warn!(%damage, "a damaged index was read from its store instead");
+                }
+                Err(error) => {
+                    return Err(SegmentError::of_index(error, self.files.index.aside()));
+                }
+            }
         }
         self.count_extra_chunks();
         Ok(())
