@@ -1,28 +1,24 @@
-//! A log in ten lines: `cargo run -p laminarmq --example embed [DIR]`
+//! A log in ten lines: `cargo run --example embed`. Run it again, and the records of the first time are still there.
 
 use laminarmq::{Append, Log, poll_ready};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let dir = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| "example-log".into());
-    let mut log = Log::open(dir)?;
-    let index = poll_ready(log.append(Append {
-        value: &[b"hello"],
-        ..Append::default()
-    }))?;
-    poll_ready(log.sync())?; // from here on a power cut does not take it
-    for record in poll_ready(log.read_range(log.start_index()..log.end_index(), 1 << 20))? {
+    let mut log = Log::open("example-log")?;
+    for value in ["hello", "world"] {
+        let value: &[&[u8]] = &[value.as_bytes()];
+        poll_ready(log.append(Append {
+            value,
+            ..Append::default()
+        }))?;
+    }
+    poll_ready(log.sync())?; // from here on they survive a power cut
+    let mut records = log.stream(..)?;
+    while let Some(record) = poll_ready(records.next())? {
         println!(
             "{}: {}",
             record.index,
-            String::from_utf8_lossy(&record.value)
+            String::from_utf8_lossy(record.value)
         );
     }
-    println!(
-        "appended {index}; the log is durable up to {}",
-        log.durable_index()
-    );
-    poll_ready(log.close())?;
     Ok(())
 }

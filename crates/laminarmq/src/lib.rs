@@ -56,7 +56,7 @@ mod stored;
 #[cfg(feature = "test-util")]
 pub mod test_util;
 
-pub use checksum::{ChecksumKind, ValueChecksum};
+pub use checksum::{ChecksumKind, Crc32cHasher, ValueChecksum};
 pub use env::{
     Calls, CrashPoint, DirEnv, Direct, FileEnv, LocalFile, LocalReader, LocalSync, LogEnv, LogFile,
     MemEnv, MemFile, MemReader, MemSync, OpenFiles, Part, ReadAt, SegmentEnv, SegmentFiles,

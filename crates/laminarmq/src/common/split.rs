@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// An owned slice that can be split in two owned slices.
 ///
@@ -16,6 +16,11 @@ use bytes::Bytes;
 pub trait SplitAt<T>: Deref<Target = [T]> + Sized {
     /// `[0, at)` and `[at, len)`, without copying where the type allows; `None` where `at` is behind the end.
     fn split_at(self, at: usize) -> Option<(Self, Self)>;
+
+    /// `[at, len)` alone; `None` where `at` is behind the end.
+    fn tail(self, at: usize) -> Option<Self> {
+        self.split_at(at).map(|(_, tail)| tail)
+    }
 
     /// These parts one after the other, as one. `None` where the type cannot be made of parts; values that
     /// were written piece by piece and take several chunks cannot be read through such a type then, so that
@@ -43,6 +48,15 @@ impl<T> SplitAt<T> for Vec<T> {
         Some((self, tail))
     }
 
+    /// Moves the bytes, and needs no more memory for them.
+    fn tail(mut self, at: usize) -> Option<Self> {
+        if at > self.len() {
+            return None;
+        }
+        self.drain(..at);
+        Some(self)
+    }
+
     fn join(parts: Vec<Self>) -> Option<Self> {
         let mut joined = Vec::with_capacity(parts.iter().map(Vec::len).sum());
         for mut part in parts {
@@ -61,6 +75,14 @@ impl SplitAt<u8> for Bytes {
         }
         let tail = self.split_off(at);
         Some((self, tail))
+    }
+
+    fn tail(mut self, at: usize) -> Option<Self> {
+        if at > self.len() {
+            return None;
+        }
+        self.advance(at);
+        Some(self)
     }
 
     fn join(mut parts: Vec<Self>) -> Option<Self> {
@@ -82,10 +104,13 @@ mod tests {
         for at in 0..=5 {
             let (head, tail) = C::from(b"abcde".to_vec()).split_at(at).unwrap();
             assert_eq!((&*head, &*tail), b"abcde".split_at(at));
+            let alone = C::from(b"abcde".to_vec()).tail(at);
+            assert_eq!(alone.as_deref(), Some(&b"abcde"[at..]));
             let joined = C::join(vec![head, tail]).unwrap();
             assert_eq!(&*joined, b"abcde");
         }
         assert!(C::from(b"abcde".to_vec()).split_at(6).is_none());
+        assert!(C::from(b"abcde".to_vec()).tail(6).is_none());
         assert!(C::join(Vec::new()).unwrap().is_empty());
     }
 

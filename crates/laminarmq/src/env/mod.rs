@@ -28,10 +28,10 @@ use bytes::Bytes;
 use crate::checksum::ValueChecksum;
 
 pub(crate) use file::names::{self, bases_in, file_name};
-pub(crate) use file::system_now_ms;
 pub use file::{Calls, DirEnv, Direct, FileEnv, LocalFile, LocalReader, LocalSync, OpenFiles};
 #[cfg(all(feature = "io_uring", target_os = "linux"))]
 pub use file::{Uring, UringEnv};
+pub(crate) use file::{system_about_now_ms, system_now_ms};
 pub use mem::{CrashPoint, MemEnv, MemFile, MemReader, MemSync};
 
 /// Which file of a segment.

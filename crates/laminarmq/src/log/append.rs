@@ -26,7 +26,8 @@ impl<E: SegmentEnv> Log<E> {
         if let Some(length) = self.plain_length(&record) {
             return self.append_plain(&record, length).await;
         }
-        let range = self.append_many(std::slice::from_ref(&record)).await?;
+        let one = std::slice::from_ref(&record);
+        let range = Box::pin(self.append_many(one)).await?;
         Ok(range.start)
     }
 

@@ -127,6 +127,18 @@ impl<C: Calls> DirEnv<C> {
     }
 }
 
+/// As [`system_now_ms`], in steps of a few milliseconds where the system has such a clock, which is several times as
+/// cheap to read: for the times of records.
+pub(crate) fn system_about_now_ms() -> i64 {
+    #[cfg(target_os = "linux")]
+    {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+        now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    }
+    #[cfg(not(target_os = "linux"))]
+    system_now_ms()
+}
+
 /// Milliseconds since the Unix epoch, by the system's clock.
 #[expect(
     clippy::disallowed_methods,

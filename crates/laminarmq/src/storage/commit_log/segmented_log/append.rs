@@ -16,6 +16,7 @@ use super::{LogError, MetaWithIdx, Record, SegmentedLog, SegmentedLogError};
 use crate::common::cache::Cache;
 use crate::common::serde_compat::SerializationProvider;
 use crate::common::split::SplitAt;
+use crate::env::system_about_now_ms;
 use crate::limits::RECORD_BYTES_CEILING;
 use crate::log::RecordWriter;
 use crate::record::Append;
@@ -105,7 +106,7 @@ where
         Append {
             flags,
             key: self.log.last_key(),
-            timestamp: self.log.now_ms(),
+            timestamp: system_about_now_ms(),
             ..Append::default()
         }
     }

@@ -94,10 +94,7 @@ where
         let framing = Framing::new(self.base, ValueChecksum::of_hasher::<H>());
         let mismatch = StoreError::RecordHeaderMismatch;
         match parse_chunk(&content, 0, index, true, None, framing) {
-            Ok((head, _, value)) if head.is_last() => {
-                let (_, value) = content.split_at(value.start).ok_or(mismatch)?;
-                Ok(value)
-            }
+            Ok((head, _, value)) if head.is_last() => content.tail(value.start).ok_or(mismatch),
             Ok(_) | Err(_) => Err(mismatch),
         }
     }

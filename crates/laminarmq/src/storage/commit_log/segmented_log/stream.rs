@@ -234,7 +234,7 @@ where
         let missing = || SegmentError::RecordMetadataNotFound;
         let (whole, rest) = rest.split_at(value.end).ok_or_else(missing)?;
         let value_at = value.start + framed.value_at;
-        let (_, value) = whole.split_at(value_at).ok_or_else(missing)?;
+        let value = whole.tail(value_at).ok_or_else(missing)?;
         cursor.next += 1;
         if left > 1 {
             cursor.window = Some(Window {

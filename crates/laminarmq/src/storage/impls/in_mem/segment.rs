@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::storage::{InMemStorage, InMemStorageError, Memory, lock};
+use super::storage::{InMemStorage, InMemStorageError, Memory};
 use crate::storage::Synced;
 use crate::storage::commit_log::segmented_log::segment::{
     Replaced, SegmentStorage, SegmentStorageProvider,
@@ -13,8 +13,8 @@ use crate::storage::commit_log::segmented_log::segment::{
 /// The memory of a segment.
 #[derive(Debug, Default)]
 struct Memories {
-    store: Arc<Mutex<Memory>>,
-    index: Arc<Mutex<Memory>>,
+    store: Arc<Memory>,
+    index: Arc<Memory>,
 }
 
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl<Idx: Clone + Ord> SegmentStorageProvider<InMemStorage, Idx>
         &mut self,
     ) -> Result<Vec<Idx>, InMemStorageError> {
         let mut held = self.held();
-        let is_there = |memories: &Memories| !lock(&memories.store).is_removed;
+        let is_there = |memories: &Memories| !memories.store.is_removed();
         held.segments.retain(|_, memories| is_there(memories));
         Ok(held.segments.keys().cloned().collect())
     }
@@ -100,7 +100,7 @@ impl<Idx: Clone + Ord> SegmentStorageProvider<InMemStorage, Idx>
         let mut held = self.held();
         let memories = held.segments.entry(idx.clone()).or_default();
         for memory in [&mut memories.store, &mut memories.index] {
-            if lock(memory).is_removed {
+            if memory.is_removed() {
                 *memory = Arc::default();
             }
         }
@@ -116,14 +116,10 @@ impl<Idx: Clone + Ord> SegmentStorageProvider<InMemStorage, Idx>
         let mut held = self.held();
         let memories = held.segments.entry(idx.clone()).or_default();
         drop(old);
-        let bytes = lock(&memories.store)
-            .bytes
-            .get(..length)
-            .map(<[u8]>::to_vec);
+        let bytes = memories.store.beginning(length);
         let bytes = bytes.ok_or(InMemStorageError::OutOfBounds)?;
-        let is_removed = false;
         *memories = Memories {
-            store: Arc::new(Mutex::new(Memory { bytes, is_removed })),
+            store: Arc::new(Memory::of(bytes)),
             index: Arc::default(),
         };
         Ok(Replaced::Done(storage(memories)))

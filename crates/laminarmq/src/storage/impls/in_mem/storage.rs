@@ -1,6 +1,7 @@
 //! Bytes in memory.
 
 use std::io::IoSlice;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::common::stream::StreamUnexpectedLength;
@@ -20,8 +21,42 @@ pub enum InMemStorageError {
 /// Bytes that handles share, and whether they were removed.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    pub(super) bytes: Vec<u8>,
-    pub(super) is_removed: bool,
+    bytes: Mutex<Vec<u8>>,
+    /// How many there are, to be told without the lock.
+    length: AtomicUsize,
+    is_removed: AtomicBool,
+}
+
+impl Memory {
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
+        Self {
+            length: AtomicUsize::new(bytes.len()),
+            bytes: Mutex::new(bytes),
+            is_removed: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        // Nothing is half done where a thread that held the lock panicked.
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.is_removed.load(Ordering::Acquire)
+    }
+
+    /// A copy of the first bytes, if there are as many.
+    pub(super) fn beginning(&self, length: usize) -> Option<Vec<u8>> {
+        self.lock().get(..length).map(<[u8]>::to_vec)
+    }
+
+    #[inline]
+    fn change<T>(&self, change: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let mut bytes = self.lock();
+        let result = change(&mut bytes);
+        self.length.store(bytes.len(), Ordering::Release);
+        result
+    }
 }
 
 /// A storage in memory. Those that a provider hands out for the same segment share their bytes; one of
@@ -40,16 +75,11 @@ pub(super) struct Memory {
 /// ```
 #[derive(Debug, Default)]
 pub struct InMemStorage {
-    memory: Arc<Mutex<Memory>>,
-}
-
-pub(super) fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
-    // Nothing is half done where a thread that held the lock panicked.
-    memory.lock().unwrap_or_else(PoisonError::into_inner)
+    memory: Arc<Memory>,
 }
 
 impl InMemStorage {
-    pub(super) fn of(memory: &Arc<Mutex<Memory>>) -> Self {
+    pub(super) fn of(memory: &Arc<Memory>) -> Self {
         Self {
             memory: Arc::clone(memory),
         }
@@ -60,7 +90,7 @@ impl Sizable for InMemStorage {
     type Size = usize;
 
     fn size(&self) -> usize {
-        lock(&self.memory).bytes.len()
+        self.memory.length.load(Ordering::Acquire)
     }
 }
 
@@ -69,12 +99,13 @@ impl AsyncTruncate for InMemStorage {
     type Mark = usize;
 
     async fn truncate(&mut self, mark: &usize) -> Result<(), InMemStorageError> {
-        let mut memory = lock(&self.memory);
-        if *mark > memory.bytes.len() {
-            return Err(InMemStorageError::OutOfBounds);
-        }
-        memory.bytes.truncate(*mark);
-        Ok(())
+        self.memory.change(|bytes| {
+            if *mark > bytes.len() {
+                return Err(InMemStorageError::OutOfBounds);
+            }
+            bytes.truncate(*mark);
+            Ok(())
+        })
     }
 }
 
@@ -82,9 +113,8 @@ impl AsyncConsume for InMemStorage {
     type ConsumeError = InMemStorageError;
 
     async fn remove(self) -> Result<(), InMemStorageError> {
-        let mut memory = lock(&self.memory);
-        memory.bytes = Vec::new();
-        memory.is_removed = true;
+        self.memory.change(|bytes| *bytes = Vec::new());
+        self.memory.is_removed.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -99,17 +129,18 @@ impl Storage for InMemStorage {
     type Error = InMemStorageError;
 
     async fn append_slice(&mut self, slice: &[u8]) -> Result<(usize, usize), InMemStorageError> {
-        let mut memory = lock(&self.memory);
-        let start = memory.bytes.len();
-        memory.bytes.extend_from_slice(slice);
-        Ok((start, slice.len()))
+        Ok(self.memory.change(|bytes| {
+            let start = bytes.len();
+            bytes.extend_from_slice(slice);
+            (start, slice.len())
+        }))
     }
 
     async fn read(&self, position: &usize, size: &usize) -> Result<Vec<u8>, InMemStorageError> {
-        let memory = lock(&self.memory);
+        let bytes = self.memory.lock();
         let end = position.checked_add(*size);
-        let bytes = end.and_then(|end| memory.bytes.get(*position..end));
-        bytes
+        let wanted = end.and_then(|end| bytes.get(*position..end));
+        wanted
             .map(<[u8]>::to_vec)
             .ok_or(InMemStorageError::OutOfBounds)
     }
@@ -118,10 +149,11 @@ impl Storage for InMemStorage {
         &mut self,
         pieces: &mut [IoSlice<'_>],
     ) -> Result<(), InMemStorageError> {
-        let mut memory = lock(&self.memory);
-        for piece in pieces {
-            memory.bytes.extend_from_slice(piece);
-        }
+        self.memory.change(|bytes| {
+            for piece in pieces {
+                bytes.extend_from_slice(piece);
+            }
+        });
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{Segment, SegmentError, SegmentOpError, SegmentStorageProvider};
 use crate::common::serde_compat::SerializationProvider;
-use crate::env::system_now_ms;
+use crate::env::system_about_now_ms;
 use crate::error::AppendError;
 use crate::limits::RECORD_BYTES_CEILING;
 use crate::record::Append;
@@ -94,7 +94,7 @@ where
         let append = Append {
             flags: metadata.flags(),
             key: self.summary.last_key,
-            timestamp: system_now_ms(),
+            timestamp: system_about_now_ms(),
             value: &pieces,
             ..Append::default()
         };

@@ -287,9 +287,8 @@ where
         } = first.ok_or_else(missing)?;
         let framed = Framed::of(&content[value.clone()], flags)?;
         let metadata = framed.metadata::<M, SERP, _>(&content[value.clone()])?;
-        let split = content.split_at(value.start + framed.value_at);
-        let (_, value) = split.ok_or_else(missing)?;
-        Ok((metadata, value))
+        let value = content.tail(value.start + framed.value_at);
+        Ok((metadata, value.ok_or_else(missing)?))
     }
 
     /// What the next chunk has of the value, behind the first one.
@@ -300,9 +299,8 @@ where
         let Some(Chunk { content, value, .. }) = self.next_chunk(chunks).await? else {
             return Ok(None);
         };
-        let split = content.split_at(value.start);
-        let (_, value) = split.ok_or(SegmentError::RecordMetadataNotFound)?;
-        Ok(Some(value))
+        let value = content.tail(value.start);
+        Ok(Some(value.ok_or(SegmentError::RecordMetadataNotFound)?))
     }
 }
 

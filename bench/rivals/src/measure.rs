@@ -1,0 +1,46 @@
+//! What a run is, and what it came to.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use laminarmq::Crc32cHasher;
+use std::hash::Hasher;
+
+/// Appends so many records of that value, and reads them back.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    pub value: &'a [u8],
+    pub records: usize,
+}
+
+/// Nanoseconds per record, and how many were read.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    pub append: f64,
+    pub read: f64,
+    pub read_count: usize,
+}
+
+/// Nanoseconds per record since `start`.
+pub fn per_record(start: Instant, records: usize) -> f64 {
+    start.elapsed().as_nanos() as f64 / records as f64
+}
+
+/// Bytes in front of each value in a store.
+const HEADER: [u8; 56] = [1; 56];
+
+/// What nobody can do without: the checksum of each value, and the bytes of header and value copied to memory that
+/// grows.
+pub fn floor(run: &Run<'_>) -> f64 {
+    let mut memory = Vec::new();
+    let start = Instant::now();
+    for _ in 0..run.records {
+        let mut hasher = Crc32cHasher::default();
+        hasher.write(black_box(run.value));
+        black_box(hasher.finish());
+        memory.extend_from_slice(black_box(&HEADER));
+        memory.extend_from_slice(black_box(run.value));
+    }
+    black_box(&memory);
+    per_record(start, run.records)
+}
