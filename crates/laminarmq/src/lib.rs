@@ -16,6 +16,9 @@
 //! # }
 //! ```
 //!
+//! Whoever has a storage, a hasher, metadata or a cache of their own uses
+//! [`SegmentedLog`](storage::commit_log::segmented_log::SegmentedLog), the same engine with all of these to choose.
+//!
 //! # Invariants
 //!
 //! ```text
