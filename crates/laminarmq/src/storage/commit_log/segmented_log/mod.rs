@@ -6,7 +6,7 @@
 //! segments[i + 1].lowest_index() == segments[i].highest_index()
 //! ```
 //!
-//! This is a shell over the engine, [`Log`](crate::Log): what is here converts types, puts metadata in front of values, and
+//! This is a shell over the engine, [`Log`]: what is here converts types, puts metadata in front of values, and
 //! decides when a segment is full and whose index is cached. A log over
 //! [files](crate::storage::impls::file::FileStorage) with a CRC-32C hasher opens with
 //! [`Log::open`](crate::Log::open), and one of `Log` opens here with metadata of type `()`.
