@@ -142,6 +142,72 @@ pub enum Synced {
 ///
 /// Only the methods without a default have to be written. A storage that cannot [`sync`](Storage::sync) is closed
 /// and obtained again where a log has to be durable.
+///
+/// ```
+/// use laminarmq::common::stream::StreamUnexpectedLength;
+/// use laminarmq::storage::{AsyncConsume, AsyncTruncate, Sizable, Storage};
+///
+/// /// Bytes in memory that are gone with their owner.
+/// #[derive(Default)]
+/// struct Fleeting(Vec<u8>);
+///
+/// #[derive(Debug, thiserror::Error)]
+/// enum Error {
+///     #[error("nothing is there")]
+///     Outside,
+///     #[error(transparent)]
+///     Stream(#[from] StreamUnexpectedLength),
+/// }
+///
+/// impl Sizable for Fleeting {
+///     type Size = usize;
+///     fn size(&self) -> usize {
+///         self.0.len()
+///     }
+/// }
+///
+/// impl AsyncTruncate for Fleeting {
+///     type TruncError = Error;
+///     type Mark = usize;
+///     async fn truncate(&mut self, mark: &usize) -> Result<(), Error> {
+///         self.0.truncate(*mark);
+///         Ok(())
+///     }
+/// }
+///
+/// impl AsyncConsume for Fleeting {
+///     type ConsumeError = Error;
+///     async fn remove(self) -> Result<(), Error> {
+///         Ok(())
+///     }
+///     async fn close(self) -> Result<(), Error> {
+///         Ok(())
+///     }
+/// }
+///
+/// impl Storage for Fleeting {
+///     type Content = Vec<u8>;
+///     type Position = usize;
+///     type Error = Error;
+///     async fn append_slice(&mut self, slice: &[u8]) -> Result<(usize, usize), Error> {
+///         let start = self.0.len();
+///         self.0.extend_from_slice(slice);
+///         Ok((start, slice.len()))
+///     }
+///     async fn read(&self, position: &usize, size: &usize) -> Result<Vec<u8>, Error> {
+///         let bytes = self.0.get(*position..position + size);
+///         bytes.map(<[u8]>::to_vec).ok_or(Error::Outside)
+///     }
+/// }
+///
+/// # futures_lite::future::block_on(async {
+/// let mut storage = Fleeting::default();
+/// let mut pieces = futures_lite::stream::iter([Ok::<_, ()>(b"in ".to_vec()), Ok(b"pieces".to_vec())]);
+/// assert_eq!(storage.append(&mut pieces, None).await?, (0, 9));
+/// assert_eq!(storage.read(&3, &6).await?, b"pieces");
+/// # Ok::<(), Error>(())
+/// # }).unwrap();
+/// ```
 #[expect(async_fn_in_trait, reason = "Send follows from the concrete type")]
 pub trait Storage:
     AsyncTruncate<Mark = Self::Position, TruncError = Self::Error>

@@ -11,6 +11,11 @@ use num_traits::zero;
 use super::{AsyncConsume, AsyncIndexedRead, AsyncTruncate, Sizable};
 
 /// A value and what is said about it.
+///
+/// ```
+/// let record = laminarmq::storage::commit_log::Record { metadata: "text/plain", value: b"hello" };
+/// assert_eq!(record.metadata, "text/plain");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<M, T> {
     /// Serialised when it is stored.
@@ -20,6 +25,19 @@ pub struct Record<M, T> {
 }
 
 /// An append-only log of records.
+///
+/// ```
+/// use laminarmq::storage::commit_log::{CommitLog, Record};
+///
+/// /// Appends lines, whatever log it is.
+/// async fn append_lines<M: Default, T, L: CommitLog<M, T>>(log: &mut L, text: &str) -> Result<(), L::Error> {
+///     for line in text.lines() {
+///         let value = futures_lite::stream::iter([Ok::<_, ()>(line.as_bytes())]);
+///         log.append(Record { metadata: M::default(), value }).await?;
+///     }
+///     Ok(())
+/// }
+/// ```
 #[expect(async_fn_in_trait, reason = "Send follows from the concrete type")]
 pub trait CommitLog<M, T>:
     AsyncIndexedRead<Value = Record<M, T>, ReadError = Self::Error>

@@ -39,6 +39,21 @@ use crate::log::Log;
 use crate::storage::{Sizable, Storage};
 
 /// Settings of a [`SegmentedLog`]. None of them reaches the storage: a log may be opened with others later.
+///
+/// ```
+/// use laminarmq::storage::commit_log::segmented_log::{Config, segment};
+///
+/// let config = Config {
+///     segment_config: segment::Config {
+///         max_store_size: 256_u64 << 20,
+///         max_store_overflow: 64 << 20,
+///         max_index_size: 16 << 20,
+///     },
+///     num_index_cached_read_segments: Some(8),
+///     initial_index: 0_u64,
+/// };
+/// # let _ = config;
+/// ```
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config<Idx, Size> {
     /// Read segments that are index-cached at most. `None`: all of them. `Some(0)`: none, only the write segment is.

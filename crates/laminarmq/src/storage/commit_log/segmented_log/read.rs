@@ -15,6 +15,43 @@ use crate::common::split::SplitAt;
 use crate::storage::{AsyncIndexedExclusiveRead, AsyncIndexedRead, Storage};
 
 /// What stands at an index, for readers that go on from there without searching.
+///
+/// ```
+/// use futures_lite::future::block_on;
+/// use laminarmq::common::{cache::NoOpCache, serde_compat::bincode::BinCode};
+/// use laminarmq::storage::AsyncIndexedRead;
+/// use laminarmq::storage::commit_log::segmented_log::{
+///     Config, MetaWithIdx, Record, SegmentedLog, SeqRead, segment,
+/// };
+/// use laminarmq::storage::impls::in_mem::{segment::InMemSegmentStorageProvider, storage::InMemStorage};
+///
+/// type Log = SegmentedLog<
+///     InMemStorage, (), laminarmq::Crc32cHasher, u32, usize, BinCode,
+///     InMemSegmentStorageProvider<u32>, NoOpCache<usize, ()>,
+/// >;
+/// # block_on(async {
+/// // Two records and a segment is full.
+/// let segment_config = segment::Config { max_store_size: 30, max_store_overflow: 90, max_index_size: 1 << 20 };
+/// let config = Config { segment_config, ..Config::default() };
+/// let mut log = Log::new(config, InMemSegmentStorageProvider::default()).await?;
+/// for value in ["a", "b", "c", "d", "e"] {
+///     let metadata = MetaWithIdx { metadata: (), index: None };
+///     log.append_record_with_contiguous_bytes(&Record { metadata, value: value.as_bytes() }).await?;
+/// }
+/// let (mut segment, mut index, mut values) = (0, log.lowest_index(), Vec::new());
+/// while index < log.highest_index() {
+///     match log.read_seq(segment, &index).await? {
+///         SeqRead::Read { record, next_idx } => {
+///             values.extend(record.value);
+///             index = next_idx;
+///         }
+///         SeqRead::Seek { next_segment, next_idx } => (segment, index) = (next_segment, next_idx),
+///     }
+/// }
+/// assert_eq!(values, b"abcde");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SeqRead<M, Idx, C> {
     /// The record.
