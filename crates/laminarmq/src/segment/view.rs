@@ -85,7 +85,9 @@ impl<R: ReadFile> View<'_, R> {
 
     /// The entry of record `index`, and where the record ends in the store.
     pub(crate) async fn span(&self, index: u64) -> Result<(IndexEntry, u64), ReadError> {
-        if let Some(found) = self.entries.get_with_end(index - self.base) {
+        // For a reader beside the owner, a truncation may have taken the record from the segment before.
+        let number = index.checked_sub(self.base).ok_or(ReadError::Truncated)?;
+        if let Some(found) = self.entries.get_with_end(number) {
             return Ok(found);
         }
         Ok((self.entry(index).await?, self.end_position(index).await?))
@@ -265,5 +267,44 @@ pub(crate) fn describe(index: u64, entry: &IndexEntry) -> EntryInfo {
         term: entry.term,
         kind: entry.kind,
         flags: entry.flags,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::poll_ready;
+
+    /// Nothing is to be read from it.
+    struct NoFile;
+
+    impl ReadFile for NoFile {
+        async fn read_bytes(&self, _position: u64, _length: usize) -> io::Result<Bytes> {
+            Err(io::Error::other("not asked for"))
+        }
+    }
+
+    /// A reader looks for its segment while the owner cuts: it may come to one behind the record.
+    #[test]
+    fn a_record_outside_the_segment_is_truncated() {
+        let bounds = Bounds {
+            count: 0,
+            store_length: FILE_HEADER_LENGTH as u64,
+            summary: Summary::empty(0),
+        };
+        let view = View {
+            base: 60,
+            seed: 0,
+            bounds,
+            entries: &Entries::new(bounds),
+            store: &NoFile,
+            index: &NoFile,
+        };
+        for index in [0, 59, 60, 61, u64::MAX - 1] {
+            let entry = poll_ready(view.entry(index));
+            assert!(matches!(entry, Err(ReadError::Truncated)), "{index}");
+            let span = poll_ready(view.span(index));
+            assert!(matches!(span, Err(ReadError::Truncated)), "{index}");
+        }
     }
 }
