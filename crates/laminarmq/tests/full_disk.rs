@@ -7,7 +7,10 @@ mod common;
 use std::io::ErrorKind;
 
 use common::{append, bases, check, open, recs, small, try_open};
-use laminarmq::{AppendError, LogOptions, MemEnv, OpenError, Part, TruncateError, poll_ready};
+use laminarmq::limits::STREAM_CHUNK_BYTES;
+use laminarmq::{
+    Append, AppendError, LogOptions, MemEnv, OpenError, Part, TruncateError, poll_ready,
+};
 
 const COUNT: u64 = 24;
 
@@ -93,4 +96,37 @@ fn dropping_whole_segments_makes_room_without_needing_any() {
     check(&log, bases[1], &model);
     drop(log);
     check(&open(disk, options()), bases[1], &model);
+}
+
+/// What is left of it must not become a record without its middle.
+#[test]
+fn a_record_of_which_a_piece_was_refused_is_given_up() {
+    let disk = MemEnv::new();
+    let mut log = open(disk.clone(), options());
+    let mut model = recs(0..3, 100);
+    append(&mut log, &model).unwrap();
+    disk.set_capacity(Some(used(&disk) + 1000));
+    let head = Append {
+        key: 100,
+        ..Append::default()
+    };
+    let long = vec![7; 2 * STREAM_CHUNK_BYTES + 1];
+    for finish in [false, true] {
+        let mut writer = poll_ready(log.record_writer(head)).unwrap();
+        assert!(is_full(&poll_ready(writer.write(&long)).unwrap_err()));
+        disk.set_capacity(None);
+        let after = if finish {
+            poll_ready(writer.finish()).map(drop)
+        } else {
+            poll_ready(writer.write(b"more"))
+        };
+        assert!(matches!(after, Err(AppendError::GivenUp)));
+        assert!(log.poisoned().is_none());
+        check(&log, 1, &model);
+        disk.set_capacity(Some(used(&disk) + 1000));
+    }
+    let more = recs(20..21, 100);
+    append(&mut log, &more).unwrap();
+    model.extend(more);
+    check(&log, 1, &model);
 }

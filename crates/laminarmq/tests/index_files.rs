@@ -39,6 +39,14 @@ fn an_index_that_is_lost_or_cut_or_not_its_own_is_rebuilt() {
                 bytes.truncate(cut);
             }));
         }
+        // An entry too few for the footer, and bytes that are none.
+        verify(&changed(&disk, *base, Part::Index, |bytes| {
+            bytes.drain(64..64 + 48);
+        }));
+        verify(&changed(&disk, *base, Part::Index, |bytes| {
+            let footer = bytes.len() - 128;
+            bytes.splice(footer..footer, [0; 5]);
+        }));
         let other = all.iter().find(|other| *other != base).unwrap();
         let foreign = disk.file(*other, Part::Index).unwrap();
         verify(&changed(&disk, *base, Part::Index, |bytes| {

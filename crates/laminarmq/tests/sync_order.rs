@@ -57,6 +57,52 @@ fn a_footer_waits_for_the_sync_of_entries_that_a_roll_wrote() {
     assert!(losses > 0, "no index sector was ever at risk");
 }
 
+/// The index was closed once, so that nothing of it waits for a sync when it goes on.
+#[test]
+fn a_footer_waits_for_the_entries_of_a_segment_that_goes_on() {
+    let options = LogOptions {
+        auto_roll: false,
+        ..small(1 << 20)
+    };
+    let model = recs(0..80, 1);
+    let mut losses = 0;
+    for closed_at in [0, 1, 40] {
+        for sector in 0..9 {
+            let disk = MemEnv::new();
+            let mut log = open(disk.clone(), options);
+            append(&mut log, &model[..closed_at]).unwrap();
+            poll_ready(log.close()).unwrap();
+            let mut log = open(disk.clone(), options);
+            append(&mut log, &model[closed_at..79]).unwrap();
+            poll_ready(log.roll()).unwrap();
+            poll_ready(log.sync()).unwrap();
+            append(&mut log, &model[79..]).unwrap();
+            drop(log);
+            disk.crash_with(|point| {
+                let is_lost = matches!(
+                    point,
+                    CrashPoint::Sector { part: Part::Index, sector: lost, .. } if lost == sector
+                );
+                losses += u32::from(is_lost);
+                !is_lost
+            });
+            let log = try_open(&disk, options).unwrap();
+            check(
+                &log,
+                1,
+                &model[..usize::try_from(log.end_index() - 1).unwrap()],
+            );
+            assert!(log.end_index() >= 80);
+            check_searches(
+                &log,
+                1,
+                &model[..usize::try_from(log.end_index() - 1).unwrap()],
+            );
+        }
+    }
+    assert!(losses > 0, "no index sector was ever at risk");
+}
+
 /// Footers are written as segments become durable, so that a killed process costs the scan of one segment.
 #[test]
 fn after_a_sync_only_the_newest_segment_is_without_footer() {
@@ -129,6 +175,27 @@ fn what_was_closed_needs_no_scan_after_a_power_cut_either() {
         assert!(log.recovery().is_clean(), "{:?}", log.recovery());
         assert_eq!(log.recovery().bytes_scanned, 0);
         check(&log, 1, &model[..end]);
+    }
+}
+
+/// A segment that was closed when it was full gets another footer, in the place of the first one.
+#[test]
+fn a_segment_that_is_sealed_after_a_close_needs_no_scan() {
+    let options = small(900);
+    let model = recs(0..40, 40);
+    for end in 1..40 {
+        let disk = MemEnv::new();
+        let mut log = open(disk.clone(), options);
+        append(&mut log, &model[..end]).unwrap();
+        poll_ready(log.close()).unwrap();
+        let mut log = open(disk.clone(), options);
+        poll_ready(log.roll()).unwrap();
+        append(&mut log, &model[end..]).unwrap();
+        poll_ready(log.close()).unwrap();
+        let log = open(disk, options);
+        assert!(log.recovery().is_clean(), "{:?}", log.recovery());
+        assert_eq!(log.recovery().bytes_scanned, 0, "closed at {end}");
+        check(&log, 1, &model);
     }
 }
 

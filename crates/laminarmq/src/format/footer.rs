@@ -128,4 +128,18 @@ mod tests {
         }
         assert_eq!(Footer::decode(&FOOTER.encode()[..127]), None);
     }
+
+    #[test]
+    fn newer_footers_are_not_believed() {
+        let with = |at: usize, value: u8| {
+            let mut bytes = FOOTER.encode();
+            bytes[at] = value;
+            let crc = checksum::crc32c(&bytes[..AT_CRC]);
+            bytes[AT_CRC..].copy_from_slice(&crc.to_le_bytes());
+            Footer::decode(&bytes)
+        };
+        assert_eq!(with(AT_VERSION, 1), Some(FOOTER));
+        assert_eq!(with(AT_VERSION, 9), None);
+        assert_eq!(with(AT_FLAGS, 3), None);
+    }
 }

@@ -184,8 +184,7 @@ async fn compare<F: LogFile>(
     }
     // An index that cannot be read is built again; its footer has its own checksum.
     let (base, view) = (segment.base(), segment.view());
-    let begins_inside =
-        view.partition_point(base, segment.end(), |_, entry| entry.position < stored);
+    let begins_inside = view.partition_point(base, segment.end(), |entry| entry.position < stored);
     let Ok(inside) = begins_inside.await else {
         return Ok(Agreement::Differs);
     };

@@ -80,7 +80,7 @@ pub(super) trait Segments {
                 continue;
             }
             self.prepare(number).await?;
-            let is_at_most = |_, entry: &IndexEntry| entry.key <= key;
+            let is_at_most = |entry: &IndexEntry| entry.key <= key;
             let behind = view
                 .partition_point(view.base, view.end(), is_at_most)
                 .await?;
@@ -104,7 +104,7 @@ pub(super) trait Segments {
                 continue;
             }
             self.prepare(number).await?;
-            let is_before = |_, entry: &IndexEntry| entry.max_timestamp < timestamp;
+            let is_before = |entry: &IndexEntry| entry.max_timestamp < timestamp;
             let mut index = view
                 .partition_point(view.base, view.end(), is_before)
                 .await?;
@@ -128,7 +128,7 @@ pub(super) trait Segments {
         // Nearly every record is one chunk, and undamaged.
         let end = one_chunk_end(&entry);
         let length = self.check_span(&view, index, &entry, end)?;
-        let piece = Piece::of(&view, index..index + 1, entry.position, length);
+        let piece = Piece::one(&view, index, entry.position, length);
         let read = view.store.read_bytes(entry.position, piece.byte_count());
         let bytes = read.await.map_err(|error| piece.error(error))?;
         match parse_chunk(&bytes, 0, index, true, None, view.framing) {
@@ -146,7 +146,7 @@ pub(super) trait Segments {
         mut bytes: Bytes,
     ) -> Result<Record, ReadError> {
         let damaged = |at: u64, what| {
-            let piece = Piece::of(view, index..index + 1, entry.position, 0);
+            let piece = Piece::one(view, index, entry.position, 0);
             piece.damaged(index, entry.position + at, what)
         };
         if is_part(&bytes, view.framing.seed) {
@@ -155,7 +155,7 @@ pub(super) trait Segments {
             if end <= one_chunk_end(&entry) {
                 return Err(damaged(0, "the record ends without its last chunk"));
             }
-            let piece = Piece::of(view, index..index + 1, entry.position, length);
+            let piece = Piece::one(view, index, entry.position, length);
             let read = view.store.read_bytes(entry.position, piece.byte_count());
             bytes = read.await.map_err(|error| piece.error(error))?;
         }
@@ -173,12 +173,17 @@ pub(super) trait Segments {
         entry: &IndexEntry,
         end: u64,
     ) -> Result<u64, ReadError> {
+        self.check_length(index, entry.length)?;
+        check_place(view, index, entry.position, end)
+    }
+
+    /// Whether the value is short enough to be read as a whole.
+    fn check_length(&self, index: u64, bytes: u64) -> Result<(), ReadError> {
         let max = self.value_bytes_max();
-        if entry.length > max {
-            let bytes = entry.length;
+        if bytes > max {
             return Err(ReadError::TooLarge { index, bytes, max });
         }
-        check_place(view, index, entry.position, end)
+        Ok(())
     }
 
     async fn read_many(&self, range: Range<u64>, max_bytes: u64) -> Result<Vec<Record>, ReadError> {
@@ -216,13 +221,12 @@ pub(super) trait Segments {
             let number = self.segment_of(next);
             self.prepare(number).await?;
             let view = self.view(number);
-            let piece = locate(&view, next, end, left).await?;
-            if piece.length > left && !pieces.is_empty() {
+            let (first_length, piece) = locate(&view, next, end, left).await?;
+            if pieces.is_empty() {
+                // Whatever `max_bytes` is, this one would be read.
+                self.check_length(next, first_length)?;
+            } else if piece.length > left {
                 break;
-            }
-            if piece.count == 1 {
-                let (entry, end) = view.span(next).await?;
-                self.check_span(&view, next, &entry, end)?;
             }
             left = left.saturating_sub(piece.length);
             next += piece.count;
@@ -238,7 +242,9 @@ pub(super) trait Segments {
 
 /// Where a record ends in the store, if it is one chunk.
 fn one_chunk_end(entry: &IndexEntry) -> u64 {
-    entry.position + CHUNK_HEADER_LENGTH as u64 + entry.length
+    // An entry that was forged may say any number; `check_place` refuses what is outside the store.
+    let value = entry.position.saturating_add(CHUNK_HEADER_LENGTH as u64);
+    value.saturating_add(entry.length)
 }
 
 /// Whether a record begins there that has more than one chunk.
@@ -257,33 +263,36 @@ fn check_place<R>(
     if end < position || end > view.bounds.store_length {
         let what = "the index points outside the store; \
                     close the log and delete the index file, opening rebuilds it";
-        let piece = Piece::of(view, index..index + 1, position, 0);
+        let piece = Piece::one(view, index, position, 0);
         return Err(piece.damaged(index, position, what));
     }
     Ok(end - position)
 }
 
-/// The records from `first` on in one segment: at least one, not beyond `end`, within `max_bytes`.
+/// The records from `first` on in one segment: at least one, not beyond `end`, within `max_bytes`. And the length
+/// of the first one's value.
 pub(crate) async fn locate<R: ReadFile>(
     view: &View<'_, R>,
     first: u64,
     end: u64,
     max_bytes: u64,
-) -> Result<Piece, ReadError> {
+) -> Result<(u64, Piece), ReadError> {
     let end = end.min(view.end());
-    let position = view.entry(first).await?.position;
+    let IndexEntry {
+        position, length, ..
+    } = view.entry(first).await?;
     let limit = position.saturating_add(max_bytes);
     // Record `i` fits if the one behind it starts within the limit, so the search is over those.
     let mut stop = view
-        .partition_point(first + 1, end, |_, entry| entry.position <= limit)
+        .partition_point(first + 1, end, |entry| entry.position <= limit)
         .await?;
     let mut stop_position = view.end_position(stop - 1).await?;
     if stop_position > limit && stop > first + 1 {
         stop -= 1;
         stop_position = view.end_position(stop - 1).await?;
     }
-    let length = check_place(view, first, position, stop_position)?;
-    Ok(Piece::of(view, first..stop, position, length))
+    let bytes = check_place(view, first, position, stop_position)?;
+    Ok((length, Piece::of(view, first..stop, position, bytes)))
 }
 
 /// The first record at or after `timestamp` in a segment that the log starts inside of, where a truncated
@@ -296,7 +305,7 @@ async fn first_left<R: ReadFile>(
 ) -> Result<u64, ReadError> {
     let (start, end) = (start.min(view.end()), view.end());
     let gone = view.entry(start - 1).await?.max_timestamp;
-    let hidden = |_, entry: &IndexEntry| entry.max_timestamp <= gone;
+    let hidden = |entry: &IndexEntry| entry.max_timestamp <= gone;
     let hidden_end = view.partition_point(start, end, hidden).await?;
     for index in start..hidden_end {
         let position = view.entry(index).await?.position;

@@ -86,7 +86,7 @@ impl<E: SegmentEnv> RecordReader<'_, E> {
         let (view, index) = (&self.view, self.info.index);
         let is_first = self.link.is_none();
         let header_length = CHUNK_HEADER_LENGTH as u64;
-        let piece = Piece::of(view, index..index + 1, self.position, header_length);
+        let piece = Piece::one(view, index, self.position, header_length);
         let bytes = view.store.read_bytes(self.position, piece.byte_count());
         let bytes = bytes.await.map_err(|error| piece.error(error))?;
         let at = self.position;

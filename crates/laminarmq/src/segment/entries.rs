@@ -196,7 +196,7 @@ impl Entries {
     pub(crate) fn partition_point(
         &self,
         range: Range<u64>,
-        mut before: impl FnMut(u64, &IndexEntry) -> bool,
+        mut before: impl FnMut(&IndexEntry) -> bool,
     ) -> Option<u64> {
         let held = self.lock();
         if range.start < held.first || range.end > held.end() {
@@ -205,7 +205,7 @@ impl Entries {
         let (mut low, mut high) = (range.start, range.end);
         while low < high {
             let middle = low + (high - low) / 2;
-            if before(middle, &held.list[count(middle - held.first)]) {
+            if before(&held.list[count(middle - held.first)]) {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn searches_need_all_of_their_range() {
         let entries = held(10, 20);
-        let below = |key: u64| move |_: u64, entry: &IndexEntry| entry.key < key;
+        let below = |key: u64| move |entry: &IndexEntry| entry.key < key;
         assert_eq!(entries.partition_point(10..20, below(14)), Some(14));
         assert_eq!(entries.partition_point(10..20, below(99)), Some(20));
         assert_eq!(entries.partition_point(12..20, below(0)), Some(12));

@@ -35,6 +35,18 @@ impl Piece {
         }
     }
 
+    /// Of one record.
+    pub(crate) fn one<R>(view: &View<'_, R>, index: u64, position: u64, length: u64) -> Self {
+        Self {
+            segment: view.base,
+            framing: view.framing,
+            first_index: index,
+            count: 1,
+            position,
+            length,
+        }
+    }
+
     /// Bytes to read; more than the address space holds cannot have been planned.
     pub(crate) fn byte_count(&self) -> usize {
         usize::try_from(self.length).unwrap_or(usize::MAX)

@@ -85,7 +85,7 @@ impl<R: ReadFile> View<'_, R> {
 
     /// The entry of record `index`, and where the record ends in the store.
     pub(crate) async fn span(&self, index: u64) -> Result<(IndexEntry, u64), ReadError> {
-        // As in `entry`: for a reader beside the owner the segment may be another one by now.
+        // For a reader beside the owner, a truncation may have taken the record from the segment before.
         let number = index.checked_sub(self.base).ok_or(ReadError::Truncated)?;
         if let Some(found) = self.entries.get_with_end(number) {
             return Ok(found);
@@ -147,19 +147,17 @@ impl<R: ReadFile> View<'_, R> {
         &self,
         mut low: u64,
         mut high: u64,
-        mut is_before: impl FnMut(u64, &IndexEntry) -> bool,
+        mut is_before: impl FnMut(&IndexEntry) -> bool,
     ) -> Result<u64, ReadError> {
         let base = self.base;
         let numbers = low - base..high - base;
-        let in_memory = self
-            .entries
-            .partition_point(numbers, |number, entry| is_before(base + number, entry));
+        let in_memory = self.entries.partition_point(numbers, &mut is_before);
         if let Some(number) = in_memory {
             return Ok(base + number);
         }
         while low < high && high - low > SEARCH_BLOCK_ENTRIES {
             let middle = low + (high - low) / 2;
-            if is_before(middle, &self.entry(middle).await?) {
+            if is_before(&self.entry(middle).await?) {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -170,17 +168,13 @@ impl<R: ReadFile> View<'_, R> {
             let held = self.entries.range().start.max(low - base);
             let in_file = held.min(high - base) - (low - base);
             let entries = self.read_entries(low - base, in_file).await?;
-            let before = entries
-                .iter()
-                .zip(low..)
-                .take_while(|(entry, index)| is_before(*index, entry))
-                .count() as u64;
+            let before = entries.iter().take_while(|entry| is_before(entry)).count() as u64;
             low += before;
             if before < in_file {
                 return Ok(low);
             }
         }
-        while low < high && is_before(low, &self.entry(low).await?) {
+        while low < high && is_before(&self.entry(low).await?) {
             low += 1;
         }
         Ok(low)
@@ -220,7 +214,7 @@ impl<R: ReadFile> View<'_, R> {
         is_first: bool,
     ) -> Result<(ChunkHeader, u32), ReadError> {
         let length = CHUNK_HEADER_LENGTH as u64;
-        let piece = Piece::of(self, index..index + 1, position, length);
+        let piece = Piece::one(self, index, position, length);
         let read = self.store.read_bytes(position, CHUNK_HEADER_LENGTH).await;
         let bytes = read.map_err(|error| piece.error(error))?;
         let left = self.bounds.store_length.saturating_sub(position);
@@ -291,5 +285,44 @@ pub(crate) fn describe(index: u64, entry: &IndexEntry) -> EntryInfo {
         term: entry.term,
         kind: entry.kind,
         flags: entry.flags,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::poll_ready;
+
+    /// Nothing is to be read from it.
+    struct NoFile;
+
+    impl ReadFile for NoFile {
+        async fn read_bytes(&self, _position: u64, _length: usize) -> io::Result<Bytes> {
+            Err(io::Error::other("not asked for"))
+        }
+    }
+
+    /// A reader looks for its segment while the owner cuts: it may come to one behind the record.
+    #[test]
+    fn a_record_outside_the_segment_is_truncated() {
+        let bounds = Bounds {
+            count: 0,
+            store_length: FILE_HEADER_LENGTH as u64,
+            summary: Summary::empty(0),
+        };
+        let view = View {
+            base: 60,
+            framing: Framing::new(60, crate::checksum::ValueChecksum::CRC32C),
+            bounds,
+            entries: &Entries::new(bounds),
+            store: &NoFile,
+            index: &NoFile,
+        };
+        for index in [0, 59, 60, 61, u64::MAX - 1] {
+            let entry = poll_ready(view.entry(index));
+            assert!(matches!(entry, Err(ReadError::Truncated)), "{index}");
+            let span = poll_ready(view.span(index));
+            assert!(matches!(span, Err(ReadError::Truncated)), "{index}");
+        }
     }
 }

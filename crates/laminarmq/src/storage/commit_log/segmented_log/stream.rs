@@ -207,7 +207,7 @@ where
         let view = segment.view();
         let most = STREAM_WINDOW_BYTES as u64;
         let piece = locate(&view, cursor.next, cursor.end, most).await;
-        let piece = piece.map_err(|error| SegmentError::of_index(error, index.aside()))?;
+        let (_, piece) = piece.map_err(|error| SegmentError::of_index(error, index.aside()))?;
         let rest = store.read_content(piece.position, piece.length).await;
         let rest =
             rest.map_err(|error| SegmentError::of_store(&piece.error(error), store.aside()))?;

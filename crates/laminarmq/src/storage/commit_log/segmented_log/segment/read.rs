@@ -166,7 +166,7 @@ where
         let failed = |error: ReadError| SegmentError::of_store(&error, store.aside());
         // Nearly every record is one chunk.
         let length = entry.length.saturating_add(CHUNK_HEADER_LENGTH as u64);
-        let piece = Piece::of(&view, index..index + 1, entry.position, length);
+        let piece = Piece::one(&view, index, entry.position, length);
         let content = store.read_content(entry.position, length).await;
         let content = content.map_err(|error| failed(piece.error(error)))?;
         let parsed = parse_chunk(&content, 0, index, true, None, self.framing);
@@ -197,7 +197,7 @@ where
         let view = self.view();
         let store = &self.files.store;
         let failed = |error: ReadError| SegmentError::of_store(&error, store.aside());
-        let piece = Piece::of(&view, index..index + 1, entry.position, 0);
+        let piece = Piece::one(&view, index, entry.position, 0);
         let end = view.end_position(index).await;
         let end = end.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
         let one_chunk = entry.length.saturating_add(CHUNK_HEADER_LENGTH as u64);
@@ -248,7 +248,7 @@ where
         }
         let (view, store) = (self.view(), &self.files.store);
         let is_first = link.is_none();
-        let piece = Piece::of(&view, index..index + 1, at, 0);
+        let piece = Piece::one(&view, index, at, 0);
         let failed = |error: ReadError| SegmentError::of_store(&error, store.aside());
         let damaged = |what| failed(piece.damaged(index, at, what));
         let left = end - at;
