@@ -60,17 +60,22 @@ pub(crate) const STREAM_BUFFER_KEEP_BYTES: usize = 64 << 10;
 pub(crate) const STREAM_WINDOW_BYTES: usize = 256 << 10;
 
 /// A sync before which less than this was appended is a small one, in bytes.
-pub(crate) const WRITE_AHEAD_BELOW_BYTES: u64 = 64 << 10;
+pub(crate) const WRITE_AHEAD_BELOW_BYTES: u64 = 256 << 10;
 
 /// Small syncs in a row after which blocks are written ahead.
 pub(crate) const WRITE_AHEAD_AFTER_SYNCS: u32 = 4;
 
-/// How far ahead blocks are written, in bytes: an eighth of the store's length, within these.
+/// How many syncs blocks are written ahead for, each before which as much is appended as before the last one: the first
+/// of them makes the file longer and is a slow one.
+pub(crate) const WRITE_AHEAD_SYNCS: u64 = 32;
+
+/// How far ahead blocks are written, in bytes: an eighth of the store's length or those syncs, within these.
 pub(crate) const WRITE_AHEAD_STEP_MIN: u64 = 64 << 10;
 pub(crate) const WRITE_AHEAD_STEP_MAX: u64 = 1 << 20;
 
 const _: () = assert!(STREAM_CHUNK_BYTES <= 1 << 20);
-const _: () = assert!(WRITE_AHEAD_STEP_MIN >= WRITE_AHEAD_BELOW_BYTES);
+// So much at least that a step serves more than the sync that it is made before.
+const _: () = assert!(WRITE_AHEAD_STEP_MAX >= 4 * WRITE_AHEAD_BELOW_BYTES);
 
 /// Tries of a reader beside the writer, when the log is truncated while it looks.
 pub(crate) const READ_RETRIES_MAX: u32 = 64;

@@ -7,7 +7,9 @@ mod common;
 use common::{
     Rec, append, as_rec, bases, changed, check, check_searches, open, recs, small, stored, try_open,
 };
-use laminarmq::{CrashPoint, Damage, IndexCache, LogOptions, MemEnv, Part, ReadError, poll_ready};
+use laminarmq::{
+    CrashPoint, Damage, IndexCache, LogOptions, MemEnv, Part, ReadError, TruncateError, poll_ready,
+};
 
 #[test]
 fn an_index_that_is_lost_or_cut_or_not_its_own_is_rebuilt() {
@@ -220,4 +222,28 @@ fn a_cut_index_goes_on_with_the_right_sum() {
         assert!(log.recovery().is_clean());
         check(&log, 1, &model);
     }
+}
+
+#[test]
+fn a_truncation_that_meets_a_damaged_entry_changes_nothing() {
+    let options = small(1 << 20);
+    let model = recs(0..12, 20);
+    let disk = changed(&stored(&model, options, true), 1, Part::Index, |bytes| {
+        bytes[64 + 3 * 48] ^= 1;
+    });
+    let files = |disk: &MemEnv| [Part::Store, Part::Index].map(|part| disk.file(1, part));
+    let before = files(&disk);
+    let mut log = try_open(&disk, options).unwrap();
+    let cut = poll_ready(log.truncate_suffix(9));
+    let damage = |index| matches!(index, Err(TruncateError::Read(ReadError::Damaged(Damage { index, .. }))) if index == 4);
+    assert!(damage(cut));
+    assert_eq!(log.poisoned(), None);
+    assert!(files(&disk) == before);
+    // What does not need the entry still works.
+    append(&mut log, &recs(12..14, 20)).unwrap();
+    poll_ready(log.sync()).unwrap();
+    poll_ready(log.truncate_suffix(14)).unwrap();
+    assert_eq!((log.end_index(), log.poisoned()), (14, None));
+    let last = poll_ready(log.read(13)).unwrap();
+    assert_eq!(as_rec(&last), recs(12..13, 20)[0]);
 }

@@ -23,8 +23,27 @@ impl<E: SegmentEnv> Log<E> {
     pub async fn append(&mut self, record: Append<'_>) -> Result<u64, AppendError> {
         // Nearly all appends of single records are like this, and short enough that what else there is to look at
         // would be a good part of their time.
+        // Not in a function of its own, whose result would be copied once more.
         if let Some(length) = self.plain_length(&record) {
-            return self.append_plain(&record, length).await;
+            let durable = self.durable;
+            let segment = self
+                .segments
+                .back_mut()
+                .expect("a log has at least one segment");
+            let index = segment.end();
+            let appended = segment
+                .append_short(&record, length, durable, &mut self.scratch)
+                .await;
+            if let Err(error) = appended {
+                return Err(self.append_failed(error));
+            }
+            self.pace.appended(1, CHUNK_HEADER_LENGTH as u64 + length);
+            self.changes += 1;
+            segment.changed_at = self.changes;
+            if segment.is_index_block_due() {
+                Box::pin(self.flush_index_block()).await;
+            }
+            return Ok(index);
         }
         let one = std::slice::from_ref(&record);
         let range = Box::pin(self.append_many(one)).await?;
@@ -49,28 +68,6 @@ impl<E: SegmentEnv> Log<E> {
         let aim = segment.store_length + CHUNK_HEADER_LENGTH as u64 + length;
         let is_plain = is_short && goes_on && is_room && is_quiet;
         (is_plain && !self.is_write_ahead_due(aim)).then_some(length)
-    }
-
-    async fn append_plain(&mut self, record: &Append<'_>, length: u64) -> Result<u64, AppendError> {
-        let durable = self.durable;
-        let segment = self
-            .segments
-            .back_mut()
-            .expect("a log has at least one segment");
-        let index = segment.end();
-        let appended = segment
-            .append_short(record, length, durable, &mut self.scratch)
-            .await;
-        if let Err(error) = appended {
-            return Err(self.append_failed(error));
-        }
-        self.pace.appended(1, CHUNK_HEADER_LENGTH as u64 + length);
-        self.changes += 1;
-        segment.changed_at = self.changes;
-        if segment.is_index_block_due() {
-            Box::pin(self.flush_index_block()).await;
-        }
-        Ok(index)
     }
 
     #[cold]

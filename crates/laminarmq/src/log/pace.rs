@@ -5,6 +5,7 @@ use crate::env::{LogFile, SegmentEnv};
 use crate::error::AppendError;
 use crate::limits::{
     WRITE_AHEAD_AFTER_SYNCS, WRITE_AHEAD_BELOW_BYTES, WRITE_AHEAD_STEP_MAX, WRITE_AHEAD_STEP_MIN,
+    WRITE_AHEAD_SYNCS,
 };
 
 /// What was appended since the last sync began, and how that went before.
@@ -16,6 +17,8 @@ pub(super) struct Pace {
     synced_ms: i64,
     /// Syncs in a row before which little was appended.
     small_syncs: u32,
+    /// Bytes that were appended before the last sync.
+    sync_bytes: u64,
 }
 
 impl Pace {
@@ -39,6 +42,7 @@ impl Pace {
         } else {
             0
         };
+        self.sync_bytes = self.bytes;
         (self.records, self.bytes, self.synced_ms) = (0, 0, now_ms);
     }
 
@@ -56,10 +60,13 @@ impl Pace {
     }
 }
 
-/// Up to where a store is written ahead that will have `aim` bytes: a part of its length, so that little is
-/// written in vain in short ones.
-fn ahead_of(aim: u64) -> u64 {
-    aim + (aim / 8).clamp(WRITE_AHEAD_STEP_MIN, WRITE_AHEAD_STEP_MAX)
+/// Up to where a store is written ahead that will have `aim` bytes, with so many appended before each sync: a part of
+/// its length, so that little is written in vain in short ones, but enough for some syncs.
+fn ahead_of(aim: u64, sync_bytes: u64) -> u64 {
+    let some_syncs = sync_bytes.saturating_mul(WRITE_AHEAD_SYNCS);
+    aim + some_syncs
+        .max(aim / 8)
+        .clamp(WRITE_AHEAD_STEP_MIN, WRITE_AHEAD_STEP_MAX)
 }
 
 impl<E: SegmentEnv> Log<E> {
@@ -87,7 +94,8 @@ impl<E: SegmentEnv> Log<E> {
     /// Makes that room. A failure costs speed only.
     pub(super) async fn write_ahead(&mut self, aim: u64) {
         // Behind the size at which the segment is rolled, nothing will be overwritten.
-        let end = ahead_of(aim).min(self.options.segment_bytes.max(aim));
+        let ahead = ahead_of(aim, self.pace.sync_bytes);
+        let end = ahead.min(self.options.segment_bytes.max(aim));
         let store = &mut self.write_segment_mut().files.store;
         if let Err(error) = store.reserve(end).await {
             tracing::debug!(%error, "blocks were not written ahead");
@@ -139,8 +147,20 @@ mod tests {
 
     #[test]
     fn steps_grow_with_the_store() {
-        assert_eq!(ahead_of(100), 100 + WRITE_AHEAD_STEP_MIN);
-        assert_eq!(ahead_of(4 << 20), (4 << 20) + (512 << 10));
-        assert_eq!(ahead_of(1 << 40), (1 << 40) + WRITE_AHEAD_STEP_MAX);
+        assert_eq!(ahead_of(100, 10), 100 + WRITE_AHEAD_STEP_MIN);
+        assert_eq!(ahead_of(4 << 20, 10), (4 << 20) + (512 << 10));
+        assert_eq!(ahead_of(1 << 40, 10), (1 << 40) + WRITE_AHEAD_STEP_MAX);
+    }
+
+    #[test]
+    fn steps_grow_with_what_is_synced() {
+        assert_eq!(ahead_of(100, 4000), 100 + 4000 * WRITE_AHEAD_SYNCS);
+        assert_eq!(ahead_of(4 << 20, 4000), (4 << 20) + (512 << 10));
+        assert_eq!(ahead_of(100, u64::MAX), 100 + WRITE_AHEAD_STEP_MAX);
+        let mut pace = Pace::default();
+        pace.appended(2, 300);
+        pace.syncing(0);
+        pace.appended(1, 10);
+        assert_eq!(pace.sync_bytes, 300);
     }
 }

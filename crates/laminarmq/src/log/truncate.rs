@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use super::Log;
 use crate::env::{LogFile, Part, SegmentEnv};
 use crate::error::{OutOfBounds, TruncateError};
-use crate::segment::SegmentEnd;
+use crate::segment::{IndexCut, SegmentEnd};
 
 impl<E: SegmentEnv> Log<E> {
     /// Drops every record `>= from`. The segment that holds the record before becomes the write segment
@@ -75,13 +75,15 @@ impl<E: SegmentEnv> Log<E> {
         );
         let kept = from - segment.base();
         let is_sealed = segment.footer == SegmentEnd::Sealed;
+        // Damage that these meet is found before anything is changed.
         let (position, summary) = segment.cut_at(from).await?;
+        let index = segment.index_cut(kept).await?;
         if is_sealed {
             // They are to be written again, to the index of the new file.
             segment.load_entries().await?;
         }
         self.truncations.fetch_add(1, Ordering::SeqCst); // odd: it is under way
-        if let Err((segment, source)) = self.cut_files(target, from, position).await {
+        if let Err((segment, source)) = self.cut_files(target, from, (position, index)).await {
             self.poison("truncating", source.kind());
             return Err(TruncateError::Io { segment, source });
         }
@@ -102,7 +104,7 @@ impl<E: SegmentEnv> Log<E> {
         &mut self,
         target: usize,
         from: u64,
-        position: u64,
+        (position, index): (u64, IndexCut),
     ) -> Result<(), (u64, io::Error)> {
         // The header of a segment that could not be created says what was durable then. Its removal has to
         // last before that is no longer so.
@@ -134,8 +136,7 @@ impl<E: SegmentEnv> Log<E> {
             self.names_changed_at = 0;
             return segment.reset_index().await.map_err(at);
         }
-        let cut = segment.cut_index(from - base).await;
-        cut.map_err(|error| at(io::Error::other(error)))?;
+        segment.cut_index(index).await.map_err(at)?;
         let files = &mut segment.files;
         if must_last {
             let synced = self.env.sync(base, files, Part::Index).await;

@@ -15,6 +15,15 @@ use crate::limits::INDEX_BLOCK_BYTES;
 /// Entries that make a block.
 const BLOCK_ENTRIES: u64 = (INDEX_BLOCK_BYTES / INDEX_ENTRY_LENGTH) as u64;
 
+/// What is left of an index file that is cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IndexCut {
+    /// Entries.
+    written: u64,
+    /// Their CRC-32C.
+    crc: u32,
+}
+
 impl<F> Segment<F> {
     /// The next block is due after another block's worth of entries.
     pub(super) fn block_written(&mut self) {
@@ -43,24 +52,26 @@ impl<F: LogFile> Segment<F> {
         self.files.index.append(&mut [IoSlice::new(&header)]).await
     }
 
-    /// Cuts the index file to the entries below number `kept` and takes away the footer. Entries in memory
-    /// stay.
-    pub(crate) async fn cut_index(&mut self, kept: u64) -> Result<(), ReadError> {
-        let (segment, written) = (self.base(), self.entries_written.min(kept));
-        let mut crc = self.entries_crc;
-        if written < self.entries_written {
-            crc = self.crc_of_entries(written).await?;
-        }
+    /// What the index file will hold when it is cut to the entries below number `kept`. Those are read where the file
+    /// has more, which may find damage: to be called before anything is changed.
+    pub(crate) async fn index_cut(&self, kept: u64) -> Result<IndexCut, ReadError> {
+        let written = self.entries_written.min(kept);
+        let crc = if written < self.entries_written {
+            self.crc_of_entries(written).await?
+        } else {
+            self.entries_crc
+        };
+        Ok(IndexCut { written, crc })
+    }
+
+    /// Cuts the index file and takes away the footer. Entries in memory stay.
+    pub(crate) async fn cut_index(&mut self, cut: IndexCut) -> io::Result<()> {
+        let IndexCut { written, crc } = cut;
         let position = index_entry_position(written);
         self.index_writes += 1;
         self.footer = SegmentEnd::Open;
         if self.files.index.len() > position {
-            let cut = self.files.index.truncate(position).await;
-            cut.map_err(|source| ReadError::Io {
-                segment,
-                position,
-                source,
-            })?;
+            self.files.index.truncate(position).await?;
         }
         (self.entries_written, self.entries_crc) = (written, crc);
         self.next_block_at = written + BLOCK_ENTRIES;

@@ -27,6 +27,7 @@ use crate::format::{FILE_HEADER_LENGTH, FileHeader, Footer, IndexEntry, chunk};
 use crate::record::SegmentInfo;
 
 pub(crate) use entries::{Bounds, Entries};
+pub(crate) use index::IndexCut;
 pub(crate) use read::{Extent, Parsed, Piece, parse_chunk, parse_record, parse_records, record_of};
 pub(crate) use scan::{Scan, Step, Window, entry_of, scan, search, step};
 pub(crate) use view::{Beside, ReadFile, View, describe};

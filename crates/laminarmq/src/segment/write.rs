@@ -116,6 +116,8 @@ impl<F: LogFile> Segment<F> {
 
     /// As [`Segment::append_run`], for one record whose value is short: `length` bytes, which are copied behind the
     /// header. The segment has records already.
+    // What is borrowed before the write or made after it stays in functions of its own: an `async` one would keep it
+    // in memory across the write.
     #[inline]
     pub(crate) async fn append_short(
         &mut self,
@@ -124,8 +126,24 @@ impl<F: LogFile> Segment<F> {
         durable: u64,
         scratch: &mut Scratch,
     ) -> Result<(), Run> {
-        let (position, index) = (self.store_length, self.end());
         let bytes = &mut scratch.bytes;
+        let (checksum, crc) = self.encode_short(record, length, durable, bytes);
+        if let Err(error) = self.files.store.append(&mut [IoSlice::new(bytes)]).await {
+            return Err(Box::pin(self.undo(error)).await);
+        }
+        self.take_in_short(record, length, checksum, crc);
+        Ok(())
+    }
+
+    /// Puts header and value of the next record into `bytes`; returns the checksums of the value and of the header.
+    #[inline(always)]
+    fn encode_short(
+        &self,
+        record: &Append<'_>,
+        length: u64,
+        durable: u64,
+        bytes: &mut Vec<u8>,
+    ) -> (u64, u32) {
         bytes.clear();
         bytes.extend_from_slice(&[0; CHUNK_HEADER_LENGTH]);
         for piece in record.value {
@@ -139,13 +157,17 @@ impl<F: LogFile> Segment<F> {
             flags: chunk::FIRST | chunk::LAST,
             length: u32::try_from(length).expect("the value is short"),
             checksum,
-            ..record.chunk_header(index, durable, self.summary.last_chunk_crc)
+            ..record.chunk_header(self.end(), durable, self.summary.last_chunk_crc)
         };
         let crc = chunk.encode_into(self.framing.seed, header);
-        if let Err(error) = self.files.store.append(&mut [IoSlice::new(bytes)]).await {
-            return Err(Box::pin(self.undo(error)).await);
-        }
-        let end = position + bytes.len() as u64;
+        (checksum, crc)
+    }
+
+    /// Takes in the one record that was written behind the last one.
+    #[inline(always)]
+    fn take_in_short(&mut self, record: &Append<'_>, length: u64, checksum: u64, crc: u32) {
+        let position = self.store_length;
+        let end = position + CHUNK_HEADER_LENGTH as u64 + length;
         assert_eq!(
             self.files.store.len(),
             end,
@@ -164,8 +186,7 @@ impl<F: LogFile> Segment<F> {
         self.summary.push(false, &entry, (position, crc));
         self.store_length = end;
         self.count += 1;
-        self.entries.push(entry, self.store_length, self.summary);
-        Ok(())
+        self.entries.push(entry, end, self.summary);
     }
 
     /// Takes in the records that the store has now, up to `length`.

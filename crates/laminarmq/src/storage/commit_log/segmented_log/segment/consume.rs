@@ -71,8 +71,11 @@ where
         let cut = self.cut_at(from).await;
         let (position, summary) =
             cut.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
-        let cut = self.cut_index(kept).await;
-        cut.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
+        let index = self.index_cut(kept).await;
+        let index =
+            index.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
+        let cut = self.cut_index(index).await;
+        cut.map_err(|error| self.storage_error(&error))?;
         let cut = self.files.store.truncate(position).await;
         cut.map_err(|error| self.storage_error(&error))?;
         self.set_cut(kept, position, summary);
