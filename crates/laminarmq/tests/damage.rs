@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::{FILE_HEADER, as_rec, changed, open, recs, small, stored, try_open};
+use std::fs::OpenOptions;
+
+use common::{FILE_HEADER, append, as_rec, changed, open, recs, small, stored, try_open};
 use laminarmq::limits::STREAM_CHUNK_BYTES;
 use laminarmq::{Append, Damage, Log, MemEnv, Part, ReadError, poll_ready};
 
@@ -128,5 +130,57 @@ fn a_damaged_index_entry_is_named_by_its_place() {
             assert_eq!(place(poll_ready(log.entry(index)).unwrap_err()), want);
             assert_eq!(place(poll_ready(log.read(index)).unwrap_err()), want);
         }
+    }
+}
+
+/// Somebody cuts an index file while the log is open.
+#[test]
+fn an_index_that_is_too_short_is_damage_at_the_first_entry_that_is_gone() {
+    let options = small(700);
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open_dir(dir.path(), options).unwrap();
+    append(&mut log, &recs(0..25, 40)).unwrap();
+    poll_ready(log.close()).unwrap();
+    let log = Log::open_dir(dir.path(), options).unwrap();
+    let info = log.segments().nth(1).unwrap();
+    let name = format!("{:020}.index", info.base_index);
+    let file = OpenOptions::new()
+        .write(true)
+        .open(dir.path().join(name))
+        .unwrap();
+    file.set_len(64 + 48 + 20).unwrap();
+    let first = info.base_index;
+    poll_ready(log.entry(first)).unwrap();
+    for index in first + 1..info.end_index {
+        let error = poll_ready(log.entry(index)).unwrap_err();
+        assert!(error.to_string().contains("too short"), "{error}");
+        let position = 64 + 48 * (index - first);
+        assert_eq!(place(error), (first, index, position));
+    }
+}
+
+/// The same with a store: what a reader is told is damage, not an end of the log.
+#[test]
+fn a_store_that_is_too_short_is_damage() {
+    let options = small(700);
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open_dir(dir.path(), options).unwrap();
+    append(&mut log, &recs(0..25, 40)).unwrap();
+    let info = log.segments().nth(1).unwrap();
+    let name = format!("{:020}.log", info.base_index);
+    let file = OpenOptions::new()
+        .write(true)
+        .open(dir.path().join(name))
+        .unwrap();
+    file.set_len(info.store_bytes - 1).unwrap();
+    let last = info.end_index - 1;
+    poll_ready(log.read(last - 1)).unwrap();
+    let read = poll_ready(log.read(last)).unwrap_err();
+    let range = poll_ready(log.read_range(last..last + 2, u64::MAX)).unwrap_err();
+    let beside = log.reader().read(last).unwrap_err();
+    for error in [read, range, beside] {
+        assert!(error.to_string().contains("is shorter"), "{error}");
+        let (segment, index, _) = place(error);
+        assert_eq!((segment, index), (info.base_index, last));
     }
 }

@@ -4,10 +4,11 @@
 
 mod common;
 
-use common::{Rec, append, as_rec, check, open, rec, recs, small};
+use common::{Rec, append, as_rec, bases, changed, check, open, rec, recs, small, try_open};
 use laminarmq::limits::STREAM_CHUNK_BYTES;
 use laminarmq::{
-    Append, AppendError, FlushPolicy, IndexCache, Log, LogOptions, MemEnv, ReadError, poll_ready,
+    Append, AppendError, FlushPolicy, IndexCache, Log, LogOptions, MemEnv, Part, ReadError,
+    poll_ready,
 };
 
 /// Bytes that a record takes in a store.
@@ -248,4 +249,17 @@ fn the_first_flush_by_time_waits_for_its_time() {
     disk.set_now_ms(1_000_050);
     append(&mut log, &recs(1..2, 10)).unwrap();
     assert_eq!(log.durable_index(), 3);
+}
+
+/// Bytes that are no record, behind a segment that others follow: cut, and counted as that.
+#[test]
+fn bytes_that_are_cut_behind_any_segment_are_counted() {
+    let model = recs(0..25, 40);
+    let disk = common::stored(&model, small(700), false);
+    for base in bases(&disk) {
+        let torn = changed(&disk, base, Part::Store, |bytes| bytes.extend([1; 30]));
+        let log = try_open(&torn, small(700)).unwrap();
+        assert_eq!(log.recovery().bytes_cut, 30, "behind segment {base}");
+        check(&log, 1, &model);
+    }
 }

@@ -9,8 +9,8 @@ use common::{
     small, stored, try_open,
 };
 use laminarmq::{
-    FooterState, Log, LogOptions, MemEnv, OpenError, Part, Progress, ReadError, Report, Severity,
-    StoredLog, poll_ready,
+    Finding, FooterState, Log, LogOptions, MemEnv, OpenError, Part, Progress, ReadError, Report,
+    Severity, StoredLog, poll_ready,
 };
 
 const COUNT: u64 = 20;
@@ -219,6 +219,29 @@ fn a_wrong_entry_in_a_sealed_index_is_found_exactly() {
     assert_eq!(finding.part, Part::Index);
     assert_eq!((finding.place.segment, finding.place.index), (base, base));
     assert_eq!(finding.place.position, 64);
+}
+
+/// An index file that is shorter than a header, or begins with that of another store.
+#[test]
+fn an_index_without_the_header_of_its_store_is_found() {
+    let disk = stored(&model(), options(), true);
+    let base = bases(&disk)[1];
+    let foreign = disk.file(bases(&disk)[2], Part::Index).unwrap();
+    for length in [0, 1, 63, 64] {
+        let cut = changed(&disk, base, Part::Index, |bytes| bytes.truncate(length));
+        let other = changed(&cut, base, Part::Index, |bytes| {
+            *bytes = foreign[..length].to_vec();
+        });
+        for (left, is_named) in [(cut, length < 64), (other, true)] {
+            let report = verified(&left);
+            assert!(report.first_damage().is_none());
+            let named = |it: &Finding| {
+                it.place.segment == base && it.place.what == "no index header of this store"
+            };
+            let found = report.findings.iter().any(named);
+            assert_eq!(found, is_named && length > 0, "{length}: {report:?}");
+        }
+    }
 }
 
 #[test]

@@ -216,3 +216,26 @@ fn a_truncation_to_the_durable_index_is_durable_after_the_next_sync() {
     disk.crash();
     check(&open(disk, options), 1, &model[..3]);
 }
+
+/// A footer says that its records had been durable. Where they are cut, it has to be gone before.
+#[test]
+fn a_truncation_after_a_close_takes_the_footer_along() {
+    let options = small(1 << 20);
+    let model = recs(0..12, 30);
+    for kept in [0, 1, 11] {
+        let disk = MemEnv::new();
+        let mut log = open(disk.clone(), options);
+        append(&mut log, &model).unwrap();
+        poll_ready(log.close()).unwrap();
+        let mut log = open(disk.clone(), options);
+        assert!(log.recovery().is_clean());
+        poll_ready(log.truncate_suffix(1 + kept as u64)).unwrap();
+        drop(log);
+        let crashed = disk.crashed_copy(|_| false);
+        for disk in [disk, crashed] {
+            let log = try_open(&disk, options).unwrap();
+            check(&log, 1, &model[..kept]);
+            check_searches(&log, 1, &model[..kept]);
+        }
+    }
+}
