@@ -220,3 +220,6 @@ where
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,11 @@
 //! ```
 //!
 //! Nothing in the bytes says what they are, so formats that have to ask (`deserialize_any`) cannot be read.
+//!
+//! Two things can be written and not read again, because bytes may be anybody's. The crate has neither limit.
+//!
+//! - More than 65 536 items that take no bytes, as in a long `Vec<()>`: a length alone could ask for any number of them.
+//! - Values that stand more than 128 deep inside of each other ([`BinCodeError::TooDeep`]).
 
 mod de;
 mod ser;

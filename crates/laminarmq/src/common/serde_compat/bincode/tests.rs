@@ -138,6 +138,36 @@ fn bytes_that_no_value_has_are_refused() {
     assert_eq!(BinCode::serialize(&Endless), Err(LengthUnknown));
 }
 
+#[test]
+fn items_that_take_no_bytes_have_a_bound() {
+    let read = |items: usize| {
+        let bytes = BinCode::serialize(&vec![(); items]).unwrap();
+        BinCode::deserialize::<Vec<()>>(&bytes).map(|read| read.len())
+    };
+    assert_eq!(read(65_536), Ok(65_536));
+    assert_eq!(read(65_537), Err(BinCodeError::UnexpectedEnd));
+}
+
+#[test]
+fn values_have_a_bound_of_depth() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Nested(Option<Box<Nested>>);
+    // Each level is a newtype and an option; the last one is a newtype with nothing in it.
+    let read = |levels: usize| {
+        let bytes = [vec![1; levels], vec![0]].concat();
+        BinCode::deserialize::<Nested>(&bytes).map(|_| ())
+    };
+    assert_eq!(read(63), Ok(()));
+    assert_eq!(read(64), Err(BinCodeError::TooDeep));
+}
+
+#[test]
+fn nothing_is_reserved_beyond_what_is_written() {
+    assert_eq!(BinCode::serialize(&()).unwrap().capacity(), 0);
+    let bytes = BinCode::serialize(&(1_u8, "three", Some(2_u64))).unwrap();
+    assert_eq!(bytes.capacity(), bytes.len());
+}
+
 fn choice() -> impl Strategy<Value = Choice> {
     prop_oneof![
         Just(Choice::None),

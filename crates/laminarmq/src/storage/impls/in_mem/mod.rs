@@ -2,3 +2,6 @@
 
 pub mod segment;
 pub mod storage;
+
+#[cfg(test)]
+mod tests;
