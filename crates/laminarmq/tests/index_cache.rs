@@ -76,3 +76,27 @@ fn all_that_was_looked_into_stays() {
         assert!(!log.reads(number));
     }
 }
+
+/// A search of a file looks at an entry, halves what is left, and reads the last few at once.
+#[test]
+fn searches_of_an_index_file_find_the_place_with_few_reads() {
+    for count in [1, 63, 64, 65, 66, 129, 1000, 3000] {
+        let options = small(1 << 20);
+        let disk = stored(&recs(0..count, 1), options, true);
+        let log = open(FaultEnv::new(disk), options);
+        let reads = || log.env().faults().counts().of(Call::Read);
+        for number in (0..count).step_by(7).chain([count - 1]) {
+            for (key, want) in [
+                (number * 10, Some(1 + number)),
+                (number * 10 + 9, Some(1 + number)),
+                ((number * 10).saturating_sub(1), number.max(1).into()),
+            ] {
+                let before = reads();
+                let found = poll_ready(log.last_with_key_at_most(key)).unwrap();
+                assert_eq!(found.map(|it| it.index), want, "key {key} of {count}");
+                let most = 3 + u64::from((count / 64).checked_ilog2().map_or(0, |it| it + 1));
+                assert!(reads() - before <= most, "key {key} of {count}");
+            }
+        }
+    }
+}
