@@ -335,7 +335,12 @@ fn sync_content<C: Calls>(slot: &Arc<Slot>) -> io::Result<()> {
     if slot.is_synced(writes) {
         return Ok(());
     }
-    C::sync_data(&*slot.get()?)?;
+    match slot.get() {
+        Ok(file) => C::sync_data(&file)?,
+        // What was written would have kept the file open. So nothing was, and the name is gone meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
     slot.synced(writes);
     Ok(())
 }
@@ -398,5 +403,16 @@ mod tests {
         poll_ready(file.reserve(400_000)).unwrap();
         poll_ready(file.truncate(5)).unwrap();
         assert_eq!((file.len(), file.reserved(), length()), (5, 5, 5));
+    }
+
+    #[test]
+    fn a_file_without_writes_that_is_gone_has_nothing_to_sync() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let files = OpenFiles::at_most(0);
+        let file = LocalFile::<Direct>::open(&files, path.clone()).unwrap();
+        let sync = LocalSync::content(&file);
+        std::fs::remove_file(path).unwrap();
+        sync.sync().unwrap();
     }
 }
