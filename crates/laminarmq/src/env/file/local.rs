@@ -411,6 +411,8 @@ mod tests {
         let path = dir.path().join("file");
         let files = OpenFiles::at_most(0);
         let file = LocalFile::<Direct>::open(&files, path.clone()).unwrap();
+        // Another one is opened, for which this one is closed.
+        let _other = LocalFile::<Direct>::open(&files, dir.path().join("other")).unwrap();
         let sync = LocalSync::content(&file);
         std::fs::remove_file(path).unwrap();
         sync.sync().unwrap();
