@@ -44,3 +44,38 @@ pub fn floor(run: &Run<'_>) -> f64 {
     black_box(&memory);
     per_record(start, run.records)
 }
+
+/// One run on an open log, of either crate: the names in it are those of the module that calls it.
+macro_rules! run {
+    ($log:ident, $run:ident) => {{
+        let metadata = MetaWithIdx {
+            metadata: (),
+            index: None,
+        };
+        let record = Record {
+            metadata,
+            value: $run.value,
+        };
+        let start = Instant::now();
+        for _ in 0..$run.records {
+            $log.append_record_with_contiguous_bytes(black_box(&record))
+                .await
+                .expect("there is room");
+        }
+        let append = per_record(start, $run.records);
+        let start = Instant::now();
+        let mut read_count = 0;
+        let mut records = std::pin::pin!($log.stream_unbounded());
+        while let Some(record) = records.next().await {
+            assert_eq!(black_box(&*record.value).len(), $run.value.len());
+            read_count += 1;
+        }
+        let read = per_record(start, $run.records);
+        Times {
+            append,
+            read,
+            read_count,
+        }
+    }};
+}
+pub(crate) use run;

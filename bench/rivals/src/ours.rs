@@ -18,7 +18,7 @@ use laminarmq::storage::impls::file::{FileStorage, FileStorageProvider};
 use laminarmq::storage::impls::in_mem::segment::InMemSegmentStorageProvider;
 use laminarmq::storage::impls::in_mem::storage::InMemStorage;
 
-use crate::measure::{Run, Times, per_record};
+use crate::measure::{Run, Times, per_record, run};
 
 type NoCache = NoOpCache<usize, ()>;
 type InMem = SegmentedLog<
@@ -33,39 +33,6 @@ type InMem = SegmentedLog<
 >;
 type Provider = DiskBackedSegmentStorageProvider<FileStorage, FileStorageProvider, u32>;
 type Files = SegmentedLog<FileStorage, (), Crc32cHasher, u32, u64, BinCode, Provider, NoCache>;
-
-macro_rules! run {
-    ($log:ident, $run:ident) => {{
-        let metadata = MetaWithIdx {
-            metadata: (),
-            index: None,
-        };
-        let record = Record {
-            metadata,
-            value: $run.value,
-        };
-        let start = Instant::now();
-        for _ in 0..$run.records {
-            $log.append_record_with_contiguous_bytes(black_box(&record))
-                .await
-                .expect("there is room");
-        }
-        let append = per_record(start, $run.records);
-        let start = Instant::now();
-        let mut read_count = 0;
-        let mut records = std::pin::pin!($log.stream(..));
-        while let Some(record) = records.next().await {
-            assert_eq!(black_box(&*record.value).len(), $run.value.len());
-            read_count += 1;
-        }
-        let read = per_record(start, $run.records);
-        Times {
-            append,
-            read,
-            read_count,
-        }
-    }};
-}
 
 fn config<Size: From<u32>>() -> Config<u32, Size>
 where

@@ -19,7 +19,7 @@ use laminarmq_0_0_5::storage::impls::tokio::storage::std_random_read::{
     StdRandomReadFileStorage, StdRandomReadFileStorageProvider,
 };
 
-use crate::measure::{Run, Times, per_record};
+use crate::measure::{Run, Times, per_record, run};
 
 type NoCache = NoOpCache<usize, ()>;
 type InMem = SegmentedLog<
@@ -47,39 +47,6 @@ type Files = SegmentedLog<
     Provider,
     NoCache,
 >;
-
-macro_rules! run {
-    ($log:ident, $run:ident) => {{
-        let metadata = MetaWithIdx {
-            metadata: (),
-            index: None,
-        };
-        let record = Record {
-            metadata,
-            value: $run.value,
-        };
-        let start = Instant::now();
-        for _ in 0..$run.records {
-            $log.append_record_with_contiguous_bytes(black_box(&record))
-                .await
-                .expect("there is room");
-        }
-        let append = per_record(start, $run.records);
-        let start = Instant::now();
-        let mut read_count = 0;
-        let mut records = std::pin::pin!($log.stream_unbounded());
-        while let Some(record) = records.next().await {
-            assert_eq!(black_box(&*record.value).len(), $run.value.len());
-            read_count += 1;
-        }
-        let read = per_record(start, $run.records);
-        Times {
-            append,
-            read,
-            read_count,
-        }
-    }};
-}
 
 macro_rules! config {
     () => {

@@ -147,10 +147,7 @@ pub trait SegmentEnv {
         files: &mut SegmentFiles<Self::File>,
         length: u64,
     ) -> io::Result<()> {
-        files.index.truncate(0).await?;
-        self.sync(base_index, files, Part::Index).await?;
-        files.store.truncate(length).await?;
-        self.sync(base_index, files, Part::Store).await
+        cut_in_place(self, base_index, files, length).await
     }
 
     /// Returns once the content and length of that file are on the media.
@@ -195,6 +192,20 @@ pub trait SegmentEnv {
     fn value_checksum(&self) -> ValueChecksum {
         ValueChecksum::CRC32C
     }
+}
+
+/// [`SegmentEnv::replace`] for a storage that can only cut: the index first, since none may promise more than the store
+/// has.
+pub(crate) async fn cut_in_place<E: SegmentEnv + ?Sized>(
+    env: &mut E,
+    base_index: u64,
+    files: &mut SegmentFiles<E::File>,
+    length: u64,
+) -> io::Result<()> {
+    files.index.truncate(0).await?;
+    env.sync(base_index, files, Part::Index).await?;
+    files.store.truncate(length).await?;
+    env.sync(base_index, files, Part::Store).await
 }
 
 /// An environment whose files can be read and synced beside the log's owner, on any thread.

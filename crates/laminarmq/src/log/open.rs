@@ -114,6 +114,21 @@ pub(crate) fn io_in(what: &str, base: u64) -> impl FnOnce(std::io::Error) -> Ope
     io(&format!("{what} segment {base:020}"))
 }
 
+/// A segment by itself, recovered as if nothing followed it, or created.
+pub(crate) async fn open_segment<E: SegmentEnv>(
+    env: &mut E,
+    base: u64,
+) -> Result<Segment<E::File>, OpenError> {
+    let stored = env.list().await.map_err(io("list the segments"))?;
+    if !stored.contains(&base) {
+        return first_segment(env, base).await;
+    }
+    let mut segments = recover(env, &[base], 0, &mut Recovery::default()).await?;
+    Ok(segments
+        .pop_back()
+        .expect("recovery leaves at least one segment"))
+}
+
 /// A new log's segment, durable, so that its file header is never in doubt later.
 async fn first_segment<E: SegmentEnv>(
     env: &mut E,

@@ -482,10 +482,142 @@ fn metadata_that_was_not_written_is_an_error_and_no_invention() {
     ));
 }
 
+/// Everything that a segment can do without a log, on files.
 #[test]
 fn a_segment_by_itself() {
+    use futures_lite::stream;
     use laminarmq::storage::impls::file::FileStorage;
-    let _: Option<Segment<FileStorage, (), Crc, u64, u64, BinCode>> = None;
+    type One = Segment<FileStorage, (), Crc, u64, u64, BinCode>;
+    let dir = tempfile::tempdir().unwrap();
+    let mut files = Files::<u64>::new(dir.path()).unwrap();
+    let settings = config::<u64, u64>(300, None).segment_config;
+    block_on(async {
+        let mut segment = One::open(&mut files, &7, settings).await.unwrap();
+        for number in 0..4u8 {
+            let record = rec(vec![number; 40]);
+            let index = segment.append_record_with_contiguous_bytes(&record).await;
+            assert_eq!(index.unwrap(), 7 + u64::from(number));
+        }
+        let pieces = || stream::iter([Ok(vec![9; 30]), Ok(vec![9; 10])]);
+        let broken = stream::iter([Ok(vec![9; 30]), Err(())]);
+        assert!(segment.append(rec(broken)).await.is_err());
+        assert_eq!(
+            segment
+                .append(rec(pieces().map(|it: Result<_, ()>| it)))
+                .await
+                .unwrap(),
+            11
+        );
+        segment.truncate(&10).await.unwrap();
+        assert!(segment.truncate(&10).await.is_err());
+        segment = segment.flush(&mut files).await.unwrap();
+        assert_eq!(segment.take_cached_index_records().unwrap().len(), 3);
+        assert_eq!(segment.cached_index_records(), None);
+        assert_eq!(segment.read(&9).await.unwrap().value, vec![2; 40]);
+        assert!(segment.read(&10).await.is_err());
+        while !segment.is_maxed() {
+            segment
+                .append_record_with_contiguous_bytes(&rec(vec![5; 40]))
+                .await
+                .unwrap();
+        }
+        let full = segment
+            .append_record_with_contiguous_bytes(&rec(vec![5; 40]))
+            .await;
+        assert!(matches!(full, Err(SegmentError::SegmentMaxed)));
+        let end = segment.highest_index();
+        segment.close().await.unwrap();
+        let segment = One::open(&mut files, &7, settings).await.unwrap();
+        assert_eq!((segment.lowest_index(), segment.highest_index()), (7, end));
+        assert_eq!(segment.read(&8).await.unwrap().value, vec![1; 40]);
+        segment.remove().await.unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    });
+}
+
+/// An index and a store say the same as the log, and refuse what is not theirs.
+#[test]
+fn an_index_and_a_store_by_themselves() {
+    use laminarmq::storage::commit_log::segmented_log::index::Index;
+    use laminarmq::storage::commit_log::segmented_log::segment::SegmentStorageProvider;
+    use laminarmq::storage::commit_log::segmented_log::store::Store;
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = open(dir.path(), 5000);
+    for number in 0..9u8 {
+        append(&mut log, &[number; 40]);
+    }
+    block_on(log.close()).unwrap();
+    let mut files = Files::<u64>::new(dir.path()).unwrap();
+    block_on(async {
+        let segment = files.obtain(&0).await.unwrap();
+        let index = Index::<_, u64>::open(segment.index, Some(&0))
+            .await
+            .unwrap();
+        let store = Store::<_, Crc>::new(segment.store, 0);
+        assert_eq!((index.lowest_index(), index.highest_index()), (0, 9));
+        assert!(matches!(
+            index.read(&9).await,
+            Err(IndexError::IndexOutOfBounds)
+        ));
+        for number in 0..9u8 {
+            let place = index.read(&number.into()).await.unwrap();
+            assert_eq!(
+                store.read(number.into(), &place).await.unwrap(),
+                vec![number; 40]
+            );
+            let other = store.read(u64::from(number) + 1, &place).await;
+            assert!(matches!(other, Err(StoreError::RecordHeaderMismatch)));
+        }
+        let again = Index::<_, u64>::open(index.into_storage(), Some(&1)).await;
+        assert!(matches!(again, Err(IndexError::BaseIndexMismatch)));
+    });
+}
+
+/// Whatever the disk has room for: what was appended is there, the log goes on once there is room, and an error that the
+/// log got over says nothing about a later one.
+#[test]
+fn a_full_disk_takes_nothing_back() {
+    type Disk =
+        SegmentedLog<EnvStorage<MemEnv>, (), Crc, u64, u64, BinCode, EnvProvider<MemEnv>, NoCache>;
+    let settings = || config(300, None);
+    for capacity in (400..4000).step_by(13) {
+        let disk = MemEnv::new();
+        block_on(async {
+            let mut log = Disk::new(settings(), EnvProvider(disk.clone()))
+                .await
+                .unwrap();
+            disk.set_capacity(Some(capacity));
+            let mut kept = 0;
+            for number in 0..30u8 {
+                let record = rec(vec![number; 40]);
+                match log.append_record_with_contiguous_bytes(&record).await {
+                    Ok(index) => {
+                        assert_eq!(index, kept);
+                        kept += 1;
+                    }
+                    Err(_) => break,
+                }
+            }
+            assert!(kept < 30, "{capacity} bytes are too many");
+            assert_eq!(log.highest_index(), kept);
+            let outside = log.read(&kept).await;
+            assert!(matches!(outside, Err(SegmentedLogError::IndexOutOfBounds)));
+            disk.set_capacity(None);
+            for index in kept..30 {
+                let record = rec(vec![u8::try_from(index).unwrap(); 40]);
+                let appended = log.append_record_with_contiguous_bytes(&record).await;
+                assert_eq!(appended.unwrap(), index, "{capacity}");
+            }
+            drop(log);
+            let log = Disk::new(settings(), EnvProvider(disk.clone()))
+                .await
+                .unwrap();
+            for index in 0..30 {
+                let value = log.read(&index).await.unwrap().value;
+                assert_eq!(value, vec![u8::try_from(index).unwrap(); 40]);
+            }
+        });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

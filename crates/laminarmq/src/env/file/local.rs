@@ -337,8 +337,8 @@ fn sync_content<C: Calls>(slot: &Arc<Slot>) -> io::Result<()> {
     }
     match slot.get() {
         Ok(file) => C::sync_data(&file)?,
-        // What was written would have kept the file open. So nothing was, and the name is gone meanwhile.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // Never written to by us, or it would still be open; and the name is gone meanwhile.
+        Err(error) if writes == 0 && error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     }
     slot.synced(writes);

@@ -80,32 +80,38 @@ impl<SE, SDE, CE> SegmentedLogError<SE, SDE, CE> {
         match error {
             OpenError::BelowInitialIndex { .. } => Self::BaseIndexLesserThanInitialIndex,
             OpenError::SegmentMissing { .. } => Self::IndexGapEncountered,
-            error => match aside.take() {
-                Some(error) => Self::StorageError(error),
+            OpenError::Io { .. } => match aside.take() {
+                Some(failure) => Self::StorageError(failure),
                 None => Self::Unreadable(error),
             },
+            error => Self::Unreadable(error),
         }
     }
 
     pub(super) fn of_sync(error: &SyncError, aside: &Aside<SE>) -> Self {
-        Self::of_stopped(error, aside)
+        match error {
+            SyncError::Io { .. } => Self::of_storage(error, aside),
+            SyncError::Poisoned(_) => Self::WriteSegmentLost,
+        }
     }
 
     pub(super) fn of_truncate(error: TruncateError, aside: &Aside<SE>) -> Self {
         match error {
             TruncateError::OutOfBounds(_) => Self::IndexOutOfBounds,
             TruncateError::Read(error) => Self::SegmentError(SegmentError::of_index(error, aside)),
-            TruncateError::StartFile { .. }
-            | TruncateError::Io { .. }
-            | TruncateError::Poisoned(_) => Self::of_stopped(&error, aside),
+            TruncateError::StartFile { .. } | TruncateError::Io { .. } => {
+                Self::of_storage(&error, aside)
+            }
+            TruncateError::Poisoned(_) => Self::WriteSegmentLost,
         }
     }
 
-    fn of_stopped(error: &dyn Display, aside: &Aside<SE>) -> Self {
+    /// What something failed with for the storage's sake. Nothing had failed before.
+    pub(super) fn of_storage(error: &dyn Display, aside: &Aside<SE>) -> Self {
         match aside.take() {
             Some(error) => Self::StorageError(error),
             None => {
-                tracing::error!(%error, "the log stopped");
+                tracing::error!(%error, "something did not fit the storage");
                 Self::WriteSegmentLost
             }
         }

@@ -17,13 +17,14 @@ use num_traits::{FromPrimitive, ToPrimitive};
 use super::index::IndexRecord;
 use super::segment::{Limits, Replaced, SegmentStorage, SegmentStorageProvider};
 use crate::checksum::ValueChecksum;
-use crate::env::{LogFile, Part, SegmentEnv, SegmentFiles, system_now_ms};
+use crate::env::{LogFile, Part, SegmentEnv, SegmentFiles, cut_in_place, system_now_ms};
 use crate::storage::{Storage, Synced};
 
 /// What the log over a storage is generic over beside it; none of these is held.
 type Types<M, H, Idx, Size, SERP> = PhantomData<fn() -> (M, H, Idx, Size, SERP)>;
 
-/// The first failure of a storage since somebody looked.
+/// The last failure of a storage. It says why an operation failed that failed for the storage's sake; where the engine got
+/// over it, nobody asks, and the next one takes its place.
 pub(crate) struct Aside<E>(Arc<Mutex<Option<E>>>);
 
 impl<E> Clone for Aside<E> {
@@ -40,9 +41,9 @@ impl<E> Default for Aside<E> {
 
 impl<E> Aside<E> {
     /// Keeps a failure for the caller; what the engine is told instead.
-    fn put(&self, error: E) -> io::Error {
+    pub(crate) fn put(&self, error: E) -> io::Error {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get_or_insert(error);
+        *kept = Some(error);
         io::ErrorKind::Other.into()
     }
 
@@ -333,10 +334,7 @@ where
             }
             Replaced::Unsupported(storage) => {
                 self.give_back(files, storage);
-                files.index.truncate(0).await?;
-                self.sync(base_index, files, Part::Index).await?;
-                files.store.truncate(length).await?;
-                self.sync(base_index, files, Part::Store).await
+                cut_in_place(self, base_index, files, length).await
             }
         }
     }

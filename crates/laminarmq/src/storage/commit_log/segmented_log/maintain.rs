@@ -41,20 +41,7 @@ where
     /// Starts a new write segment; the caller sees to the cache.
     pub(super) async fn roll(&mut self) -> Result<(), LogError<S, SERP, C>> {
         let rolled = self.log.roll().await;
-        rolled.map_err(|error| match error {
-            crate::error::AppendError::Poisoned(_) => self.stopped(),
-            error => {
-                tracing::error!(%error, "no new segment could be created");
-                self.stopped()
-            }
-        })
-    }
-
-    fn stopped(&self) -> LogError<S, SERP, C> {
-        match self.aside().take() {
-            Some(error) => SegmentedLogError::StorageError(error),
-            None => SegmentedLogError::WriteSegmentLost,
-        }
+        rolled.map_err(|error| SegmentedLogError::of_storage(&error, self.aside()))
     }
 
     /// Returns once everything that was appended survives a power cut.

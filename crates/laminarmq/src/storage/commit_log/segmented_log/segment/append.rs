@@ -18,6 +18,7 @@ use crate::record::Append;
 use crate::segment::{Run, Scratch};
 use crate::storage::Storage;
 use crate::storage::commit_log::segmented_log::Record;
+use crate::storage::commit_log::segmented_log::index::IndexError;
 use crate::storage::commit_log::segmented_log::metadata::Serialized;
 
 /// The next item of a stream.
@@ -149,7 +150,6 @@ where
 pub(crate) fn next_index<Idx: FromPrimitive, SE, SDE>(
     end: u64,
 ) -> Result<Idx, SegmentError<SE, SDE>> {
-    use crate::storage::commit_log::segmented_log::index::IndexError;
     let behind = end.checked_add(1).and_then(Idx::from_u64);
     match (Idx::from_u64(end), behind) {
         (Some(next), Some(_)) => Ok(next),

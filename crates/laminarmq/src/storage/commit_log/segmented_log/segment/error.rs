@@ -99,13 +99,13 @@ impl<SE: From<StreamUnexpectedLength>, SDE> SegmentError<SE, SDE> {
 impl<SE, SDE> SegmentError<SE, SDE> {
     /// What reading a record's index entry failed with.
     pub(crate) fn of_index(error: ReadError, aside: &Aside<SE>) -> Self {
-        Self::IndexError(match (error, aside.take()) {
-            (_, Some(error)) => IndexError::StorageError(error),
-            (ReadError::OutOfBounds(_) | ReadError::Truncated, None) => {
-                IndexError::IndexOutOfBounds
-            }
-            (ReadError::Io { source, .. }, None) => IndexError::IoError(source),
-            (error @ (ReadError::Damaged(_) | ReadError::TooLarge { .. }), None) => {
+        Self::IndexError(match error {
+            ReadError::OutOfBounds(_) | ReadError::Truncated => IndexError::IndexOutOfBounds,
+            ReadError::Io { source, .. } => match aside.take() {
+                Some(error) => IndexError::StorageError(error),
+                None => IndexError::IoError(source),
+            },
+            error @ (ReadError::Damaged(_) | ReadError::TooLarge { .. }) => {
                 tracing::error!(%error, "an index entry cannot be read");
                 let invalid = std::io::ErrorKind::InvalidData;
                 IndexError::IoError(std::io::Error::new(invalid, error.to_string()))
@@ -115,12 +115,59 @@ impl<SE, SDE> SegmentError<SE, SDE> {
 
     /// What reading a record's bytes failed with.
     pub(crate) fn of_store(error: &ReadError, aside: &Aside<SE>) -> Self {
-        Self::StoreError(match aside.take() {
+        let failure = match error {
+            ReadError::Io { .. } => aside.take(),
+            _ => None,
+        };
+        Self::StoreError(match failure {
             Some(error) => StoreError::StorageError(error),
             None => {
                 tracing::error!(%error, "a record cannot be read");
                 StoreError::RecordHeaderMismatch
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Damage;
+
+    /// A failure that the engine got over, a block of the index that was not written for instance, is no reason of
+    /// what is found damaged later; and of two failures the last one is the reason.
+    #[test]
+    fn an_old_failure_explains_nothing() {
+        let aside = Aside::default();
+        let damaged = || {
+            ReadError::from(Damage {
+                segment: 0,
+                index: 0,
+                position: 0,
+                what: "damaged",
+            })
+        };
+        let failed = |source| ReadError::Io {
+            segment: 0,
+            position: 0,
+            source,
+        };
+        aside.put("old");
+        let index = SegmentError::<_, ()>::of_index(damaged(), &aside);
+        assert!(matches!(
+            index,
+            SegmentError::IndexError(IndexError::IoError(_))
+        ));
+        let store = SegmentError::<_, ()>::of_store(&damaged(), &aside);
+        assert!(matches!(
+            store,
+            SegmentError::StoreError(StoreError::RecordHeaderMismatch)
+        ));
+        let source = aside.put("new");
+        let store = SegmentError::<_, ()>::of_store(&failed(source), &aside);
+        assert!(matches!(
+            store,
+            SegmentError::StoreError(StoreError::StorageError("new"))
+        ));
     }
 }

@@ -7,6 +7,7 @@ mod append;
 mod config;
 mod consume;
 mod error;
+mod open;
 mod provider;
 mod read;
 
