@@ -59,6 +59,10 @@ impl Out {
         self.line(value)
     }
 
+    pub(crate) fn table(&mut self, table: &table::Table) -> Result<(), Failure> {
+        table.lines().iter().try_for_each(|line| self.line(line))
+    }
+
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.writer.flush().map_err(|error| Failure::stdout(&error))
     }
