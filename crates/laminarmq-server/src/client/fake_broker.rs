@@ -10,10 +10,13 @@ use laminarmq_kafka::api::{api_versions_answer, codec_versions};
 use laminarmq_kafka::batch::{BatchHeader, HEAD_BYTES, set_base_offset_and_epoch, verify};
 use laminarmq_kafka::frame::encode_response_as;
 use laminarmq_kafka::messages::api_versions::ApiVersion;
+use laminarmq_kafka::messages::delete_records::{
+    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+};
 use laminarmq_kafka::messages::describe_cluster::DescribeClusterBroker;
 use laminarmq_kafka::messages::fetch::{FetchableTopicResponse, PartitionData};
 use laminarmq_kafka::messages::list_offsets::{
-    EARLIEST_TIMESTAMP, ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+    EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
 use laminarmq_kafka::messages::metadata::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -161,7 +164,7 @@ impl FakeBroker {
             let leads = self.with(|state| state.leader == node);
             let of_leader = matches!(
                 header.api_key,
-                ApiKey::Produce | ApiKey::Fetch | ApiKey::ListOffsets
+                ApiKey::Produce | ApiKey::Fetch | ApiKey::ListOffsets | ApiKey::DeleteRecords
             );
             let answer = match fault {
                 _ if of_leader && !leads => {
@@ -227,6 +230,9 @@ impl FakeBroker {
             AnyRequest::Fetch(request) => encode_response(header, &self.fetch(&request, code)),
             AnyRequest::ListOffsets(request) => {
                 encode_response(header, &self.list_offsets(&request, code))
+            }
+            AnyRequest::DeleteRecords(request) => {
+                encode_response(header, &delete_records(&request, code))
             }
             AnyRequest::FindCoordinator(request) => {
                 let port = self.with(|state| state.ports[0]);
@@ -416,12 +422,17 @@ impl FakeBroker {
                     .iter()
                     .map(|wanted| {
                         let at = usize::try_from(wanted.partition_index).expect("known");
-                        let start = wanted.timestamp == EARLIEST_TIMESTAMP;
                         let end = end(&state.topics[&topic.name][at]);
+                        // All records are older than any time.
+                        let offset = match wanted.timestamp {
+                            EARLIEST_TIMESTAMP => 0,
+                            LATEST_TIMESTAMP => end,
+                            _ => -1,
+                        };
                         ListOffsetsPartitionResponse {
                             partition_index: wanted.partition_index,
                             error_code: code,
-                            offset: if start { 0 } else { end },
+                            offset,
                             ..ListOffsetsPartitionResponse::default()
                         }
                     })
@@ -432,6 +443,26 @@ impl FakeBroker {
                 ..ListOffsetsResponse::default()
             }
         })
+    }
+}
+
+/// Starts that are where they were asked to be.
+fn delete_records(request: &DeleteRecordsRequest, error_code: ErrorCode) -> DeleteRecordsResponse {
+    let topics = request.topics.iter().map(|topic| DeleteRecordsTopicResult {
+        name: topic.name.clone(),
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|partition| DeleteRecordsPartitionResult {
+                partition_index: partition.partition_index,
+                low_watermark: partition.offset,
+                error_code,
+            })
+            .collect(),
+    });
+    DeleteRecordsResponse {
+        topics: topics.collect(),
+        ..DeleteRecordsResponse::default()
     }
 }
 

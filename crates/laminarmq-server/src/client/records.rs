@@ -82,3 +82,48 @@ impl Client {
         failure.map_or(Ok(()), Err)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use laminarmq_kafka::{ApiKey, ErrorCode};
+
+    use super::*;
+    use crate::client::ClientOptions;
+    use crate::client::fake_broker::{FakeBroker, Fault};
+
+    async fn start() -> (FakeBroker, Client) {
+        let broker = FakeBroker::start(&[("t", 3)]).await;
+        let client = Client::connect(&[broker.address()], ClientOptions::default()).await;
+        (broker, client.expect("connects"))
+    }
+
+    #[tokio::test]
+    async fn deletions_find_their_leader_and_are_tried_again() {
+        let (broker, client) = start().await;
+        let below = BTreeMap::from([(0, 5), (2, 7)]);
+        let starts = client.delete_records("t", &below).await;
+        assert_eq!(starts.expect("deleted"), below);
+        broker.move_leader();
+        broker.fault(ApiKey::DeleteRecords, Fault::DropAnswer);
+        let starts = client.delete_records("t", &below).await;
+        assert_eq!(starts.expect("deleted"), below);
+        let nothing = client.delete_records("t", &BTreeMap::new()).await;
+        assert_eq!(nothing.expect("nothing to do"), BTreeMap::new());
+    }
+
+    #[tokio::test]
+    async fn a_refusal_for_good_is_told() {
+        let (broker, client) = start().await;
+        let code = ErrorCode::OFFSET_OUT_OF_RANGE;
+        broker.fault(ApiKey::DeleteRecords, Fault::Refuse(code));
+        let refused = client.delete_records("t", &BTreeMap::from([(0, 5)])).await;
+        assert_eq!(refused.expect_err("refused").code(), Some(code));
+    }
+
+    #[tokio::test]
+    async fn a_time_after_all_records_has_no_offset() {
+        let (_broker, client) = start().await;
+        let offsets = client.offsets_at("t", &[0, 1], 5).await.expect("told");
+        assert_eq!(offsets, BTreeMap::from([(0, None), (1, None)]));
+    }
+}

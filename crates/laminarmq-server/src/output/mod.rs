@@ -4,6 +4,7 @@
 //! carries results alone. Colours and progress bars appear on a terminal only.
 
 pub(crate) mod base64;
+pub(crate) mod closed_pipe;
 pub(crate) mod human;
 pub(crate) mod progress;
 pub(crate) mod table;

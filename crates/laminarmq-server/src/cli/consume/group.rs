@@ -10,8 +10,8 @@ use std::time::Duration;
 use laminarmq_kafka::ErrorCode;
 
 use super::ConsumeArgs;
+use super::quit::Quit;
 use super::render::{Filled, Renderer};
-use crate::cli::interrupt::Interrupt;
 use crate::cli::place::{self, Place};
 use crate::client::{
     Assignment, Client, ClientError, Consumer, Delivery, Heartbeats, Member, Missing, Topic,
@@ -50,7 +50,7 @@ pub(super) async fn run(args: &ConsumeArgs, group: &str) -> Result<(), Failure> 
     } else {
         None
     };
-    let mut interrupt = Interrupt::listen()?;
+    let mut quit = Quit::listen()?;
     let mut member = Member::new(&client, group, &topic.name);
     let mut reader = Reader {
         client: &client,
@@ -61,7 +61,7 @@ pub(super) async fn run(args: &ConsumeArgs, group: &str) -> Result<(), Failure> 
         renderer: Renderer::new(args),
         writer: Writer::stdout(),
     };
-    let read = reader.run(&mut member, &mut interrupt).await;
+    let read = reader.run(&mut member, &mut quit).await;
     member.leave().await;
     read
 }
@@ -79,7 +79,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn run(&mut self, member: &mut Member, interrupt: &mut Interrupt) -> Result<(), Failure> {
+    async fn run(&mut self, member: &mut Member, quit: &mut Quit) -> Result<(), Failure> {
         loop {
             let begin = async {
                 let partitions = member.join().await?;
@@ -88,12 +88,10 @@ impl Reader<'_> {
                 Ok::<_, Failure>((heartbeats, turn))
             };
             let (mut heartbeats, mut turn) = tokio::select! {
-                () = interrupt.wait() => return Ok(()),
+                asked = quit.wait() => return asked,
                 begun = begin => begun?,
             };
-            let read = self
-                .read(member, &mut turn, &mut heartbeats, interrupt)
-                .await;
+            let read = self.read(member, &mut turn, &mut heartbeats, quit).await;
             let committed = self.give_back(member, &mut turn).await;
             match (read, committed) {
                 (Ok(Stop::Rebalance), Ok(())) => {}
@@ -176,14 +174,14 @@ impl Reader<'_> {
         member: &Member,
         turn: &mut Turn,
         heartbeats: &mut Heartbeats,
-        interrupt: &mut Interrupt,
+        quit: &mut Quit,
     ) -> Result<Stop, Failure> {
         loop {
             let gathered = clock::now().saturating_duration_since(turn.last_commit);
             let until_commit = COMMIT_EVERY.saturating_sub(gathered);
             let dirty = !turn.uncommitted().is_empty();
             tokio::select! {
-                () = interrupt.wait() => return Ok(Stop::Finished),
+                asked = quit.wait() => return asked.map(|()| Stop::Finished),
                 ended = heartbeats.ended() => {
                     ended?;
                     return Ok(Stop::Rebalance);
@@ -199,7 +197,7 @@ impl Reader<'_> {
                     let Some(delivery) = delivery else { return Ok(Stop::Finished) };
                     let delivery = delivery?;
                     let printed = tokio::select! {
-                        () = interrupt.wait() => return Ok(Stop::Finished),
+                        asked = quit.wait() => return asked.map(|()| Stop::Finished),
                         printed = self.print(&delivery, turn) => printed?,
                     };
                     if printed == Printed::Enough {

@@ -4,14 +4,15 @@ pub(super) mod format;
 mod group;
 mod json;
 mod offsets;
+mod quit;
 mod render;
 
 use clap::Args;
 
 use self::format::Format;
 use self::offsets::OffsetSpec;
+use self::quit::Quit;
 use self::render::{Filled, Renderer};
-use super::interrupt::Interrupt;
 use super::{BrokerArgs, JsonArgs, partitions, place};
 use crate::client::{Assignment, Client, Consumer, Delivery, Missing, Topic};
 use crate::failure::Failure;
@@ -84,13 +85,13 @@ pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
     let mut consumer = Consumer::open(&client, &topic.name, &assignments);
     let mut renderer = Renderer::new(&args);
     let mut out = Out::stdout();
-    let mut interrupt = Interrupt::listen()?;
+    let mut quit = Quit::listen()?;
     if out.is_terminal() && assignments.iter().all(|a| a.to.is_none()) {
         output::note("waiting for records; Ctrl-C ends");
     }
     loop {
         let delivery = tokio::select! {
-            () = interrupt.wait() => break,
+            asked = quit.wait() => return asked,
             delivery = consumer.next() => delivery,
         };
         let Some(delivery) = delivery else { break };

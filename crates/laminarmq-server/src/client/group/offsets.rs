@@ -42,12 +42,12 @@ impl Coordinator {
     ) -> Result<TopicOffsets, ClientError> {
         self.ask(
             |version| fetch_request(self.group(), of, version),
-            |response| self.fetched(response),
+            |response| self.fetched(&response),
         )
         .await
     }
 
-    fn fetched(&self, response: OffsetFetchResponse) -> Result<TopicOffsets, ClientError> {
+    fn fetched(&self, response: &OffsetFetchResponse) -> Result<TopicOffsets, ClientError> {
         let what = || format!("cannot read the offsets of group `{}`", self.group());
         let mut code = response.error_code;
         let mut found = TopicOffsets::new();
