@@ -114,7 +114,14 @@ impl Reader<'_> {
         for (partition, (bounds, found)) in known {
             let begin = self.begin.resolve(bounds, &found);
             let from = match committed.get(&partition) {
-                None => begin,
+                None => {
+                    if let Some(asked) = self.begin.outside(begin) {
+                        output::warn(format_args!(
+                            "partition {partition} has {bounds}, not {asked}: reading from {begin}"
+                        ));
+                    }
+                    begin
+                }
                 Some(&offset) if offset < bounds.start => {
                     output::warn(format_args!(
                         "the group stopped at offset {offset} of partition {partition}, which is \
@@ -194,8 +201,16 @@ impl Reader<'_> {
                     }
                 }
                 delivery = turn.next() => {
-                    let Some(delivery) = delivery else { return Ok(Stop::Finished) };
-                    let delivery = delivery?;
+                    let delivery = match delivery {
+                        None => return Ok(Stop::Finished),
+                        Some(Err(error)) if is_gone(&error) => {
+                            if self.skip_deleted(member, turn, error).await? {
+                                continue;
+                            }
+                            return Ok(Stop::Rebalance);
+                        }
+                        Some(delivery) => delivery?,
+                    };
                     let printed = tokio::select! {
                         asked = quit.wait() => return asked.map(|()| Stop::Finished),
                         printed = self.print(&delivery, turn) => printed?,
@@ -206,6 +221,28 @@ impl Reader<'_> {
                 }
             }
         }
+    }
+
+    /// Goes on behind what was deleted before it was read. False: the group has gone on instead.
+    async fn skip_deleted(
+        &self,
+        member: &Member,
+        turn: &mut Turn,
+        error: ClientError,
+    ) -> Result<bool, Failure> {
+        match turn.commit(member).await {
+            Ok(()) => {}
+            Err(error) if is_stale(&error) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        let partitions: Vec<i32> = turn.positions.keys().copied().collect();
+        let next = self.begin(member, &partitions).await?;
+        // The same place would be refused again.
+        if next.positions == turn.positions {
+            return Err(error.into());
+        }
+        *turn = next;
+        Ok(true)
     }
 
     /// Prints what is wanted of `delivery`. Positions follow what was written.
@@ -252,6 +289,11 @@ impl Reader<'_> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether the records at a position were deleted.
+fn is_gone(error: &ClientError) -> bool {
+    error.code() == Some(ErrorCode::OFFSET_OUT_OF_RANGE)
 }
 
 /// Whether the group has gone on, so that what was read belongs to somebody else now.

@@ -6,11 +6,13 @@ use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::messages::describe_groups::{
     DescribedGroup as ToldGroup, DescribedGroupMember as ToldMember,
 };
+use laminarmq_kafka::messages::list_groups::ListedGroup as ToldListed;
 use laminarmq_kafka::messages::{DeleteGroupsRequest, DescribeGroupsRequest, ListGroupsRequest};
 
 use super::coordinator::Coordinator;
 use super::protocol::{TopicPartitions, decode_assignment};
-use crate::client::{Client, ClientError};
+use crate::client::retry::Attempts;
+use crate::client::{Client, ClientError, Node};
 
 /// The protocol type of groups of consumers.
 pub(super) const CONSUMER: &str = "consumer";
@@ -98,13 +100,14 @@ impl Client {
     pub(crate) async fn groups(&self) -> Result<Vec<ListedGroup>, ClientError> {
         let mut groups = Vec::new();
         for node in self.cluster().await?.nodes {
-            let connection = self.to(&node.address).await?;
-            let response = connection.call(&ListGroupsRequest::default()).await?;
-            if !response.error_code.is_none() {
-                let what = format!("node {} does not list its groups", node.id);
-                return Err(ClientError::refused(what, response.error_code, None));
-            }
-            groups.extend(response.groups.into_iter().map(|told| ListedGroup {
+            let mut attempts = Attempts::within(self.options().delivery_timeout);
+            let told = loop {
+                match self.groups_of(&node).await {
+                    Ok(told) => break told,
+                    Err(error) => attempts.after(error).await?,
+                }
+            };
+            groups.extend(told.into_iter().map(|told| ListedGroup {
                 name: told.group_id,
                 state: GroupState::of(&told.group_state),
                 protocol_type: told.protocol_type,
@@ -113,6 +116,17 @@ impl Client {
         }
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(groups)
+    }
+
+    /// The groups that a node coordinates.
+    async fn groups_of(&self, node: &Node) -> Result<Vec<ToldListed>, ClientError> {
+        let connection = self.to(&node.address).await?;
+        let response = connection.call(&ListGroupsRequest::default()).await?;
+        if response.error_code.is_none() {
+            return Ok(response.groups);
+        }
+        let what = format!("node {} does not list its groups", node.id);
+        Err(ClientError::refused(what, response.error_code, None))
     }
 }
 

@@ -336,6 +336,10 @@ async fn groups_are_listed_described_and_deleted() {
     broker.group("b", |_| ());
     let mut member = Member::new(&client, "a", TOPIC);
     member.join().await.expect("joined");
+    broker.fault(
+        ApiKey::ListGroups,
+        Fault::Refuse(ErrorCode::COORDINATOR_LOAD_IN_PROGRESS),
+    );
     let listed = client.groups().await.expect("listed");
     let listed = listed
         .iter()
