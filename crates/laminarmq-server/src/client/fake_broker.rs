@@ -62,6 +62,8 @@ struct State {
     /// APIs that are not spoken in all of our versions, and the last that is.
     last_versions: BTreeMap<ApiKey, i16>,
     groups: Groups,
+    /// The node that coordinates every group.
+    coordinator: i32,
 }
 
 /// A running one; its state is shared with the test.
@@ -79,6 +81,7 @@ impl FakeBroker {
         let broker = Self {
             state: Arc::new(Mutex::new(State {
                 leader: 1,
+                coordinator: 1,
                 topics: topics.collect(),
                 ..State::default()
             })),
@@ -108,6 +111,11 @@ impl FakeBroker {
     /// Makes node 2 the leader of everything; node 1 refuses from now on.
     pub(crate) fn move_leader(&self) {
         self.with(|state| state.leader = 2);
+    }
+
+    /// Makes node 2 the coordinator of everything; node 1 refuses from now on.
+    pub(crate) fn move_coordinator(&self) {
+        self.with(|state| state.coordinator = 2);
     }
 
     /// Queues a fault for the next request of `api`.
@@ -162,6 +170,7 @@ impl FakeBroker {
                 faults.and_then(VecDeque::pop_front)
             });
             let leads = self.with(|state| state.leader == node);
+            let coordinates = self.with(|state| state.coordinator == node);
             let of_leader = matches!(
                 header.api_key,
                 ApiKey::Produce | ApiKey::Fetch | ApiKey::ListOffsets | ApiKey::DeleteRecords
@@ -169,6 +178,9 @@ impl FakeBroker {
             let answer = match fault {
                 _ if of_leader && !leads => {
                     self.answer(node, &header, request, ErrorCode::NOT_LEADER_OR_FOLLOWER)
+                }
+                _ if fake_groups::of_coordinator(header.api_key) && !coordinates => {
+                    self.answer(node, &header, request, ErrorCode::NOT_COORDINATOR)
                 }
                 Some(Fault::Stale) => self.answer(node, &header, stale(request), ErrorCode::NONE),
                 Some(Fault::Answer(bytes)) => vec![Bytes::from(bytes)],
@@ -235,8 +247,9 @@ impl FakeBroker {
                 encode_response(header, &delete_records(&request, code))
             }
             AnyRequest::FindCoordinator(request) => {
-                let port = self.with(|state| state.ports[0]);
-                encode_response(header, &fake_groups::find(&request, 1, port, code))
+                let node = self.with(|state| state.coordinator);
+                let port = self.with(|state| state.ports[slot(node)]);
+                encode_response(header, &fake_groups::find(&request, node, port, code))
             }
             AnyRequest::JoinGroup(request) => grouped(&request.group_id, &mut |group| {
                 encode_response(header, &group.join(&request, version, code))

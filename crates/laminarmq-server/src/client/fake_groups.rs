@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::messages::delete_groups::DeletableGroupResult;
 use laminarmq_kafka::messages::describe_groups::{DescribedGroup, DescribedGroupMember};
 use laminarmq_kafka::messages::find_coordinator::Coordinator;
@@ -21,6 +20,7 @@ use laminarmq_kafka::messages::offset_fetch::{
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use laminarmq_kafka::messages::*;
+use laminarmq_kafka::{ApiKey, ErrorCode};
 
 /// What a test sees and says of one group.
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ pub(crate) struct FakeGroup {
     pub(crate) generation: i32,
     pub(crate) assignments: BTreeMap<String, Bytes>,
     pub(crate) offsets: BTreeMap<(String, i32), i64>,
+    /// Heartbeats that were welcome.
+    pub(crate) heartbeats: usize,
 }
 
 /// All groups by name.
@@ -138,13 +140,15 @@ impl FakeGroup {
     }
 
     pub(super) fn heartbeat(
-        &self,
+        &mut self,
         request: &HeartbeatRequest,
         code: ErrorCode,
     ) -> HeartbeatResponse {
         let checked = self.check(&request.member_id, request.generation_id);
+        let error_code = if code.is_none() { checked } else { code };
+        self.heartbeats += usize::from(error_code.is_none());
         HeartbeatResponse {
-            error_code: if code.is_none() { checked } else { code },
+            error_code,
             ..HeartbeatResponse::default()
         }
     }
@@ -254,6 +258,22 @@ impl FakeGroup {
             "Stable"
         }
     }
+}
+
+/// Whether only a group's coordinator answers requests of this API.
+pub(super) fn of_coordinator(api: ApiKey) -> bool {
+    matches!(
+        api,
+        ApiKey::JoinGroup
+            | ApiKey::SyncGroup
+            | ApiKey::Heartbeat
+            | ApiKey::LeaveGroup
+            | ApiKey::OffsetCommit
+            | ApiKey::OffsetFetch
+            | ApiKey::DescribeGroups
+            | ApiKey::DeleteGroups
+            | ApiKey::OffsetDelete
+    )
 }
 
 pub(super) fn find(

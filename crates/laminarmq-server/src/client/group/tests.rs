@@ -171,6 +171,31 @@ async fn trouble_on_the_way_is_overcome() {
 }
 
 #[tokio::test]
+async fn a_coordinator_that_moves_is_followed() {
+    let (broker, client) = start().await;
+    let mut member = Member::new(&client, GROUP, TOPIC);
+    member.join().await.expect("joined");
+    member.commit(&offsets(&[(0, 6)])).await.expect("kept");
+    let mut heart = heart(&broker, &client, &[]).await;
+    heart.generation.number = 1;
+    heart.coordinator.committed(None).await.expect("told");
+    broker.move_coordinator();
+    member.commit(&offsets(&[(0, 7)])).await.expect("kept");
+    assert_eq!(member.join().await.expect("joined"), [0, 1, 2]);
+    heart.generation.number = 2;
+    heart.session_timeout = Duration::from_secs(3600);
+    let mut heartbeats = Heartbeats::start(heart);
+    while broker.group(GROUP, |group| group.heartbeats) < 3 {
+        assert!(broker.count(ApiKey::Heartbeat) < 100, "never welcome");
+        tokio::select! {
+            ended = heartbeats.ended() => panic!("ended with {ended:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    member.leave().await;
+}
+
+#[tokio::test]
 async fn a_member_that_was_forgotten_joins_as_a_new_one() {
     let (broker, client) = start().await;
     let mut member = Member::new(&client, GROUP, TOPIC);
