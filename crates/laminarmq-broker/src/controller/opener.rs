@@ -8,7 +8,7 @@ use crate::limits::{COMMAND_BYTES_MAX, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OP
 use crate::topics::TopicSettings;
 use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, poll_ready};
 use laminarmq_replica::{
-    Flush, GroupId, GroupState, Membership, Replica, ReplicaConfig, ReplicaId,
+    Flush, GroupId, GroupState, Membership, PRODUCERS_BYTES_MAX, Replica, ReplicaConfig, ReplicaId,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -171,7 +171,7 @@ impl Opener {
             initial_index: 1,
             segment_bytes: u64::MAX,
             auto_roll: false,
-            record_bytes_max: config.entry_bytes_max.into(),
+            record_bytes_max: u64::from(config.entry_bytes_max).max(PRODUCERS_BYTES_MAX),
             ..LogOptions::default()
         };
         let log = poll_ready(Log::open_with(env, options)).map_err(|source| OpenError::Log {

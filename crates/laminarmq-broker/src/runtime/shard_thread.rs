@@ -98,6 +98,7 @@ impl Runner {
             Output::Read { reply, results } => drop(reply.send(results)),
             Output::Lookup { reply, result } => drop(reply.send(result)),
             Output::Proposed { reply, result } => drop(reply.send(result)),
+            Output::Trimmed { reply, result } => drop(reply.send(result)),
             Output::Changed { reply, result } => drop(reply.send(result)),
             Output::Command {
                 group,

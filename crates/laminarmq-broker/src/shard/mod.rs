@@ -13,6 +13,8 @@ mod partition;
 mod step;
 
 #[cfg(test)]
+mod producer_tests;
+#[cfg(test)]
 mod tests;
 
 pub use step::Shard;
@@ -22,7 +24,7 @@ use laminarmq::LogEnv;
 use laminarmq_kafka::batch::CheckedBatch;
 use laminarmq_replica::{
     FetchPlan, FetchQuery, GroupId, GroupState, LogIndex, Offset, OffsetAnswer, OffsetQuery,
-    PersistDone, PersistJob, Replica, Term,
+    PersistDone, PersistJob, Replica, Term, TrimTo,
 };
 
 /// What surrounds a shard: its storage, and the handles by which answers find whoever asked. A handle is
@@ -38,6 +40,8 @@ pub trait Outside {
     type LookupReply;
     /// Names who proposed a command.
     type CommandReply;
+    /// Names who moves a partition's start.
+    type TrimReply;
     /// Names who wants a partition opened, removed, or the shard closed.
     type ChangeReply;
 }
@@ -77,6 +81,15 @@ pub enum Input<O: Outside> {
         command: Bytes,
         /// Who asks.
         reply: O::CommandReply,
+    },
+    /// Let a partition's log begin later.
+    Trim {
+        /// The partition.
+        group: GroupId,
+        /// Where it is to begin.
+        to: TrimTo,
+        /// Who asks.
+        reply: O::TrimReply,
     },
     /// A job from [`Output::Persist`] ran.
     Persisted {
@@ -130,6 +143,8 @@ pub struct Appended {
     pub base_offset: Offset,
     /// First offset that can be read.
     pub start_offset: Offset,
+    /// The producer sent the batch again: the max timestamp of the first one, in milliseconds.
+    pub repeated: Option<i64>,
 }
 
 /// A read to plan.
@@ -198,6 +213,22 @@ pub enum Refusal {
         /// The limit.
         max: u32,
     },
+    /// The batch does not follow the last one of its idempotent producer.
+    #[error("the producer's next sequence number is {expected}, the batch has {given}")]
+    SequenceGap {
+        /// What follows.
+        expected: i32,
+        /// What the batch has.
+        given: i32,
+    },
+    /// A later epoch of the idempotent producer was seen.
+    #[error("the producer's epoch is {current}, the batch has {given}")]
+    OldProducerEpoch {
+        /// The latest one.
+        current: i16,
+        /// What the batch has.
+        given: i16,
+    },
     /// The log cannot be read there.
     #[error("{0}")]
     Unreadable(String),
@@ -212,6 +243,8 @@ pub enum Refusal {
 /// What a reader may want to know about a partition, whenever one of it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
+    /// First offset that can be read.
+    pub start_offset: Offset,
     /// First offset that is not committed; `None` while it is not known.
     pub high_watermark: Option<Offset>,
     /// The present leader epoch.
@@ -267,6 +300,13 @@ pub enum Output<O: Outside> {
         index: LogIndex,
         /// The command.
         command: Bytes,
+    },
+    /// A partition's start was moved, or not.
+    Trimmed {
+        /// Who asked.
+        reply: O::TrimReply,
+        /// The first offset that can be read now.
+        result: Result<Offset, Refusal>,
     },
     /// A partition got on, or its leader changed.
     Progress {

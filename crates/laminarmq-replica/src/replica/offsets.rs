@@ -62,6 +62,8 @@ pub struct OffsetSearch<E: LogEnv> {
     base_offset: Offset,
     epoch: Term,
     time: i64,
+    /// Records before it are trimmed, though their batch is there.
+    start: Offset,
 }
 
 impl<E: LogEnv> OffsetSearch<E> {
@@ -84,8 +86,8 @@ impl<E: LogEnv> OffsetSearch<E> {
         let joined: Bytes = joined.freeze();
         for record in batch::records(&joined, limits).map_err(bad)? {
             let record = record.map_err(bad)?;
-            if record.timestamp >= self.time {
-                let offset = Offset(u64::try_from(record.offset).unwrap_or(self.base_offset.get()));
+            let offset = Offset(u64::try_from(record.offset).unwrap_or(self.base_offset.get()));
+            if record.timestamp >= self.time && offset >= self.start {
                 let timestamp = Some(record.timestamp);
                 return Ok(Some(FoundOffset {
                     offset,
@@ -151,6 +153,7 @@ impl<E: LogEnv> Replica<E> {
             base_offset,
             epoch,
             time,
+            start: self.start_offset(),
         }))
     }
 
