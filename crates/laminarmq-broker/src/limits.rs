@@ -103,6 +103,9 @@ pub const PARTITIONS_MAX: usize = 32 << 10;
 /// Topics that one `CreateTopics` or `DeleteTopics` may change.
 pub const TOPICS_PER_CHANGE_MAX: usize = 1024;
 
+/// Topics and nodes whose settings are told in one answer.
+pub const SETTINGS_RESOURCES_MAX: usize = 4096;
+
 /// Shard threads.
 pub const SHARDS_MAX: usize = 256;
 

@@ -22,7 +22,7 @@ use laminarmq::LogEnv;
 use laminarmq_kafka::batch::CheckedBatch;
 use laminarmq_replica::{
     FetchPlan, FetchQuery, GroupId, GroupState, LogIndex, Offset, OffsetAnswer, OffsetQuery,
-    PersistDone, PersistJob, Replica, Term,
+    PersistDone, PersistJob, Replica, Term, Tuning,
 };
 
 /// What surrounds a shard: its storage, and the handles by which answers find whoever asked. A handle is
@@ -36,9 +36,11 @@ pub trait Outside {
     type ReadReply;
     /// Names who looks up an offset.
     type LookupReply;
+    /// Names who wants to know how large partitions are.
+    type MeasureReply;
     /// Names who proposed a command.
     type CommandReply;
-    /// Names who wants a partition opened, removed, or the shard closed.
+    /// Names who wants a partition opened, tuned or removed, or the shard closed.
     type ChangeReply;
 }
 
@@ -68,6 +70,22 @@ pub enum Input<O: Outside> {
         lookup: Lookup,
         /// Who asks.
         reply: O::LookupReply,
+    },
+    /// Say how many bytes the logs of some partitions have.
+    Measure {
+        /// The partitions.
+        groups: Vec<GroupId>,
+        /// Who asks.
+        reply: O::MeasureReply,
+    },
+    /// Change settings of a partition; what comes after this goes by them.
+    Tune {
+        /// The partition.
+        group: GroupId,
+        /// The settings.
+        tuning: Tuning,
+        /// Who asks.
+        reply: O::ChangeReply,
     },
     /// Propose a command to a group with a state machine.
     Command {
@@ -198,6 +216,9 @@ pub enum Refusal {
         /// The limit.
         max: u32,
     },
+    /// The settings are out of their bounds.
+    #[error("{0}")]
+    Unsuitable(String),
     /// The log cannot be read there.
     #[error("{0}")]
     Unreadable(String),
@@ -250,6 +271,13 @@ pub enum Output<O: Outside> {
         /// The answer.
         result: Result<OffsetAnswer<O::Env>, Refusal>,
     },
+    /// Bytes of the logs of some partitions, in the order asked for.
+    Measured {
+        /// Who asked.
+        reply: O::MeasureReply,
+        /// The answers.
+        results: Vec<Result<u64, Refusal>>,
+    },
     /// A command of this shard's own proposing is in the log, or was refused. Its effect comes as
     /// [`Output::Command`].
     Proposed {
@@ -281,7 +309,7 @@ pub enum Output<O: Outside> {
         /// The state.
         state: GroupState,
     },
-    /// A partition was opened, removed, or the shard closed.
+    /// A partition was opened, tuned or removed, or the shard closed.
     Changed {
         /// Who asked.
         reply: O::ChangeReply,

@@ -3,8 +3,8 @@
 use super::{Ack, Append, Appended, Lookup, Output, Outside, Progress, Read, Refusal};
 use bytes::Bytes;
 use laminarmq_replica::{
-    DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset, OffsetAnswer,
-    PersistDone, ProposeError, Replica, Token,
+    ConfigError, DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset,
+    OffsetAnswer, PersistDone, ProposeError, Replica, Token, Tuning,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -124,6 +124,17 @@ impl<O: Outside> Partition<O> {
     pub(super) fn look_up(&self, lookup: &Lookup) -> Result<OffsetAnswer<O::Env>, Refusal> {
         self.check_reader(lookup.epoch)?;
         Ok(self.replica.offset_for(lookup.query)?)
+    }
+
+    /// Bytes of the log's segments.
+    pub(super) fn bytes(&self) -> u64 {
+        let segments = self.replica.log().segments();
+        segments.map(|segment| segment.store_bytes).sum()
+    }
+
+    pub(super) fn tune(&mut self, tuning: Tuning) -> Result<(), Refusal> {
+        let refused = |error: ConfigError| Refusal::Unsuitable(error.to_string());
+        self.replica.tune(tuning).map_err(refused)
     }
 
     fn check_reader(&self, epoch: Option<i32>) -> Result<(), Refusal> {

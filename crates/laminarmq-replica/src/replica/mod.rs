@@ -31,9 +31,9 @@ use crate::queue::{Queue, Waiting};
 use crate::state::LogStart;
 use crate::tail::Tail;
 use crate::{
-    EntryKind, Fatal, FetchError, GroupId, GroupState, Leadership, LogIndex, LogPoint, Membership,
-    MembershipChange, Offset, Payload, PeerError, PeerMessage, ProposeError, ReplicaConfig,
-    ReplicaId, Role, Term, Token,
+    ConfigError, EntryKind, Fatal, FetchError, GroupId, GroupState, Leadership, LogIndex, LogPoint,
+    Membership, MembershipChange, Offset, Payload, PeerError, PeerMessage, ProposeError,
+    ReplicaConfig, ReplicaId, Role, Term, Token, Tuning,
 };
 
 pub use fetch::{AbortedTransaction, FetchPlan, FetchQuery, FileRange, Isolation, Piece};
@@ -163,6 +163,16 @@ impl<E: LogEnv> Replica<E> {
         let before = self.queue.last_offset().unwrap_or(self.end_offset);
         self.queue
             .push(at, Offset(before.get() + records), Some(token), waiting);
+    }
+
+    /// Changes settings while the replica is open. What was proposed before is not judged again; after a
+    /// change to [`Flush::Sync`](crate::Flush::Sync) the next save covers everything that was written before it.
+    pub fn tune(&mut self, tuning: Tuning) -> Result<(), ConfigError> {
+        let mut config = self.config.clone();
+        config.tune(tuning);
+        config.validate()?;
+        self.config = config;
+        Ok(())
     }
 
     /// One step of the clock; how long it is, the caller decides, alike on all replicas.
