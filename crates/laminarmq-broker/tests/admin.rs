@@ -10,6 +10,7 @@ use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::messages::create_partitions::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
 };
+use laminarmq_kafka::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use laminarmq_kafka::messages::delete_topics::DeletableTopicResult;
 use laminarmq_kafka::messages::describe_log_dirs::DescribableLogDirTopic;
 use laminarmq_kafka::messages::metadata::MetadataRequestTopic;
@@ -17,8 +18,8 @@ use laminarmq_kafka::messages::offset_for_leader_epoch::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use laminarmq_kafka::messages::{
-    CreatePartitionsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeLogDirsRequest,
-    MetadataRequest, OffsetForLeaderEpochRequest,
+    CreatePartitionsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    DescribeLogDirsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
 };
 
 fn growth(topics: &[(&str, i32)]) -> CreatePartitionsRequest {
@@ -181,6 +182,94 @@ async fn partitions_that_cannot_be_opened_are_not_shown_and_can_be_asked_for_aga
     for partition in 0..4 {
         assert_eq!(values(&client.fetch("t", partition, 0).await), ["a"]);
     }
+}
+
+/// Lets partitions of a topic begin at these offsets, and says what is answered to each.
+async fn cut(client: &mut Client, topic: &str, at: &[(i32, i64)]) -> Vec<(ErrorCode, i64)> {
+    let partition = |(partition_index, offset): &(i32, i64)| DeleteRecordsPartition {
+        partition_index: *partition_index,
+        offset: *offset,
+    };
+    let request = DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic {
+            name: topic.to_owned(),
+            partitions: at.iter().map(partition).collect(),
+        }],
+        timeout_ms: 30_000,
+    };
+    let response = client.ask(2, &request).await;
+    let answers = response.topics[0].partitions.iter().zip(at);
+    let answers = answers.map(|(answer, (partition, _))| {
+        assert_eq!(answer.partition_index, *partition);
+        (answer.error_code, answer.low_watermark)
+    });
+    answers.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_records_are_gone_and_stay_gone() {
+    let mut fixture = fixture().await;
+    let client = &mut fixture.client;
+    client.create("t", 2, &[("segment.bytes", "1024")]).await;
+    for n in 0..20 {
+        let values = [format!("{n} a"), format!("{n} b {}", "x".repeat(200))];
+        for partition in 0..2 {
+            client
+                .produce("t", partition, batch(&[&values[0], &values[1]]))
+                .await;
+        }
+    }
+    let none = ErrorCode::NONE;
+    assert_eq!(
+        cut(client, "t", &[(0, 31), (1, -1)]).await,
+        [(none, 31), (none, 40)]
+    );
+    let out_of_range = (ErrorCode::OFFSET_OUT_OF_RANGE, -1);
+    let unknown = (ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, -1);
+    let answers = cut(client, "t", &[(0, 41), (0, -2), (2, 0), (-1, 0), (0, 5)]).await;
+    let want = [out_of_range, out_of_range, unknown, unknown, (none, 31)];
+    assert_eq!(answers, want, "a start never moves back");
+    assert_eq!(cut(client, "none", &[(0, -1)]).await, [unknown]);
+    let internal = (ErrorCode::INVALID_TOPIC_EXCEPTION, -1);
+    assert_eq!(
+        cut(client, "__consumer_offsets", &[(0, -1)]).await,
+        [internal]
+    );
+    for round in 0..2 {
+        let client = &mut Client::connect(fixture.broker.kafka_addr()).await;
+        assert_eq!(client.offset("t", 0, -2).await, (none, 31), "{round}");
+        assert_eq!(client.offset("t", 1, -2).await, (none, 40), "{round}");
+        assert_eq!(client.offset("t", 1, -1).await, (none, 40), "{round}");
+        let gone = client.fetch("t", 0, 30).await;
+        assert_eq!(gone.error_code, ErrorCode::OFFSET_OUT_OF_RANGE);
+        // The batch of the first record is whole: clients leave out what comes before.
+        let found = records(&client.fetch("t", 0, 31).await);
+        assert_eq!(found.iter().map(|(offset, _)| *offset).next(), Some(30));
+        assert!(found[1].1.starts_with("15 b"), "{found:?}");
+        if round == 0 {
+            stop(fixture.broker).await;
+            fixture.broker = start(fixture.dir.path()).await;
+        }
+    }
+    let client = &mut Client::connect(fixture.broker.kafka_addr()).await;
+    let produced = client.produce("t", 1, batch(&["next"])).await;
+    assert_eq!((produced.base_offset, produced.log_start_offset), (40, 40));
+    assert_eq!(
+        records(&client.fetch("t", 1, 40).await),
+        [(40, "next".to_owned())]
+    );
+    // What was before the start takes no room for long.
+    let folder = fixture.dir.path().join("topics/t-0");
+    let first = || {
+        let names = std::fs::read_dir(&folder).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".log")).min().unwrap()
+    };
+    assert!(
+        first() > "00000000000000000005.log".to_owned(),
+        "{}",
+        first()
+    );
 }
 
 /// Error, epoch and end that are answered to this epoch, by somebody who believes in the `current` one.

@@ -221,6 +221,7 @@ fn default_request(api: i16) -> laminarmq_kafka::AnyRequest {
         19 => CreateTopicsRequest::default().into(),
         20 => DeleteTopicsRequest::default().into(),
         10 => FindCoordinatorRequest::default().into(),
+        21 => DeleteRecordsRequest::default().into(),
         22 => InitProducerIdRequest::default().into(),
         23 => OffsetForLeaderEpochRequest::default().into(),
         32 => DescribeConfigsRequest::default().into(),

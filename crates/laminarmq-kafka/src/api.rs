@@ -315,7 +315,7 @@ apis! {
     ApiVersions: ApiVersionsRequest => ApiVersionsResponse, 0..=4, flexible from 3, listed from 0;
     CreateTopics: CreateTopicsRequest => CreateTopicsResponse, 2..=7, flexible from 5, listed from 2;
     DeleteTopics: DeleteTopicsRequest => DeleteTopicsResponse, 1..=6, flexible from 4, listed from 1;
-    DeleteRecords: DeleteRecordsRequest => DeleteRecordsResponse, 0..=2, flexible from 2;
+    DeleteRecords: DeleteRecordsRequest => DeleteRecordsResponse, 0..=2, flexible from 2, listed from 0;
     InitProducerId: InitProducerIdRequest => InitProducerIdResponse, 0..=4, flexible from 2, listed from 0;
     OffsetForLeaderEpoch: OffsetForLeaderEpochRequest => OffsetForLeaderEpochResponse, 2..=4, flexible from 4, listed from 2;
     DescribeConfigs: DescribeConfigsRequest => DescribeConfigsResponse, 1..=4, flexible from 4, listed from 1;

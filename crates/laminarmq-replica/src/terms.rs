@@ -68,6 +68,14 @@ impl TermRuns {
         true
     }
 
+    /// Drops the entries before `first`; the term just before it stays known.
+    pub(crate) fn trim(&mut self, first: LogIndex) {
+        let before = LogIndex(first.get() - 1);
+        let term = self.get(before).expect("a trim inside the log");
+        self.runs.retain(|&(run, _)| run > before);
+        self.runs.insert(0, (before, term));
+    }
+
     /// Drops every entry from `from` on.
     pub(crate) fn truncate(&mut self, from: LogIndex) {
         assert!(
@@ -138,6 +146,23 @@ mod tests {
         let mut runs = runs(&[2, 5]);
         assert!(!runs.push(Term(4)));
         assert_eq!(runs.end(), LogIndex(12));
+    }
+
+    #[test]
+    fn trimming_keeps_the_term_before_the_start() {
+        for first in 10..=15 {
+            let terms = [2, 2, 5, 5, 6];
+            let mut trimmed = runs(&terms);
+            trimmed.trim(LogIndex(first));
+            let whole = runs(&terms);
+            for index in first - 1..16 {
+                let index = LogIndex(index);
+                assert_eq!(trimmed.get(index), whole.get(index), "{index} of {first}..");
+            }
+            assert_eq!(trimmed.get(LogIndex(first - 2)), None);
+            assert_eq!(trimmed.last(), whole.last());
+            assert!(trimmed.push(Term(6)));
+        }
     }
 
     #[test]

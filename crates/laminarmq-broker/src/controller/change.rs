@@ -252,7 +252,7 @@ mod tests {
                 max: 10
             })
         );
-        let settings = vec![("retention.ms".to_owned(), Some("5".to_owned()))];
+        let settings = vec![("preallocate".to_owned(), Some("true".to_owned()))];
         assert!(matches!(
             plan(NewTopic {
                 settings,

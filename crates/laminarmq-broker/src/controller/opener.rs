@@ -10,7 +10,8 @@ use crate::limits::{
 use crate::topics::TopicSettings;
 use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, poll_ready};
 use laminarmq_replica::{
-    Flush, GroupId, GroupState, Membership, Replica, ReplicaConfig, ReplicaId, Tuning,
+    Flush, GroupId, GroupState, Membership, PRODUCERS_BYTES_MAX, Replica, ReplicaConfig, ReplicaId,
+    Tuning,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -19,6 +20,11 @@ use std::sync::{Arc, Mutex};
 
 /// A node's first replica of a group. A replica that lost its data comes back under another id.
 const FIRST_REPLICA: ReplicaId = ReplicaId(1);
+
+/// The longest record that any partition's log may hold.
+const RECORD_BYTES_MAX: u64 = BATCH_BYTES_MAX as u64;
+const _: () = assert!(PRODUCERS_BYTES_MAX <= RECORD_BYTES_MAX);
+const _: () = assert!(COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
 
 /// Why a partition cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -169,7 +175,7 @@ impl Opener {
             segment_bytes: u64::MAX,
             auto_roll: false,
             // Not what the topic allows now: what it allowed before is still to be read.
-            record_bytes_max: u64::from(BATCH_BYTES_MAX).max(config.entry_bytes_max.into()),
+            record_bytes_max: RECORD_BYTES_MAX,
             ..LogOptions::default()
         };
         let log = poll_ready(Log::open_with(env, options)).map_err(|source| OpenError::Log {

@@ -19,6 +19,8 @@ pub(super) fn refusal_code(refusal: &Refusal) -> ErrorCode {
         Refusal::NotAvailable => ErrorCode::OFFSET_NOT_AVAILABLE,
         Refusal::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
         Refusal::Unsuitable(_) => ErrorCode::INVALID_CONFIG,
+        Refusal::SequenceGap { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+        Refusal::OldProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
         Refusal::Unreadable(_) | Refusal::Failed => ErrorCode::KAFKA_STORAGE_ERROR,
     }
 }

@@ -99,6 +99,7 @@ impl Runner {
             Output::Lookup { reply, result } => drop(reply.send(result)),
             Output::Measured { reply, results } => drop(reply.send(results)),
             Output::Proposed { reply, result } => drop(reply.send(result)),
+            Output::Trimmed { reply, result } => drop(reply.send(result)),
             Output::Changed { reply, result } => drop(reply.send(result)),
             Output::Command {
                 group,

@@ -139,6 +139,25 @@ impl<O: Outside> Shard<O> {
                     result: Err(refusal),
                 }),
             },
+            Input::Trim { group, to, reply } => match self.partition(group) {
+                Ok((partition, token)) => partition.trim(to, reply, token, out),
+                Err(refusal) => out.push(Output::Trimmed {
+                    reply,
+                    result: Err(refusal),
+                }),
+            },
+            Input::Retain {
+                group,
+                retention,
+                now_ms,
+                reply,
+            } => match self.partition(group) {
+                Ok((partition, token)) => partition.retain(&retention, now_ms, reply, token, out),
+                Err(refusal) => out.push(Output::Trimmed {
+                    reply,
+                    result: Err(refusal),
+                }),
+            },
             Input::Persisted { group, done } => self.persisted(group, done, out),
             Input::Close { reply } => self.close(reply, out),
         }
@@ -172,8 +191,13 @@ impl<O: Outside> Shard<O> {
     }
 
     fn append(&mut self, append: Append<O>, out: &mut Vec<Output<O>>) {
-        match self.partition(append.group) {
-            Ok((partition, token)) => partition.append(append, token, out),
+        let group = append.group;
+        match self.partition(group) {
+            Ok((partition, token)) => {
+                if let Err(fatal) = partition.append(append, token, out) {
+                    self.fail_of(group, &fatal, out);
+                }
+            }
             Err(refusal) => {
                 out.push(Output::Appended {
                     reply: append.reply,
@@ -248,6 +272,11 @@ impl<O: Outside> Shard<O> {
             return;
         }
         self.state = State::Closing(reply);
+        for (group, partition) in &mut self.partitions {
+            if partition.prepare_close() {
+                self.dirty.insert(*group);
+            }
+        }
     }
 
     /// Closes the logs once nothing is outside. Whoever still waits then waits for nothing that could

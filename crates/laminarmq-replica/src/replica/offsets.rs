@@ -66,6 +66,8 @@ pub struct OffsetSearch<E: LogEnv> {
     base_offset: Offset,
     epoch: Term,
     time: i64,
+    /// Records before it are trimmed, though their batch is there.
+    start: Offset,
 }
 
 impl<E: LogEnv> OffsetSearch<E> {
@@ -88,8 +90,8 @@ impl<E: LogEnv> OffsetSearch<E> {
         let joined: Bytes = joined.freeze();
         for record in batch::records(&joined, limits).map_err(bad)? {
             let record = record.map_err(bad)?;
-            if record.timestamp >= self.time {
-                let offset = Offset(u64::try_from(record.offset).unwrap_or(self.base_offset.get()));
+            let offset = Offset(u64::try_from(record.offset).unwrap_or(self.base_offset.get()));
+            if record.timestamp >= self.time && offset >= self.start {
                 let timestamp = Some(record.timestamp);
                 return Ok(Some(FoundOffset {
                     offset,
@@ -143,13 +145,14 @@ impl<E: LogEnv> Replica<E> {
             return Ok(OffsetAnswer::NotFound);
         }
         let (epoch, next) = terms.up_to(asked);
-        let end = match next {
+        let end = match (epoch, next) {
+            (None, _) => self.start_offset(),
             // The start may have moved past where the next epoch begins, and the log ends for a consumer
             // where nothing more may be seen.
-            Some(next) => self
+            (Some(_), Some(next)) => self
                 .offset_after(LogIndex(next.get() - 1))?
                 .clamp(self.start_offset(), self.high_watermark()),
-            None => self.high_watermark(),
+            (Some(_), None) => self.high_watermark(),
         };
         Ok(OffsetAnswer::Found(FoundOffset {
             offset: end,
@@ -180,6 +183,7 @@ impl<E: LogEnv> Replica<E> {
             base_offset,
             epoch,
             time,
+            start: self.start_offset(),
         }))
     }
 

@@ -5,6 +5,7 @@
 
 mod alter_configs;
 mod create_partitions;
+mod delete_records;
 mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;
@@ -14,12 +15,15 @@ mod offset_for_leader_epoch;
 use super::{Peer, Started, ready};
 use crate::context::Context;
 use bytes::Bytes;
-use laminarmq_kafka::messages::{DescribeLogDirsRequest, OffsetForLeaderEpochRequest};
+use laminarmq_kafka::messages::{
+    DeleteRecordsRequest, DescribeLogDirsRequest, OffsetForLeaderEpochRequest,
+};
 use laminarmq_kafka::{AnyRequest, EncodeError, RequestHeader, encode_response};
 
 /// A request that has to ask partitions.
 #[derive(Debug)]
 pub(crate) enum Late {
+    DeleteRecords(DeleteRecordsRequest),
     Epochs(OffsetForLeaderEpochRequest),
     LogDirs(DescribeLogDirsRequest),
 }
@@ -47,6 +51,7 @@ pub(super) async fn start(
         AnyRequest::DescribeCluster(request) => {
             ready(&header, &describe_cluster::handle(context, peer, &request))
         }
+        AnyRequest::DeleteRecords(request) => Started::Admin(header, Late::DeleteRecords(request)),
         AnyRequest::OffsetForLeaderEpoch(request) => Started::Admin(header, Late::Epochs(request)),
         AnyRequest::DescribeLogDirs(request) => Started::Admin(header, Late::LogDirs(request)),
         // The codec knows more than is served; `receive` lets none of it through to here.
@@ -61,6 +66,9 @@ pub(super) async fn finish(
     request: Late,
 ) -> Result<Vec<Bytes>, EncodeError> {
     match request {
+        Late::DeleteRecords(request) => {
+            encode_response(header, &delete_records::handle(context, request).await)
+        }
         Late::Epochs(request) => {
             let response = offset_for_leader_epoch::handle(context, request).await;
             encode_response(header, &response)

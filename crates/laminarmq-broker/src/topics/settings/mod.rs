@@ -18,6 +18,7 @@ use table::{Rule, SETTINGS, Setting, find};
 
 use crate::config::{BrokerConfig, FlushMode};
 use crate::limits;
+use crate::shard::Retention;
 use std::collections::BTreeMap;
 
 /// Who sets the time of a record.
@@ -53,6 +54,7 @@ pub(crate) struct TopicSettings {
     /// Largest batch that is accepted, head included.
     pub(crate) max_message_bytes: u32,
     pub(crate) timestamp_type: TimestampType,
+    pub(crate) retention: Retention,
 }
 
 /// A setting that is not accepted.
@@ -84,6 +86,11 @@ impl TopicSettings {
             segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
             max_message_bytes: limits::BATCH_BYTES_DEFAULT,
             timestamp_type: TimestampType::Create,
+            retention: Retention {
+                age_ms: None,
+                bytes: None,
+                segment_age_ms: Some(limits::SEGMENT_AGE_DEFAULT_MS),
+            },
         }
     }
 

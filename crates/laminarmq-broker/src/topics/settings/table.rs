@@ -251,9 +251,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
         node_name: "log.retention.bytes",
         value_type: ValueType::Long,
         documentation: "How many bytes of a partition are kept at least; older segments go. -1 keeps all.",
-        rule: Rule::Only {
-            value: "-1",
-            why: "retention is not there yet",
+        rule: Rule::Field {
+            get: |s| bound_text(s.retention.bytes),
+            set: |s, value| {
+                s.retention.bytes = bound(value)?;
+                Ok(())
+            },
         },
     },
     Setting {
@@ -261,9 +264,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
         node_name: "log.retention.ms",
         value_type: ValueType::Long,
         documentation: "How many milliseconds records are kept at least; older segments go. -1 keeps all.",
-        rule: Rule::Only {
-            value: "-1",
-            why: "retention is not there yet",
+        rule: Rule::Field {
+            get: |s| bound_text(s.retention.age_ms),
+            set: |s, value| {
+                s.retention.age_ms = bound(value)?;
+                Ok(())
+            },
         },
     },
     Setting {
@@ -291,6 +297,19 @@ pub(crate) static SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "segment.ms",
+        node_name: "log.roll.ms",
+        value_type: ValueType::Long,
+        documentation: "How old a segment gets, in milliseconds, before the next record starts a new one.",
+        rule: Rule::Field {
+            get: |s| bound_text(s.retention.segment_age_ms),
+            set: |s, value| {
+                s.retention.segment_age_ms = Some(number(value, 1, i64::MAX.unsigned_abs())?);
+                Ok(())
+            },
+        },
+    },
+    Setting {
         name: "unclean.leader.election.enable",
         node_name: "unclean.leader.election.enable",
         value_type: ValueType::Boolean,
@@ -301,6 +320,21 @@ pub(crate) static SETTINGS: &[Setting] = &[
         },
     },
 ];
+
+/// A bound that may be missing, which is written -1.
+fn bound(value: &str) -> Result<Option<u64>, String> {
+    if value == "-1" {
+        return Ok(None);
+    }
+    match number(value, 0, i64::MAX.unsigned_abs()) {
+        Ok(bound) => Ok(Some(bound)),
+        Err(_) => Err("-1, or a number from 0".to_owned()),
+    }
+}
+
+fn bound_text(bound: Option<u64>) -> String {
+    bound.map_or("-1".to_owned(), |bound| bound.to_string())
+}
 
 fn number(value: &str, min: u64, max: u64) -> Result<u64, String> {
     match value.parse() {

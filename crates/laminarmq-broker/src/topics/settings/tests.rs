@@ -17,14 +17,20 @@ fn settings_override_the_defaults() {
         ("cleanup.policy", "delete"),
         ("compression.type", "producer"),
         ("min.insync.replicas", "1"),
-        ("retention.ms", "-1"),
+        ("retention.ms", "5000"),
         ("retention.bytes", "-1"),
+        ("segment.ms", "7000"),
     ]);
     let want = TopicSettings {
         flush: FlushMode::Os,
         segment_bytes: 1 << 20,
         max_message_bytes: 2_000_000,
         timestamp_type: TimestampType::LogAppend,
+        retention: Retention {
+            age_ms: Some(5000),
+            bytes: None,
+            segment_age_ms: Some(7000),
+        },
     };
     assert_eq!(settings, Ok(want));
     let default = TopicSettings::of_defaults(TopicDefaults {
@@ -59,7 +65,9 @@ fn what_is_described_can_be_given_back() {
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
     for (name, value, part) in [
-        ("retention.ms", "1000", "retention is not there yet"),
+        ("retention.ms", "-2", "-1, or a number from 0"),
+        ("retention.bytes", "1.5", "-1, or a number from 0"),
+        ("segment.ms", "0", "a number from 1"),
         ("cleanup.policy", "compact", "compaction is not there yet"),
         ("segment.bytes", "10", "a number from 1024"),
         ("segment.bytes", "many", "a number from 1024"),
