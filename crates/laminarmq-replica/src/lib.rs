@@ -42,6 +42,7 @@ mod wire;
 
 pub use config::{
     ConfigError, ELECTION_TICKS_MAX, ENTRY_BYTES_CEILING, Flush, ReplicaConfig, SEGMENT_BYTES_MIN,
+    Tuning,
 };
 pub use consensus::Role;
 pub use effects::{

@@ -42,6 +42,13 @@ impl TermRuns {
         self.end
     }
 
+    /// The last term up to this one, if there is one, and where the next one starts, if there is a next one.
+    pub(crate) fn up_to(&self, term: Term) -> (Option<Term>, Option<LogIndex>) {
+        let run = self.runs.partition_point(|&(_, of_run)| of_run <= term);
+        let found = run.checked_sub(1).map(|run| self.runs[run].1);
+        (found, self.runs.get(run).map(|&(first, _)| first))
+    }
+
     /// Adds the next entry. False if its term is below the last one: no leader makes that.
     #[must_use]
     pub(crate) fn push(&mut self, term: Term) -> bool {
@@ -113,6 +120,25 @@ mod tests {
         ];
         assert_eq!(all(&runs), want);
         assert_eq!(runs.last(), Term(6));
+    }
+
+    #[test]
+    fn a_term_ends_where_the_next_one_starts() {
+        let runs = runs(&[2, 5, 5, 8]);
+        let all: Vec<_> = (1..10).map(|term| runs.up_to(Term(term))).collect();
+        let at = |term, next: Option<u64>| (Some(Term(term)), next.map(LogIndex));
+        let want = [
+            (None, Some(LogIndex(9))),
+            at(2, Some(11)),
+            at(2, Some(11)),
+            at(2, Some(11)),
+            at(5, Some(13)),
+            at(5, Some(13)),
+            at(5, Some(13)),
+            at(8, None),
+            at(8, None),
+        ];
+        assert_eq!(all, want);
     }
 
     #[test]

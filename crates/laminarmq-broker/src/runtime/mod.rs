@@ -22,6 +22,7 @@ impl Outside for Real {
     type AppendReply = oneshot::Sender<Result<Appended, Refusal>>;
     type ReadReply = oneshot::Sender<Vec<Result<FetchPlan<FileEnv>, Refusal>>>;
     type LookupReply = oneshot::Sender<Result<OffsetAnswer<FileEnv>, Refusal>>;
+    type MeasureReply = oneshot::Sender<Vec<Result<u64, Refusal>>>;
     type CommandReply = oneshot::Sender<Result<LogIndex, Refusal>>;
     type TrimReply = oneshot::Sender<Result<Offset, Refusal>>;
     type ChangeReply = oneshot::Sender<Result<(), Refusal>>;

@@ -1,10 +1,13 @@
 //! One partition of a shard: its replica, and who waits for what of it.
 
-use super::{Ack, Append, Appended, Lookup, Output, Outside, Progress, Read, Refusal};
+use super::{
+    Ack, Append, Appended, Lookup, Output, Outside, Progress, Read, Refusal, Retention, retention,
+};
 use bytes::Bytes;
 use laminarmq_replica::{
-    DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset, OffsetAnswer,
-    PersistDone, ProposeError, Proposed, Replica, Token, TrimError, TrimProposed, TrimTo,
+    ConfigError, DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset,
+    OffsetAnswer, PersistDone, ProposeError, Proposed, Replica, Token, TrimError, TrimProposed,
+    TrimTo, Tuning,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -178,6 +181,29 @@ impl<O: Outside> Partition<O> {
         out.push(Output::Trimmed { reply, result });
     }
 
+    /// Lets what is too old go, if there is any.
+    pub(super) fn retain(
+        &mut self,
+        rules: &Retention,
+        now_ms: i64,
+        reply: O::TrimReply,
+        token: &mut Token,
+        out: &mut Outputs<O>,
+    ) {
+        let segments: Vec<_> = self.replica.log().segments().collect();
+        let plan = retention::plan(&segments, now_ms, rules);
+        if plan.roll {
+            self.replica.roll_next();
+        }
+        match plan.trim {
+            Some(to) => self.trim(to, reply, token, out),
+            None => out.push(Output::Trimmed {
+                reply,
+                result: Ok(self.replica.start_offset()),
+            }),
+        }
+    }
+
     /// Before the partition is closed. Says whether there is something left to write.
     pub(super) fn prepare_close(&mut self) -> bool {
         self.replica.prepare_close()
@@ -196,6 +222,17 @@ impl<O: Outside> Partition<O> {
     pub(super) fn look_up(&self, lookup: &Lookup) -> Result<OffsetAnswer<O::Env>, Refusal> {
         self.check_reader(lookup.epoch)?;
         Ok(self.replica.offset_for(lookup.query)?)
+    }
+
+    /// Bytes of the log's segments.
+    pub(super) fn bytes(&self) -> u64 {
+        let segments = self.replica.log().segments();
+        segments.map(|segment| segment.store_bytes).sum()
+    }
+
+    pub(super) fn tune(&mut self, tuning: Tuning) -> Result<(), Refusal> {
+        let refused = |error: ConfigError| Refusal::Unsuitable(error.to_string());
+        self.replica.tune(tuning).map_err(refused)
     }
 
     fn check_reader(&self, epoch: Option<i32>) -> Result<(), Refusal> {

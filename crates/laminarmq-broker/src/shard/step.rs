@@ -114,6 +114,20 @@ impl<O: Outside> Shard<O> {
                 let result = self.reader(lookup.group).and_then(|p| p.look_up(&lookup));
                 out.push(Output::Lookup { reply, result });
             }
+            Input::Measure { groups, reply } => {
+                let measure = |group: &GroupId| Ok(self.reader(*group)?.bytes());
+                let results = groups.iter().map(measure).collect();
+                out.push(Output::Measured { reply, results });
+            }
+            Input::Tune {
+                group,
+                tuning,
+                reply,
+            } => {
+                let partition = self.partition(group);
+                let result = partition.and_then(|(partition, _)| partition.tune(tuning));
+                out.push(Output::Changed { reply, result });
+            }
             Input::Command {
                 group,
                 command,
@@ -127,6 +141,18 @@ impl<O: Outside> Shard<O> {
             },
             Input::Trim { group, to, reply } => match self.partition(group) {
                 Ok((partition, token)) => partition.trim(to, reply, token, out),
+                Err(refusal) => out.push(Output::Trimmed {
+                    reply,
+                    result: Err(refusal),
+                }),
+            },
+            Input::Retain {
+                group,
+                retention,
+                now_ms,
+                reply,
+            } => match self.partition(group) {
+                Ok((partition, token)) => partition.retain(&retention, now_ms, reply, token, out),
                 Err(refusal) => out.push(Output::Trimmed {
                     reply,
                     result: Err(refusal),

@@ -11,6 +11,7 @@ impl Outside for Test {
     type AppendReply = u32;
     type ReadReply = u32;
     type LookupReply = u32;
+    type MeasureReply = u32;
     type CommandReply = u32;
     type TrimReply = u32;
     type ChangeReply = u32;
@@ -54,6 +55,7 @@ pub(super) enum Seen {
     /// Bytes of each read.
     Read(u32, Vec<Result<u64, Refusal>>),
     Lookup(u32, Result<Option<u64>, Refusal>),
+    Measured(u32, Vec<Result<u64, Refusal>>),
     Proposed(u32, Result<(), Refusal>),
     Command(Bytes),
     Trimmed(u32, Result<u64, Refusal>),
@@ -124,6 +126,7 @@ impl Bench {
                 let found = result.map(|answer| answer.resolve(&BatchLimits::default()).unwrap());
                 Seen::Lookup(reply, found.map(|found| found.map(|found| found.offset.0)))
             }
+            Output::Measured { reply, results } => Seen::Measured(reply, results),
             Output::Proposed { reply, result } => Seen::Proposed(reply, result.map(|_| ())),
             Output::Command { command, .. } => Seen::Command(command),
             Output::Progress { group, progress } => {

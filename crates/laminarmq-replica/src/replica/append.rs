@@ -71,7 +71,8 @@ impl<E: LogEnv> Replica<E> {
             index: entry.index,
             term: entry.term,
         };
-        let roll = if segment_bytes >= self.config.segment_bytes {
+        let roll_next = std::mem::take(&mut self.roll_next);
+        let roll = if segment_bytes >= self.config.segment_bytes || roll_next {
             FLAG_ROLL
         } else {
             0

@@ -33,9 +33,9 @@ use crate::queue::{Queue, Waiting};
 use crate::state::LogStart;
 use crate::tail::Tail;
 use crate::{
-    EntryKind, Fatal, FetchError, GroupId, GroupState, Leadership, LogIndex, LogPoint, Membership,
-    MembershipChange, Offset, Payload, PeerError, PeerMessage, ProposeError, ReplicaConfig,
-    ReplicaId, Role, Term, Token,
+    ConfigError, EntryKind, Fatal, FetchError, GroupId, GroupState, Leadership, LogIndex, LogPoint,
+    Membership, MembershipChange, Offset, Payload, PeerError, PeerMessage, ProposeError,
+    ReplicaConfig, ReplicaId, Role, Term, Token, Tuning,
 };
 
 pub use fetch::{AbortedTransaction, FetchPlan, FetchQuery, FileRange, Isolation, Piece};
@@ -79,6 +79,8 @@ pub struct Replica<E: LogEnv> {
     high_watermark: Offset,
     /// The no-op of this replica's own term, once it leads.
     own_noop: Option<LogPoint>,
+    /// The next entry begins a segment, if this replica leads by then.
+    roll_next: bool,
     persisting: Persisting,
     producers: Producers,
     checkpoint: SinceCheckpoint,
@@ -157,6 +159,24 @@ impl<E: LogEnv> Replica<E> {
         let before = self.queue.last_offset().unwrap_or(self.end_offset);
         self.queue
             .push(at, Offset(before.get() + records), token, waiting);
+    }
+
+    /// As leader: lets the next entry begin a new segment, whatever the present one holds. Not where it
+    /// holds nothing.
+    pub fn roll_next(&mut self) {
+        let last = self.log().segments().last();
+        let is_empty = last.is_none_or(|segment| segment.base_index == segment.end_index);
+        self.roll_next = !self.ended && self.is_leader() && !is_empty;
+    }
+
+    /// Changes settings while the replica is open. What was proposed before is not judged again; after a
+    /// change to [`Flush::Sync`](crate::Flush::Sync) the next save covers everything that was written before it.
+    pub fn tune(&mut self, tuning: Tuning) -> Result<(), ConfigError> {
+        let mut config = self.config.clone();
+        config.tune(tuning);
+        config.validate()?;
+        self.config = config;
+        Ok(())
     }
 
     /// One step of the clock; how long it is, the caller decides, alike on all replicas.

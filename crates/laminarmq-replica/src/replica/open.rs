@@ -115,6 +115,7 @@ impl<E: LogEnv> Replica<E> {
             visible: commit,
             high_watermark: state.start.offset,
             own_noop: None,
+            roll_next: false,
             persisting: Persisting::default(),
             producers,
             checkpoint,

@@ -13,6 +13,10 @@ use crate::state::LogStart;
 use crate::trim::Trim;
 use crate::{EntryKind, Fatal, LogIndex, Payload, Token, TrimError, TrimTo};
 
+/// A trim of everything also gives back the write segment, where that has this many bytes: whole segments
+/// go, so a new one begins behind them. Fewer bytes are not worth two files.
+const ROLL_BYTES: u64 = 1 << 20;
+
 /// Whether a trim is to be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrimProposed {
@@ -30,6 +34,10 @@ impl<E: LogEnv> Replica<E> {
         let trim = self.resolve(to)?;
         if trim.first <= self.start.index && trim.offset <= self.start.offset {
             return Ok(TrimProposed::Already);
+        }
+        let everything = trim.first > self.visible;
+        if everything && self.log().write_segment_bytes() >= ROLL_BYTES {
+            self.roll_next();
         }
         if trim.first > self.checkpoint.last {
             // What is known of the producers would go with the entries.
