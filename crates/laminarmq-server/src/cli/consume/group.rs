@@ -211,9 +211,11 @@ impl Reader<'_> {
                         }
                         Some(delivery) => delivery?,
                     };
+                    // A closed pipe ends the write by itself, and only that tells what came through.
                     let printed = tokio::select! {
-                        asked = quit.wait() => return asked.map(|()| Stop::Finished),
+                        biased;
                         printed = self.print(&delivery, turn) => printed?,
+                        () = quit.signal() => return Ok(Stop::Finished),
                     };
                     if printed == Printed::Enough {
                         return Ok(Stop::Finished);

@@ -19,6 +19,11 @@ impl Quit {
         })
     }
 
+    /// Returns after a signal. May be called again and given up.
+    pub(super) async fn signal(&mut self) {
+        self.interrupt.wait().await;
+    }
+
     /// `Ok` after a signal, [`Failure::ClosedPipe`] when nobody reads any more. May be called again and
     /// given up.
     pub(super) async fn wait(&mut self) -> Result<(), Failure> {

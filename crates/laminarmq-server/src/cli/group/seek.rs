@@ -53,6 +53,15 @@ pub(super) async fn run(args: &SeekArgs) -> Result<(), Failure> {
     }
     let client = args.brokers.connect().await?;
     let coordinator = Coordinator::of(&client, &args.name);
+    match coordinator.describe().await {
+        // The commit would be refused; this says so before anything is shown.
+        Ok(group) if !group.members.is_empty() => {
+            return Err(ClientError::GroupInUse(group.name).into());
+        }
+        // A group begins with its first offset.
+        Ok(_) | Err(ClientError::NoSuchGroup(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
     let old = coordinator.committed(None).await?;
     let new = targets(&client, args, &old).await?;
     if !args.dry_run {
