@@ -26,6 +26,8 @@ mod data_dir;
 mod engine;
 mod env;
 mod flusher;
+#[expect(dead_code, unused_imports, reason = "served in the next step")]
+mod groups;
 mod handlers;
 pub mod limits;
 mod net;
@@ -36,7 +38,7 @@ pub mod shard;
 mod topics;
 
 pub use broker::{Broker, BrokerFailure, Running, StartError};
-pub use config::{BrokerConfig, ConfigError, FlushMode, HostPort};
+pub use config::{BrokerConfig, ConfigError, FlushMode, GroupConfig, HostPort};
 pub use controller::{ControllerError, OpenError};
 pub use data_dir::DataDirError;
 pub use env::{Clock, Entropy, Env};
