@@ -16,6 +16,7 @@ use crate::env::Env;
 use crate::handlers::ProducerIds;
 use crate::limits::DRAIN_WAIT_MAX;
 use crate::net::{Listener, bind};
+use crate::retention;
 use crate::runtime::Failure;
 use laminarmq_replica::StateError;
 use std::io;
@@ -141,7 +142,9 @@ impl Broker {
             stopping,
             failure: failure.clone(),
         };
-        let listener = tokio::spawn(Listener::new(socket, Arc::new(context)).run(DRAIN_WAIT_MAX));
+        let context = Arc::new(context);
+        tokio::spawn(retention::run(Arc::clone(&context)));
+        let listener = tokio::spawn(Listener::new(socket, context).run(DRAIN_WAIT_MAX));
         tracing::info!(address = %kafka_addr, data_dir = %dir.root().display(), "the broker serves");
         Ok(Running {
             kafka_addr,

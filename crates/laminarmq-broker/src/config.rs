@@ -135,6 +135,8 @@ pub struct BrokerConfig {
     pub flush_threads: usize,
     /// Consumer groups.
     pub groups: GroupConfig,
+    /// How often partitions look for records that are too old or too many. 1 ms to a day.
+    pub retention_check: Duration,
     /// Bounds.
     pub limits: Limits,
 }
@@ -154,6 +156,7 @@ impl Default for BrokerConfig {
             shards: 0,
             flush_threads: limits::FLUSH_THREADS_DEFAULT,
             groups: GroupConfig::default(),
+            retention_check: limits::RETENTION_CHECK_DEFAULT,
             limits: Limits::default(),
         }
     }
@@ -205,28 +208,34 @@ impl BrokerConfig {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let g = &self.groups;
         check(
-            "groups.initial_rebalance_delay (ms)",
+            "groups.initial_rebalance_delay, in milliseconds,",
             millis(g.initial_rebalance_delay),
             0,
             millis(limits::GROUP_INITIAL_DELAY_MAX),
         )?;
         check(
-            "groups.session_timeout_min (ms)",
+            "groups.session_timeout_min, in milliseconds,",
             millis(g.session_timeout_min),
             1,
             millis(g.session_timeout_max),
         )?;
         check(
-            "groups.session_timeout_max (ms)",
+            "groups.session_timeout_max, in milliseconds,",
             millis(g.session_timeout_max),
             1,
             millis(limits::GROUP_SESSION_CEILING),
         )?;
         check(
-            "groups.offsets_retention (ms)",
+            "groups.offsets_retention, in milliseconds,",
             millis(g.offsets_retention),
             1,
             millis(limits::OFFSETS_RETENTION_MAX),
+        )?;
+        check(
+            "retention_check, in milliseconds,",
+            millis(self.retention_check),
+            1,
+            24 * 3600 * 1000,
         )?;
         check("limits.connections", l.connections as u64, 1, 1 << 20)?;
         check(
@@ -305,7 +314,7 @@ mod tests {
         assert!(
             error
                 .to_string()
-                .starts_with("groups.session_timeout_min (ms) is 3600000")
+                .starts_with("groups.session_timeout_min, in milliseconds, is 3600000")
         );
     }
 }

@@ -294,7 +294,11 @@ fn answer(
         Ok(appended) => PartitionProduceResponse {
             index: partition.index,
             base_offset: appended.base_offset.0.cast_signed(),
-            log_append_time_ms: partition.append_time_ms,
+            // The time that a topic of append times gave the first one stands, not that of the repetition.
+            log_append_time_ms: match appended.repeated {
+                Some(first) if partition.append_time_ms >= 0 => first,
+                _ => partition.append_time_ms,
+            },
             log_start_offset: appended.start_offset.0.cast_signed(),
             ..PartitionProduceResponse::default()
         },
@@ -348,6 +352,7 @@ mod tests {
             Ok(Appended {
                 base_offset: Offset(offset),
                 start_offset: Offset(0),
+                repeated: None,
             })
         };
         known.send(appended(5)).unwrap();
