@@ -6,6 +6,7 @@
 //! routing     which shard has a partition; waking those who wait for it
 //! shard       owns partitions; a synchronous step without clock, locks or I/O of its own
 //! flusher     makes what the shards wrote durable
+//! groups      consumer groups and their offsets, in partitions whose logs hold commands
 //! controller  the metadata group: topics, their partitions, producer ids
 //! retention   from time to time: old records go
 //! data_dir    the directory: lock, identity, folders
@@ -27,7 +28,6 @@ mod data_dir;
 mod engine;
 mod env;
 mod flusher;
-#[expect(dead_code, unused_imports, reason = "served in the next step")]
 mod groups;
 mod handlers;
 pub mod limits;

@@ -194,6 +194,10 @@ pub const GROUP_COMMAND_BYTES_MAX: u32 = 16 << 20;
 /// through.
 pub const GROUP_PROPOSED_BYTES_MAX: usize = 8 << 20;
 
+/// The same as its replica counts it, with what else stands in the log: never the first to be reached, so
+/// that nothing is refused.
+pub const GROUP_UNCOMMITTED_BYTES_MAX: u64 = 64 << 20;
+
 /// Commands of one partition of groups that are proposed and not committed.
 pub const GROUP_PROPOSED_MAX: usize = 256;
 
@@ -270,9 +274,11 @@ const _: () = assert!(
 const _: () = assert!(PARTITION_TAIL_BYTES_MAX <= TAIL_CACHE_BYTES_DEFAULT);
 // Whatever a group may hold fits in its record, with the names of group, protocol and leader, and one
 // group's record or one list of offsets fits in a chunk of a checkpoint.
+const _: () = assert!(GROUP_BYTES_MAX + GROUP_CHUNK_BYTES < GROUP_COMMAND_BYTES_MAX as u64);
+const _: () = assert!(GROUP_OFFSETS_BYTES <= GROUP_CHUNK_BYTES);
 const _: () = assert!(
-    GROUP_BYTES_MAX + GROUP_CHUNK_BYTES < GROUP_COMMAND_BYTES_MAX as u64
-        && GROUP_OFFSETS_BYTES < GROUP_COMMAND_BYTES_MAX as u64
+    2 * (GROUP_PROPOSED_BYTES_MAX as u64 + GROUP_COMMAND_BYTES_MAX as u64)
+        <= GROUP_UNCOMMITTED_BYTES_MAX
 );
 const _: () = assert!(OFFSET_METADATA_BYTES_MAX <= u16::MAX as usize);
 const _: () =

@@ -21,6 +21,7 @@ mod place;
 mod proposals;
 mod record;
 mod request;
+mod service;
 mod state;
 mod subscription;
 mod timers;
@@ -31,9 +32,11 @@ pub(crate) use place::{GROUPS_PARTITIONS, GROUPS_TOPIC, partition_of};
 pub(crate) use proposals::ProposalToken;
 pub(crate) use record::{CommittedOffset, OffsetKey};
 pub(crate) use request::{
-    Answer, Commit, Description, GroupError, GroupOverview, GroupStateName, GroupSummary, Join,
-    JoinRefused, Joined, MemberDescription, MemberRef, NewOffset, Request, Sync, Synced,
+    Answer, Commit, Description, GroupError, GroupOverview, GroupSummary, Join, JoinRefused,
+    Joined, MemberDescription, MemberRef, NewOffset, Request, Sync,
 };
+
+pub(crate) use service::{GroupService, GroupsHandle, GroupsWiring, ServiceRequest};
 
 use ::bytes::Bytes;
 use laminarmq_replica::LogIndex;

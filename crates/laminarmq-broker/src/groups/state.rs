@@ -103,8 +103,8 @@ impl State {
                 changes,
             } => {
                 let unfinished = self.unfinished.take();
-                let fits = |u: &Box<Unfinished>| u.id == id && u.chunks == number;
-                if let Some(mut unfinished) = unfinished.filter(fits) {
+                let fits = |u: &Unfinished| u.id == id && u.chunks == number;
+                if let Some(mut unfinished) = unfinished.filter(|u| fits(u)) {
                     unfinished.chunks += 1;
                     for change in changes {
                         unfinished.state.change(change);
@@ -114,8 +114,8 @@ impl State {
             }
             Command::CheckpointEnd { id, chunks } => {
                 let unfinished = self.unfinished.take();
-                let fits = |u: &Box<Unfinished>| u.id == id && u.chunks == chunks;
-                if let Some(unfinished) = unfinished.filter(fits) {
+                let fits = |u: &Unfinished| u.id == id && u.chunks == chunks;
+                if let Some(unfinished) = unfinished.filter(|u| fits(u)) {
                     *self = unfinished.state;
                 }
             }

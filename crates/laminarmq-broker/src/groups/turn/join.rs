@@ -30,7 +30,7 @@ impl<R> Turn<'_, R> {
             None if self.group.pending.contains(&join.member.id) => {
                 self.drop_pending(&join.member.id);
                 let id = join.member.id.clone();
-                self.add(id, join, reply);
+                self.add(&id, join, reply);
             }
             None => self.join_again(join, reply),
         }
@@ -69,7 +69,7 @@ impl<R> Turn<'_, R> {
     fn join_unknown(&mut self, join: Join, reply: R) {
         let id = self.new_id(&join);
         if !join.id_first || join.member.instance.is_some() {
-            self.add(id, join, reply);
+            self.add(&id, join, reply);
             return;
         }
         if self.group.pending.len() >= GROUP_MEMBERS_MAX {
@@ -105,18 +105,18 @@ impl<R> Turn<'_, R> {
         }
     }
 
-    fn add(&mut self, id: String, join: Join, reply: R) {
+    fn add(&mut self, id: &str, join: Join, reply: R) {
         if self.group.members.is_empty() {
             self.group.protocol_type.clone_from(&join.protocol_type);
         }
         if let Phase::Preparing(Opening::First { more_came, .. }) = &mut self.group.phase {
             *more_came = true;
         }
-        self.group.insert(id.clone(), member(join));
+        self.group.insert(id.to_owned(), member(join));
         if self.group.leader.is_none() {
-            self.group.leader = Some(id.clone());
+            self.group.leader = Some(id.to_owned());
         }
-        self.await_join(&id, reply);
+        self.await_join(id, reply);
         self.rebalance("a member joined");
     }
 
