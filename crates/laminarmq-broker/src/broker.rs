@@ -3,8 +3,8 @@
 //! ```text
 //! start:  address taken -> directory locked -> shards and flusher -> metadata replayed, partitions
 //!         opened -> listening
-//! stop:   no new connections and requests -> those that were read are answered -> controller ->
-//!         shards close their logs -> flusher -> directory unlocked
+//! stop:   no new connections and requests -> those that were read are answered -> groups ->
+//!         controller -> shards close their logs -> flusher -> directory unlocked
 //! ```
 
 use crate::config::{BrokerConfig, ConfigError};
@@ -138,6 +138,7 @@ impl Broker {
             image,
             router: engine.router(),
             controller: engine.controller(),
+            groups: engine.groups(),
             producer_ids: ProducerIds::default(),
             stopping,
             failure: failure.clone(),

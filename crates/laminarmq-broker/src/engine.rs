@@ -1,4 +1,4 @@
-//! The threads of a broker: shards, flusher, controller. Everything below the network.
+//! The threads of a broker: shards, flusher, controller, coordinator of groups. Everything below the network.
 
 use crate::broker::StartError;
 use crate::config::BrokerConfig;
@@ -9,12 +9,15 @@ use crate::controller::{
 use crate::data_dir::DataDir;
 use crate::env::Env;
 use crate::flusher::{FlushThreads, Flusher};
-use crate::limits::{APPLIED_QUEUE_LEN, MAILBOX_LEN, SHARDS_MAX};
+use crate::groups::{GroupService, GroupsHandle, GroupsWiring, ServiceRequest};
+use crate::limits::{APPLIED_QUEUE_LEN, GROUP_EVENTS_LEN, MAILBOX_LEN, SHARDS_MAX};
 use crate::routing::Router;
 use crate::runtime::{Failure, ShardThread, ShardWiring};
 use crate::shard::Input;
 use crate::topics::TopicDefaults;
 use laminarmq_replica::{RaftStateFile, StateDir};
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::runtime::Handle;
@@ -29,6 +32,8 @@ pub(crate) struct Engine {
     router: Arc<Router>,
     controller: ControllerHandle,
     controller_thread: JoinHandle<()>,
+    groups: GroupsHandle,
+    groups_thread: JoinHandle<()>,
     shards: Vec<ShardThread>,
     flush: FlushThreads,
     /// Keeps the directory locked until everything is stopped.
@@ -52,6 +57,8 @@ impl Engine {
         let router = Arc::new(Router::new(mailboxes));
         let flusher = Flusher::new();
         let (applied_sender, applied) = mpsc::channel(APPLIED_QUEUE_LEN);
+        let (events_sender, events) = mpsc::channel(GROUP_EVENTS_LEN);
+        let (image_sender, image) = watch::channel(Arc::new(Image::default()));
         // A thread that cannot be started is an error of the process; what was started ends with it.
         let flush = flusher
             .start(config.flush_threads, journal, &router, failure)
@@ -64,10 +71,29 @@ impl Engine {
                 router: Arc::clone(&router),
                 flusher: flusher.clone(),
                 applied: applied_sender.clone(),
+                groups: events_sender.clone(),
                 failure: failure.clone(),
             };
             shards.push(ShardThread::spawn(wiring).map_err(StartError::Thread)?);
         }
+        // Before the controller: it takes what the partitions' logs hold while those are opened.
+        let wiring = GroupsWiring {
+            config: config.groups.clone(),
+            env: env.clone(),
+            router: Arc::clone(&router),
+            image,
+            events,
+            failure: failure.clone(),
+        };
+        let (groups, requests) = GroupService::channel();
+        let service = GroupService::new(wiring, requests).run();
+        let groups_thread = spawn(
+            "groups",
+            service,
+            failure,
+            "the coordinator of groups panicked",
+        )
+        .map_err(StartError::Thread)?;
         let tail_cache_bytes = config.limits.tail_cache_bytes;
         let wiring = ControllerWiring {
             policy: policy(config, dir),
@@ -78,19 +104,13 @@ impl Engine {
                 flusher,
             },
             applied,
+            image: image_sender,
             failure: failure.clone(),
         };
         let (controller, requests) = Controller::channel();
         let (started_sender, started) = oneshot::channel();
         let run = run_controller(wiring, requests, started_sender);
-        let guard = failure.clone().on_panic("the controller panicked");
-        let runtime = Handle::current();
-        let controller_thread = std::thread::Builder::new()
-            .name("controller".to_owned())
-            .spawn(move || {
-                let _guard = guard;
-                runtime.block_on(run);
-            })
+        let controller_thread = spawn("controller", run, failure, "the controller panicked")
             .map_err(StartError::Thread)?;
         let _dir = Arc::clone(dir);
         Ok((
@@ -98,6 +118,8 @@ impl Engine {
                 router,
                 controller,
                 controller_thread,
+                groups,
+                groups_thread,
                 shards,
                 flush,
                 _dir,
@@ -112,6 +134,10 @@ impl Engine {
 
     pub(crate) fn controller(&self) -> ControllerHandle {
         self.controller.clone()
+    }
+
+    pub(crate) fn groups(&self) -> GroupsHandle {
+        self.groups.clone()
     }
 
     /// Finishes what the controller does, closes all logs, and ends all threads.
@@ -130,6 +156,8 @@ impl Engine {
 
     fn stop_now(self) {
         // An error means in each case that what shall be stopped has stopped already.
+        let _ = self.groups.0.blocking_send(ServiceRequest::Stop);
+        let _ = self.groups_thread.join();
         let _ = self.controller.0.blocking_send(Request::Stop);
         let _ = self.controller_thread.join();
         let mut closing = Vec::with_capacity(self.shards.len());
@@ -147,6 +175,22 @@ impl Engine {
         }
         self.flush.finish();
     }
+}
+
+/// A thread that waits for one piece of work.
+fn spawn(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+    failure: &Failure,
+    if_it_panics: &'static str,
+) -> io::Result<JoinHandle<()>> {
+    let guard = failure.clone().on_panic(if_it_panics);
+    let runtime = Handle::current();
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || {
+        let _guard = guard;
+        runtime.block_on(work);
+    })
 }
 
 async fn run_controller(

@@ -6,6 +6,7 @@
 //! routing     which shard has a partition; waking those who wait for it
 //! shard       owns partitions; a synchronous step without clock, locks or I/O of its own
 //! flusher     makes what the shards wrote durable
+//! groups      consumer groups and their offsets, in partitions whose logs hold commands
 //! controller  the metadata group: topics, their partitions, producer ids
 //! retention   from time to time: old records go
 //! data_dir    the directory: lock, identity, folders
@@ -27,6 +28,7 @@ mod data_dir;
 mod engine;
 mod env;
 mod flusher;
+mod groups;
 mod handlers;
 pub mod limits;
 mod net;
@@ -38,7 +40,7 @@ pub mod shard;
 mod topics;
 
 pub use broker::{Broker, BrokerFailure, Running, StartError};
-pub use config::{BrokerConfig, ConfigError, FlushMode, HostPort};
+pub use config::{BrokerConfig, ConfigError, FlushMode, GroupConfig, HostPort};
 pub use controller::{ControllerError, OpenError};
 pub use data_dir::DataDirError;
 pub use env::{Clock, Entropy, Env};

@@ -4,8 +4,10 @@ use super::state::{METADATA_GROUP, Topic};
 use crate::config::FlushMode;
 use crate::data_dir::{DataDir, DataDirError, PartitionMeta, PartitionName};
 use crate::env::Env;
+use crate::groups::GROUPS_TOPIC;
 use crate::limits::{
-    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
+    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, GROUP_COMMAND_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX,
+    PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
 };
 use crate::topics::TopicSettings;
 use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, poll_ready};
@@ -25,6 +27,7 @@ const FIRST_REPLICA: ReplicaId = ReplicaId(1);
 const RECORD_BYTES_MAX: u64 = BATCH_BYTES_MAX as u64;
 const _: () = assert!(PRODUCERS_BYTES_MAX <= RECORD_BYTES_MAX);
 const _: () = assert!(COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
+const _: () = assert!(GROUP_COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
 
 /// Why a partition cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +123,15 @@ impl Opener {
         let group = topic.partitions[partition as usize].group;
         let mut config = replica_config(group);
         config.tune(tuning(settings));
-        config.tail_cache_bytes = self.tails.lock().expect("no holder panics").take(group);
+        if topic.name == GROUPS_TOPIC {
+            // Its entries are commands, which the coordinator of groups keeps in memory itself.
+            config.state_machine = true;
+            config.entry_bytes_max = GROUP_COMMAND_BYTES_MAX;
+            config.uncommitted_bytes_max = GROUP_UNCOMMITTED_BYTES_MAX;
+        } else {
+            let mut tails = self.tails.lock().expect("no holder panics");
+            config.tail_cache_bytes = tails.take(group);
+        }
         let meta = PartitionMeta::new(topic.id.0, group.0, FIRST_REPLICA.0);
         self.open(&PartitionName::new(&topic.name, partition), &meta, config)
     }
