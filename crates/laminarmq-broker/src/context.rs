@@ -4,6 +4,7 @@ use crate::config::BrokerConfig;
 use crate::controller::{ControllerHandle, Image};
 use crate::env::Env;
 use crate::handlers::ProducerIds;
+use crate::metrics::Metrics;
 use crate::routing::Router;
 use crate::runtime::Failure;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(crate) struct Context {
     /// Becomes true once the broker stops.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) failure: Failure,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Context {

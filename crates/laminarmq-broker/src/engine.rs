@@ -10,10 +10,12 @@ use crate::data_dir::DataDir;
 use crate::env::Env;
 use crate::flusher::{FlushThreads, Flusher};
 use crate::limits::{APPLIED_QUEUE_LEN, MAILBOX_LEN, SHARDS_MAX};
+use crate::metrics::Metrics;
 use crate::routing::Router;
 use crate::runtime::{Failure, ShardThread, ShardWiring};
 use crate::shard::Input;
 use crate::topics::TopicDefaults;
+use laminarmq::OpenFiles;
 use laminarmq_replica::{RaftStateFile, StateDir};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -21,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Hears how the controller's start went: the metadata, or why there is none.
-type Started = oneshot::Receiver<Result<watch::Receiver<Arc<Image>>, ControllerError>>;
+pub(crate) type Started = oneshot::Receiver<Result<watch::Receiver<Arc<Image>>, ControllerError>>;
 
 /// See the module's documentation. To be stopped, not dropped.
 #[derive(Debug)]
@@ -31,6 +33,9 @@ pub(crate) struct Engine {
     controller_thread: JoinHandle<()>,
     shards: Vec<ShardThread>,
     flush: FlushThreads,
+    flusher: Flusher,
+    /// The files of sealed segments.
+    sealed: OpenFiles,
     /// Keeps the directory locked until everything is stopped.
     _dir: Arc<DataDir>,
 }
@@ -43,6 +48,7 @@ impl Engine {
         env: &Env,
         dir: &Arc<DataDir>,
         failure: &Failure,
+        metrics: &Arc<Metrics>,
     ) -> Result<(Self, Started), StartError> {
         let journal = RaftStateFile::open(StateDir::new(dir.root()))?;
         let saved: Vec<_> = journal.groups().cloned().collect();
@@ -50,7 +56,7 @@ impl Engine {
             .map(|_| mpsc::channel(MAILBOX_LEN))
             .unzip();
         let router = Arc::new(Router::new(mailboxes));
-        let flusher = Flusher::new();
+        let flusher = Flusher::new(Arc::clone(metrics));
         let (applied_sender, applied) = mpsc::channel(APPLIED_QUEUE_LEN);
         // A thread that cannot be started is an error of the process; what was started ends with it.
         let flush = flusher
@@ -69,13 +75,15 @@ impl Engine {
             shards.push(ShardThread::spawn(wiring).map_err(StartError::Thread)?);
         }
         let tail_cache_bytes = config.limits.tail_cache_bytes;
+        let opener = Opener::new(Arc::clone(dir), env.clone(), saved, tail_cache_bytes);
+        let sealed = opener.sealed_files();
         let wiring = ControllerWiring {
             policy: policy(config, dir),
             env: env.clone(),
             local: LocalPartitions {
-                opener: Opener::new(Arc::clone(dir), env.clone(), saved, tail_cache_bytes),
+                opener,
                 router: Arc::clone(&router),
-                flusher,
+                flusher: flusher.clone(),
             },
             applied,
             failure: failure.clone(),
@@ -100,6 +108,8 @@ impl Engine {
                 controller_thread,
                 shards,
                 flush,
+                flusher,
+                sealed,
                 _dir,
             },
             started,
@@ -112,6 +122,14 @@ impl Engine {
 
     pub(crate) fn controller(&self) -> ControllerHandle {
         self.controller.clone()
+    }
+
+    pub(crate) fn flusher(&self) -> Flusher {
+        self.flusher.clone()
+    }
+
+    pub(crate) fn sealed_files(&self) -> OpenFiles {
+        self.sealed.clone()
     }
 
     /// Finishes what the controller does, closes all logs, and ends all threads.

@@ -218,6 +218,10 @@ pub struct Progress {
     pub epoch: Term,
     /// This replica leads.
     pub leads: bool,
+    /// First offset that can be read.
+    pub start_offset: Offset,
+    /// Bytes of the log on this node. Rides along: that it alone has changed is not told.
+    pub log_bytes: u64,
 }
 
 /// What is to be done outside.
@@ -228,6 +232,8 @@ pub enum Output<O: Outside> {
         group: GroupId,
         /// The job.
         job: PersistJob<O::Env>,
+        /// Entries of the log that it makes durable.
+        entries: u64,
     },
     /// An append was taken or refused.
     Appended {
