@@ -285,6 +285,8 @@ pub struct Progress {
     pub epoch: Term,
     /// This replica leads.
     pub leads: bool,
+    /// Bytes of the log on this node. Rides along: that it alone has changed is not told.
+    pub log_bytes: u64,
 }
 
 /// What is to be done outside.
@@ -295,6 +297,8 @@ pub enum Output<O: Outside> {
         group: GroupId,
         /// The job.
         job: PersistJob<O::Env>,
+        /// Entries of the log that it makes durable.
+        entries: u64,
     },
     /// An append was taken or refused.
     Appended {

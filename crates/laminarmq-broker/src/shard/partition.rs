@@ -4,6 +4,7 @@ use super::{
     Ack, Append, Appended, Lookup, Output, Outside, Progress, Read, Refusal, Retention, retention,
 };
 use bytes::Bytes;
+use laminarmq::{Log, LogEnv};
 use laminarmq_replica::{
     ConfigError, DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset,
     OffsetAnswer, PersistDone, ProposeError, Proposed, Replica, Token, TrimError, TrimProposed,
@@ -27,8 +28,35 @@ pub(super) struct Partition<O: Outside> {
     hosting: Option<O::ChangeReply>,
     /// What was last told.
     told: Option<Progress>,
+    size: LogSize,
     /// A job is outside.
     persisting: bool,
+}
+
+/// How long a log is, without looking at each of its sealed segments every time.
+#[derive(Debug, Default)]
+struct LogSize {
+    /// Where the log began, how many segments it had and how long the write segment was when `sealed` was
+    /// summed up, or later. A roll, and a cut at either end, changes one of the first two or shortens the
+    /// last.
+    start: u64,
+    segments: usize,
+    write: u64,
+    /// Bytes of the sealed segments.
+    sealed: u64,
+}
+
+impl LogSize {
+    fn of<E: LogEnv>(&mut self, log: &Log<E>) -> u64 {
+        let (start, segments) = (log.start_index(), log.segments().len());
+        let write = log.write_segment_bytes();
+        if (start, segments) != (self.start, self.segments) || write < self.write {
+            let sealed = log.segments().filter(|segment| !segment.is_write);
+            self.sealed = sealed.map(|segment| segment.store_bytes).sum();
+        }
+        (self.start, self.segments, self.write) = (start, segments, write);
+        self.sealed + write
+    }
 }
 
 enum Waiting<O: Outside> {
@@ -66,6 +94,7 @@ impl<O: Outside> Partition<O> {
             repeated: Vec::new(),
             hosting: Some(hosting),
             told: None,
+            size: LogSize::default(),
             persisting: false,
         }
     }
@@ -302,9 +331,13 @@ impl<O: Outside> Partition<O> {
         if let Some(job) = effects.persist {
             assert!(!self.persisting, "one job per partition");
             self.persisting = true;
+            let durable = self.replica.log().durable_index();
+            let ticket = job.ticket.as_ref();
+            let entries = ticket.map_or(0, |ticket| ticket.up_to().saturating_sub(durable));
             out.push(Output::Persist {
                 group: self.group,
                 job,
+                entries,
             });
         }
         let group = self.group;
@@ -397,13 +430,15 @@ impl<O: Outside> Partition<O> {
     /// Tells what changed, and that the partition is ready once what is committed is known.
     fn tell(&mut self, out: &mut Outputs<O>) {
         let known = self.replica.is_watermark_known();
-        let progress = Progress {
+        let mut progress = Progress {
             start_offset: self.replica.start_offset(),
             high_watermark: known.then(|| self.replica.high_watermark()),
             epoch: self.replica.leader_epoch(),
             leads: self.replica.is_leader(),
+            log_bytes: self.told.map_or(0, |told| told.log_bytes),
         };
         if self.told != Some(progress) {
+            progress.log_bytes = self.size.of(self.replica.log());
             self.told = Some(progress);
             out.push(Output::Progress {
                 group: self.group,
