@@ -186,7 +186,7 @@ macro_rules! apis {
             }
 
             /// Reads the body behind this header, to the end of the frame: bytes behind the last field are
-            /// an error. Whether the API and version are served is the caller's question.
+            /// an error, but for those that a known client leaves there. Whether the API and version are served is the caller's question.
             pub fn decode(header: &RequestHeader, r: &mut Reader) -> Result<Self, DecodeError> {
                 let version = header.api_version;
                 let request = match header.api_key {
@@ -197,7 +197,9 @@ macro_rules! apis {
                             .or_at("RequestHeader", "api_key"));
                     }
                 };
-                r.finish().map_err(|e| e.or_at(header.api_key.name(), "end"))?;
+                if !is_known_rest(header, r.remaining()) {
+                    r.finish().map_err(|e| e.or_at(header.api_key.name(), "end"))?;
+                }
                 Ok(request)
             }
 
@@ -261,6 +263,15 @@ macro_rules! apis {
             max: $max,
         })
     };
+}
+
+/// Whether a client is known to leave so many bytes behind a request.
+///
+/// librdkafka 2.16 asks for all topics with a list of topics that is null, which is one byte in flexible
+/// versions, and takes four for it. The other three it meant as flags; read early, as zeros, they are what
+/// it wants: nothing is created where all topics are asked for. Other brokers do not look behind requests.
+const fn is_known_rest(header: &RequestHeader, rest: usize) -> bool {
+    matches!(header.api_key, ApiKey::Metadata) && header.api_version >= 9 && rest == 3
 }
 
 /// An API that has no flexible version.
