@@ -18,6 +18,7 @@ use crate::http::{Health, HttpServer, Phase, Site};
 use crate::limits::DRAIN_WAIT_MAX;
 use crate::metrics::{Metrics, Serving};
 use crate::net::{Listener, bind};
+use crate::retention;
 use crate::runtime::Failure;
 use laminarmq_replica::StateError;
 use std::io;
@@ -179,6 +180,7 @@ impl Broker {
             sealed: engine.sealed_files(),
         });
         let (image, took) = (context.image(), context.env.monotonic() - began);
+        tokio::spawn(retention::run(Arc::clone(&context)));
         let listener = tokio::spawn(Listener::new(socket, context).run(DRAIN_WAIT_MAX));
         health.enter(Phase::Serving);
         tracing::info!(
@@ -299,6 +301,9 @@ impl Running {
         let _ = (&mut self.listener).await;
         let engine = self.engine.take().expect("only the end takes it");
         engine.stop().await;
+        if let Some(http) = self.http.take() {
+            http.close().await;
+        }
         match self.failure.get() {
             Some(failure) => Err(failure),
             None => Ok(()),

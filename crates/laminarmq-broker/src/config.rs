@@ -4,6 +4,7 @@ use crate::limits::{self, Limits};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// When an acknowledged batch is on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -124,6 +125,8 @@ pub struct BrokerConfig {
     pub shards: usize,
     /// Flush threads, 1 to [`limits::FLUSH_THREADS_MAX`].
     pub flush_threads: usize,
+    /// How often partitions look for records that are too old or too many. 1 ms to a day.
+    pub retention_check: Duration,
     /// Bounds.
     pub limits: Limits,
     /// What the metrics say about the program.
@@ -148,6 +151,7 @@ impl Default for BrokerConfig {
             default_flush: FlushMode::Sync,
             shards: 0,
             flush_threads: limits::FLUSH_THREADS_DEFAULT,
+            retention_check: limits::RETENTION_CHECK_DEFAULT,
             limits: Limits::default(),
             build: BuildInfo::default(),
         }
@@ -196,6 +200,12 @@ impl BrokerConfig {
             self.flush_threads as u64,
             1,
             limits::FLUSH_THREADS_MAX as u64,
+        )?;
+        check(
+            "retention_check, in milliseconds,",
+            u64::try_from(self.retention_check.as_millis()).unwrap_or(u64::MAX),
+            1,
+            24 * 3600 * 1000,
         )?;
         check("limits.connections", l.connections as u64, 1, 1 << 20)?;
         check(

@@ -196,9 +196,7 @@ fn policy(config: &BrokerConfig, dir: &DataDir) -> CreatePolicy {
     CreatePolicy {
         node: dir.meta().node_id.cast_unsigned(),
         default_partitions: config.default_partitions,
-        defaults: TopicDefaults {
-            flush: config.default_flush,
-        },
+        defaults: TopicDefaults::of(config),
         partitions_max: config.limits.partitions,
     }
 }

@@ -9,6 +9,7 @@
 //! shard       owns partitions; a synchronous step without clock, locks or I/O of its own
 //! flusher     makes what the shards wrote durable
 //! controller  the metadata group: topics, their partitions, producer ids
+//! retention   from time to time: old records go
 //! data_dir    the directory: lock, identity, folders
 //! ```
 //!
@@ -34,6 +35,7 @@ pub mod limits;
 mod metrics;
 mod net;
 mod parallel;
+mod retention;
 mod routing;
 mod runtime;
 pub mod shard;

@@ -103,6 +103,9 @@ pub const PARTITIONS_MAX: usize = 32 << 10;
 /// Topics that one `CreateTopics` or `DeleteTopics` may change.
 pub const TOPICS_PER_CHANGE_MAX: usize = 1024;
 
+/// Topics and nodes whose settings are told in one answer.
+pub const SETTINGS_RESOURCES_MAX: usize = 4096;
+
 /// Shard threads.
 pub const SHARDS_MAX: usize = 256;
 
@@ -121,6 +124,12 @@ pub const PARTITION_TAIL_BYTES_MAX: u64 = 8 << 20;
 
 /// Files of sealed segments that are open at once; those that are written to come on top.
 pub const SEALED_FILES_OPEN_MAX: usize = 1024;
+
+/// How often partitions look for records that are too old or too many.
+pub const RETENTION_CHECK_DEFAULT: Duration = Duration::from_secs(30);
+
+/// Default of a topic's `segment.ms`: a week, as other brokers have it.
+pub const SEGMENT_AGE_DEFAULT_MS: u64 = 7 * 24 * 3600 * 1000;
 
 /// Default of a topic's `segment.bytes`.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 1 << 30;

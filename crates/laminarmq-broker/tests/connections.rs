@@ -221,7 +221,15 @@ fn default_request(api: i16) -> laminarmq_kafka::AnyRequest {
         19 => CreateTopicsRequest::default().into(),
         20 => DeleteTopicsRequest::default().into(),
         10 => FindCoordinatorRequest::default().into(),
+        21 => DeleteRecordsRequest::default().into(),
         22 => InitProducerIdRequest::default().into(),
+        23 => OffsetForLeaderEpochRequest::default().into(),
+        32 => DescribeConfigsRequest::default().into(),
+        33 => AlterConfigsRequest::default().into(),
+        35 => DescribeLogDirsRequest::default().into(),
+        37 => CreatePartitionsRequest::default().into(),
+        44 => IncrementalAlterConfigsRequest::default().into(),
+        60 => DescribeClusterRequest::default().into(),
         other => panic!("api {other} is served: give it a request here"),
     }
 }

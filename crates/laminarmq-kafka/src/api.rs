@@ -315,15 +315,15 @@ apis! {
     ApiVersions: ApiVersionsRequest => ApiVersionsResponse, 0..=4, flexible from 3, listed from 0;
     CreateTopics: CreateTopicsRequest => CreateTopicsResponse, 2..=7, flexible from 5, listed from 2;
     DeleteTopics: DeleteTopicsRequest => DeleteTopicsResponse, 1..=6, flexible from 4, listed from 1;
-    DeleteRecords: DeleteRecordsRequest => DeleteRecordsResponse, 0..=2, flexible from 2;
+    DeleteRecords: DeleteRecordsRequest => DeleteRecordsResponse, 0..=2, flexible from 2, listed from 0;
     InitProducerId: InitProducerIdRequest => InitProducerIdResponse, 0..=4, flexible from 2, listed from 0;
-    OffsetForLeaderEpoch: OffsetForLeaderEpochRequest => OffsetForLeaderEpochResponse, 2..=4, flexible from 4;
-    DescribeConfigs: DescribeConfigsRequest => DescribeConfigsResponse, 1..=4, flexible from 4;
-    AlterConfigs: AlterConfigsRequest => AlterConfigsResponse, 0..=2, flexible from 2;
-    DescribeLogDirs: DescribeLogDirsRequest => DescribeLogDirsResponse, 1..=4, flexible from 2;
-    CreatePartitions: CreatePartitionsRequest => CreatePartitionsResponse, 0..=3, flexible from 2;
+    OffsetForLeaderEpoch: OffsetForLeaderEpochRequest => OffsetForLeaderEpochResponse, 2..=4, flexible from 4, listed from 2;
+    DescribeConfigs: DescribeConfigsRequest => DescribeConfigsResponse, 1..=4, flexible from 4, listed from 1;
+    AlterConfigs: AlterConfigsRequest => AlterConfigsResponse, 0..=2, flexible from 2, listed from 0;
+    DescribeLogDirs: DescribeLogDirsRequest => DescribeLogDirsResponse, 1..=4, flexible from 2, listed from 1;
+    CreatePartitions: CreatePartitionsRequest => CreatePartitionsResponse, 0..=3, flexible from 2, listed from 0;
     DeleteGroups: DeleteGroupsRequest => DeleteGroupsResponse, 0..=2, flexible from 2;
-    IncrementalAlterConfigs: IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse, 0..=1, flexible from 1;
+    IncrementalAlterConfigs: IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse, 0..=1, flexible from 1, listed from 0;
     OffsetDelete: OffsetDeleteRequest => OffsetDeleteResponse, 0..=0, flexible from NEVER;
-    DescribeCluster: DescribeClusterRequest => DescribeClusterResponse, 0..=1, flexible from 0;
+    DescribeCluster: DescribeClusterRequest => DescribeClusterResponse, 0..=1, flexible from 0, listed from 0;
 }

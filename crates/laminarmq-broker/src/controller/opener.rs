@@ -4,11 +4,14 @@ use super::state::{METADATA_GROUP, Topic};
 use crate::config::FlushMode;
 use crate::data_dir::{DataDir, DataDirError, PartitionMeta, PartitionName};
 use crate::env::{Env, millis};
-use crate::limits::{COMMAND_BYTES_MAX, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX};
+use crate::limits::{
+    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
+};
 use crate::topics::TopicSettings;
 use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, Recovery, poll_ready};
 use laminarmq_replica::{
-    Flush, GroupId, GroupState, Membership, Replica, ReplicaConfig, ReplicaId,
+    Flush, GroupId, GroupState, Membership, PRODUCERS_BYTES_MAX, Replica, ReplicaConfig, ReplicaId,
+    Tuning,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -18,6 +21,11 @@ use std::time::Duration;
 
 /// A node's first replica of a group. A replica that lost its data comes back under another id.
 const FIRST_REPLICA: ReplicaId = ReplicaId(1);
+
+/// The longest record that any partition's log may hold.
+const RECORD_BYTES_MAX: u64 = BATCH_BYTES_MAX as u64;
+const _: () = assert!(PRODUCERS_BYTES_MAX <= RECORD_BYTES_MAX);
+const _: () = assert!(COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
 
 /// Why a partition cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -117,12 +125,7 @@ impl Opener {
     ) -> Result<Replica<FileEnv>, OpenError> {
         let group = topic.partitions[partition as usize].group;
         let mut config = replica_config(group);
-        config.flush = match settings.flush {
-            FlushMode::Sync => Flush::Sync,
-            FlushMode::Os => Flush::Os,
-        };
-        config.segment_bytes = settings.segment_bytes;
-        config.entry_bytes_max = settings.max_message_bytes;
+        config.tune(tuning(settings));
         config.tail_cache_bytes = self.tails.lock().expect("no holder panics").take(group);
         let meta = PartitionMeta::new(topic.id.0, group.0, FIRST_REPLICA.0);
         self.open(&PartitionName::new(&topic.name, partition), &meta, config)
@@ -177,7 +180,8 @@ impl Opener {
             initial_index: 1,
             segment_bytes: u64::MAX,
             auto_roll: false,
-            record_bytes_max: config.entry_bytes_max.into(),
+            // Not what the topic allows now: what it allowed before is still to be read.
+            record_bytes_max: RECORD_BYTES_MAX,
             ..LogOptions::default()
         };
         let began = self.env.monotonic();
@@ -227,6 +231,18 @@ fn tell_recovery(name: &PartitionName, recovery: &Recovery, took: Duration) {
             took_ms,
             "the log was recovered: nothing was lost"
         );
+    }
+}
+
+/// What a topic's settings say about its replicas.
+pub(super) fn tuning(settings: &TopicSettings) -> Tuning {
+    Tuning {
+        flush: match settings.flush {
+            FlushMode::Sync => Flush::Sync,
+            FlushMode::Os => Flush::Os,
+        },
+        segment_bytes: settings.segment_bytes,
+        entry_bytes_max: settings.max_message_bytes,
     }
 }
 

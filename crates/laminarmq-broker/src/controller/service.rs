@@ -5,9 +5,9 @@ use super::change::{
 };
 use super::command::Command;
 use super::image::{Image, TopicImage};
-use super::local::LocalPartitions;
+use super::local::{LocalPartitions, ToOpen};
 use super::opener::OpenError;
-use super::state::{Applied, METADATA_GROUP, MetadataState, Topic};
+use super::state::{Applied, METADATA_GROUP, MetadataState, Topic, flatten};
 use super::{ControllerHandle, Request};
 use crate::env::Env;
 use crate::limits::{
@@ -38,11 +38,11 @@ pub(crate) struct ControllerWiring {
 
 /// See the module's documentation.
 pub(crate) struct Controller {
-    wiring: ControllerWiring,
-    state: MetadataState,
+    pub(super) wiring: ControllerWiring,
+    pub(super) state: MetadataState,
     /// Commands up to here are in `state`.
     applied: LogIndex,
-    image: watch::Sender<Arc<Image>>,
+    pub(super) image: watch::Sender<Arc<Image>>,
 }
 
 /// Why the controller cannot start.
@@ -113,6 +113,20 @@ impl Controller {
                 Request::Delete { topics, reply } => {
                     let _ = reply.send(self.delete(topics).await);
                 }
+                Request::Alter {
+                    changes,
+                    validate_only,
+                    reply,
+                } => {
+                    let _ = reply.send(self.alter(changes, validate_only).await);
+                }
+                Request::Grow {
+                    growths,
+                    validate_only,
+                    reply,
+                } => {
+                    let _ = reply.send(self.grow(growths, validate_only).await);
+                }
                 Request::ProducerIds { reply } => {
                     let _ = reply.send(self.producer_ids().await);
                 }
@@ -163,7 +177,8 @@ impl Controller {
         let topics = self.resolve_all()?;
         let local = &self.wiring.local;
         local.set_strays_aside(&topics)?;
-        for result in local.open(&topics).await {
+        let to_open: Vec<_> = topics.iter().map(ToOpen::all).collect();
+        for result in local.open(&to_open).await {
             result?;
         }
         local.forget_unclaimed().await;
@@ -187,7 +202,7 @@ impl Controller {
         self.state.topics().map(resolve).collect()
     }
 
-    fn show(&self, topics: Vec<Arc<TopicImage>>) {
+    pub(super) fn show(&self, topics: Vec<Arc<TopicImage>>) {
         if topics.is_empty() {
             return;
         }
@@ -243,9 +258,15 @@ impl Controller {
             *seen.entry(wish.name.clone()).or_default() += 1;
         }
         let mut reserved = 0;
+        let mut lookalikes = BTreeMap::<String, String>::new();
         let mut plan = |wish: NewTopic| {
             if seen[&wish.name] > 1 {
                 return Err(CreateError::Twice);
+            }
+            let before = lookalikes.entry(flatten(&wish.name));
+            let before = before.or_insert_with(|| wish.name.clone());
+            if *before != wish.name {
+                return Err(CreateError::Lookalike(before.clone()));
             }
             let id = self.fresh_topic_id();
             let plan = plan_create(&self.state, &self.wiring.policy, wish, reserved, id)?;
@@ -271,7 +292,8 @@ impl Controller {
     /// Opens the partitions of new topics. A topic for which that fails is taken back.
     async fn bring_up(&mut self, results: &mut [Result<Arc<TopicImage>, CreateError>]) {
         let topics: Vec<_> = results.iter().flatten().cloned().collect();
-        let opened = self.wiring.local.open(&topics).await;
+        let to_open: Vec<_> = topics.iter().map(ToOpen::all).collect();
+        let opened = self.wiring.local.open(&to_open).await;
         let mut failed = BTreeMap::new();
         for (image, result) in topics.iter().zip(opened) {
             if let Err(error) = result {
@@ -357,7 +379,10 @@ impl Controller {
     }
 
     /// Proposes all commands, and says what each did once it is committed and applied.
-    async fn propose(&mut self, commands: Vec<Command>) -> Vec<Result<Applied, Refusal>> {
+    pub(super) async fn propose(
+        &mut self,
+        commands: Vec<Command>,
+    ) -> Vec<Result<Applied, Refusal>> {
         assert!(commands.len() <= TOPICS_PER_CHANGE_MAX);
         let mut proposed = Vec::with_capacity(commands.len());
         for command in commands {

@@ -5,6 +5,7 @@
 //! [`finish`] runs in the order of the answers: there the others wait and look things up. So a request
 //! sees the effect of those before it, and a slow one does not keep later appends from being written.
 
+mod admin;
 mod api_versions;
 mod create_topics;
 mod delete_topics;
@@ -13,6 +14,7 @@ mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
+mod node;
 mod produce;
 mod produce_refused;
 mod wire;
@@ -57,6 +59,7 @@ pub(crate) enum Started {
     Fetch(RequestHeader, FetchRequest),
     ListOffsets(RequestHeader, ListOffsetsRequest),
     InitProducerId(RequestHeader, InitProducerIdRequest),
+    Admin(RequestHeader, admin::Late),
     /// Nothing can be said; the connection closes.
     Impossible(String),
 }
@@ -133,8 +136,7 @@ pub(crate) async fn start(
             &header,
             &delete_topics::handle(context, request, header.api_version).await,
         ),
-        // The codec knows more than is served; `receive` lets none of it through to here.
-        other => Started::Impossible(format!("{} is not served", other.api_key().name())),
+        other => admin::start(context, peer, header, other).await,
     }
 }
 
@@ -188,6 +190,7 @@ pub(crate) async fn finish(
             let response = init_producer_id::handle(context, &request).await;
             (encode(context, &header, &response), None)
         }
+        Started::Admin(header, request) => (admin::finish(context, &header, request).await, None),
     };
     let pieces = pieces.map_err(|error| unwritable(&error))?;
     Ok(Some(Answer { pieces, share }))

@@ -246,7 +246,8 @@ pub(super) async fn finish(
     results.extend(rest.map(StartedPartition::take));
     let partitions = topics.iter().flat_map(|topic| &topic.partitions);
     for (partition, result) in partitions.zip(&results) {
-        if result.is_ok() {
+        // A batch that was sent again is not in the log a second time.
+        if matches!(result, Ok(appended) if appended.repeated.is_none()) {
             metrics.data.produced(partition.amount);
         }
     }
@@ -311,7 +312,11 @@ fn answer(
         Ok(appended) => PartitionProduceResponse {
             index: partition.index,
             base_offset: appended.base_offset.0.cast_signed(),
-            log_append_time_ms: partition.append_time_ms,
+            // The time that a topic of append times gave the first one stands, not that of the repetition.
+            log_append_time_ms: match appended.repeated {
+                Some(first) if partition.append_time_ms >= 0 => first,
+                _ => partition.append_time_ms,
+            },
             log_start_offset: appended.start_offset.0.cast_signed(),
             ..PartitionProduceResponse::default()
         },
@@ -368,6 +373,7 @@ mod tests {
             Ok(Appended {
                 base_offset: Offset(offset),
                 start_offset: Offset(0),
+                repeated: None,
             })
         };
         known.send(appended(5)).unwrap();

@@ -2,8 +2,9 @@
 //! follows from the code ([`ErrorCode::retriable`]).
 
 use super::produce::ProduceError;
-use crate::controller::{CreateError, DeleteError};
+use crate::controller::{AlterError, CreateError, DeleteError, GrowError};
 use crate::shard::Refusal;
+use crate::topics::SettingError;
 use laminarmq_kafka::ErrorCode;
 
 pub(super) fn refusal_code(refusal: &Refusal) -> ErrorCode {
@@ -17,6 +18,9 @@ pub(super) fn refusal_code(refusal: &Refusal) -> ErrorCode {
         Refusal::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
         Refusal::NotAvailable => ErrorCode::OFFSET_NOT_AVAILABLE,
         Refusal::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+        Refusal::Unsuitable(_) => ErrorCode::INVALID_CONFIG,
+        Refusal::SequenceGap { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+        Refusal::OldProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
         Refusal::Unreadable(_) | Refusal::Failed => ErrorCode::KAFKA_STORAGE_ERROR,
     }
 }
@@ -38,7 +42,7 @@ pub(super) fn produce_code(error: &ProduceError) -> ErrorCode {
 
 pub(super) fn create_code(error: &CreateError) -> ErrorCode {
     match error {
-        CreateError::Name(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
+        CreateError::Name(_) | CreateError::Lookalike(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
         CreateError::Exists => ErrorCode::TOPIC_ALREADY_EXISTS,
         CreateError::Twice => ErrorCode::INVALID_REQUEST,
         CreateError::Partitions(_) => ErrorCode::INVALID_PARTITIONS,
@@ -57,7 +61,33 @@ pub(super) fn delete_code(error: &DeleteError) -> ErrorCode {
     match error {
         DeleteError::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         DeleteError::UnknownId => ErrorCode::UNKNOWN_TOPIC_ID,
+        DeleteError::Internal => ErrorCode::INVALID_REQUEST,
         DeleteError::Refused(refusal) => change_code(refusal),
+    }
+}
+
+pub(super) fn alter_code(error: &AlterError) -> ErrorCode {
+    match error {
+        AlterError::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        AlterError::Setting(SettingError::Unknown(_) | SettingError::Invalid { .. }) => {
+            ErrorCode::INVALID_CONFIG
+        }
+        AlterError::Internal | AlterError::Twice | AlterError::Setting(_) => {
+            ErrorCode::INVALID_REQUEST
+        }
+        AlterError::Refused(refusal) => change_code(refusal),
+    }
+}
+
+pub(super) fn grow_code(error: &GrowError) -> ErrorCode {
+    match error {
+        GrowError::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        GrowError::Internal | GrowError::Twice => ErrorCode::INVALID_REQUEST,
+        GrowError::NotMore { .. } | GrowError::TooMany(_) => ErrorCode::INVALID_PARTITIONS,
+        GrowError::TooManyOnNode { .. } => ErrorCode::POLICY_VIOLATION,
+        GrowError::Assignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        GrowError::Open(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+        GrowError::Refused(refusal) => change_code(refusal),
     }
 }
 

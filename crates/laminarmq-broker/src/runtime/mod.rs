@@ -10,7 +10,7 @@ pub(crate) use shard_thread::{ShardThread, ShardWiring};
 use crate::shard::{Appended, Input, Outside, Refusal};
 use bytes::Bytes;
 use laminarmq::FileEnv;
-use laminarmq_replica::{FetchPlan, LogIndex, OffsetAnswer};
+use laminarmq_replica::{FetchPlan, LogIndex, Offset, OffsetAnswer};
 use tokio::sync::{mpsc, oneshot};
 
 /// Files, and channels of tokio to answer on.
@@ -22,7 +22,9 @@ impl Outside for Real {
     type AppendReply = oneshot::Sender<Result<Appended, Refusal>>;
     type ReadReply = oneshot::Sender<Vec<Result<FetchPlan<FileEnv>, Refusal>>>;
     type LookupReply = oneshot::Sender<Result<OffsetAnswer<FileEnv>, Refusal>>;
+    type MeasureReply = oneshot::Sender<Vec<Result<u64, Refusal>>>;
     type CommandReply = oneshot::Sender<Result<LogIndex, Refusal>>;
+    type TrimReply = oneshot::Sender<Result<Offset, Refusal>>;
     type ChangeReply = oneshot::Sender<Result<(), Refusal>>;
 }
 

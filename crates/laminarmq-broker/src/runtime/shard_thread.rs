@@ -106,7 +106,9 @@ impl Runner {
             Output::Appended { reply, result } => drop(reply.send(result)),
             Output::Read { reply, results } => drop(reply.send(results)),
             Output::Lookup { reply, result } => drop(reply.send(result)),
+            Output::Measured { reply, results } => drop(reply.send(results)),
             Output::Proposed { reply, result } => drop(reply.send(result)),
+            Output::Trimmed { reply, result } => drop(reply.send(result)),
             Output::Changed { reply, result } => drop(reply.send(result)),
             Output::Command {
                 group,

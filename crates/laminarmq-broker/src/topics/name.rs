@@ -20,6 +20,14 @@ pub(crate) enum NameError {
     Reserved,
 }
 
+/// Topics in which the broker keeps its own records.
+const INTERNAL: [&str; 3] = [METADATA_TOPIC, "__consumer_offsets", "__transaction_state"];
+
+/// Whether the topic belongs to the broker: clients may look at it, and neither change nor remove it.
+pub(crate) fn is_internal(name: &str) -> bool {
+    INTERNAL.contains(&name)
+}
+
 /// Checks a name that somebody wants to create.
 pub(crate) fn check_name(name: &str) -> Result<(), NameError> {
     let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
