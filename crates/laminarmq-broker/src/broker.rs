@@ -302,6 +302,9 @@ impl Running {
         let _ = (&mut self.listener).await;
         let engine = self.engine.take().expect("only the end takes it");
         engine.stop().await;
+        if let Some(http) = self.http.take() {
+            http.close().await;
+        }
         match self.failure.get() {
             Some(failure) => Err(failure),
             None => Ok(()),

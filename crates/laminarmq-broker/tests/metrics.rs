@@ -9,7 +9,8 @@ use common::http::{ask, get};
 use common::*;
 use laminarmq_broker::{FlushMode, HostPort};
 use laminarmq_kafka::ErrorCode;
-use laminarmq_kafka::messages::ProduceRequest;
+use laminarmq_kafka::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
+use laminarmq_kafka::messages::{DeleteRecordsRequest, ProduceRequest};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -171,6 +172,37 @@ async fn a_log_is_as_long_as_its_files() {
     }
     assert!(segments > 3, "{segments}");
     assert_eq!(told(&page), bytes as f64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trim_moves_the_oldest_offset_and_frees_bytes() {
+    let (mut fixture, http) = with_http().await;
+    let client = &mut fixture.client;
+    client.create("t", 1, &[("segment.bytes", "2048")]).await;
+    for _ in 0..30 {
+        client.produce("t", 0, batch(&[&"x".repeat(300)])).await;
+    }
+    let before = scrape(http).await;
+    let request = DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic {
+            name: "t".to_owned(),
+            partitions: vec![DeleteRecordsPartition {
+                partition_index: 0,
+                offset: 25,
+            }],
+        }],
+        timeout_ms: 30_000,
+    };
+    let answer = client.ask(2, &request).await;
+    assert_eq!(answer.topics[0].partitions[0].low_watermark, 25);
+    let labels = [("topic", "t"), ("partition", "0")];
+    let bytes = |page: &Page| page.value("laminarmq_partition_log_bytes", &labels);
+    // The segments go a little after the answer.
+    let freed = |page: &Page| bytes(page) < bytes(&before) / 2.0;
+    let page = scrape_until(http, "the bytes to be freed", freed).await;
+    let offset = |name: &str| page.value(&format!("kafka_topic_partition_{name}_offset"), &labels);
+    assert_eq!((offset("oldest"), offset("current")), (25.0, 30.0));
+    stop(fixture.broker).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

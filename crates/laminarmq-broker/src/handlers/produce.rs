@@ -251,7 +251,8 @@ pub(super) async fn finish(
     results.extend(rest.map(StartedPartition::take));
     let partitions = topics.iter().flat_map(|topic| &topic.partitions);
     for (partition, result) in partitions.zip(&results) {
-        if result.is_ok() {
+        // A batch that was sent again is not in the log a second time.
+        if matches!(result, Ok(appended) if appended.repeated.is_none()) {
             metrics.data.produced(partition.amount);
         }
     }

@@ -42,6 +42,13 @@ impl HttpServer {
         Ok(Self { address, task })
     }
 
+    /// Closes the port, and waits until it is closed.
+    pub(crate) async fn close(mut self) {
+        self.task.abort();
+        // Cancelled, that is; its connections end with it.
+        let _ = (&mut self.task).await;
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }

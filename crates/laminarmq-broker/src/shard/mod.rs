@@ -9,6 +9,7 @@
 //! - Of each partition at most one [`PersistJob`] is outside.
 //! - After a failure nothing is acknowledged any more, by any partition of the shard.
 
+mod log_size;
 mod partition;
 mod retention;
 mod step;

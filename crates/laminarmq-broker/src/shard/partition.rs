@@ -1,10 +1,10 @@
 //! One partition of a shard: its replica, and who waits for what of it.
 
+use super::log_size::LogSize;
 use super::{
     Ack, Append, Appended, Lookup, Output, Outside, Progress, Read, Refusal, Retention, retention,
 };
 use bytes::Bytes;
-use laminarmq::{Log, LogEnv};
 use laminarmq_replica::{
     ConfigError, DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset,
     OffsetAnswer, PersistDone, ProposeError, Proposed, Replica, Token, TrimError, TrimProposed,
@@ -31,32 +31,6 @@ pub(super) struct Partition<O: Outside> {
     size: LogSize,
     /// A job is outside.
     persisting: bool,
-}
-
-/// How long a log is, without looking at each of its sealed segments every time.
-#[derive(Debug, Default)]
-struct LogSize {
-    /// Where the log began, how many segments it had and how long the write segment was when `sealed` was
-    /// summed up, or later. A roll, and a cut at either end, changes one of the first two or shortens the
-    /// last.
-    start: u64,
-    segments: usize,
-    write: u64,
-    /// Bytes of the sealed segments.
-    sealed: u64,
-}
-
-impl LogSize {
-    fn of<E: LogEnv>(&mut self, log: &Log<E>) -> u64 {
-        let (start, segments) = (log.start_index(), log.segments().len());
-        let write = log.write_segment_bytes();
-        if (start, segments) != (self.start, self.segments) || write < self.write {
-            let sealed = log.segments().filter(|segment| !segment.is_write);
-            self.sealed = sealed.map(|segment| segment.store_bytes).sum();
-        }
-        (self.start, self.segments, self.write) = (start, segments, write);
-        self.sealed + write
-    }
 }
 
 enum Waiting<O: Outside> {
@@ -437,7 +411,7 @@ impl<O: Outside> Partition<O> {
             leads: self.replica.is_leader(),
             log_bytes: self.told.map_or(0, |told| told.log_bytes),
         };
-        if self.told != Some(progress) {
+        if self.told != Some(progress) || self.size.has_moved(self.replica.log()) {
             progress.log_bytes = self.size.of(self.replica.log());
             self.told = Some(progress);
             out.push(Output::Progress {
