@@ -8,6 +8,7 @@ pub mod history;
 pub mod hostile;
 pub mod librdkafka;
 pub mod load;
+pub mod record;
 pub mod trace;
 
 /// Whether the tests run in their long form: `LAMINARMQ_LONG` is set to anything but 0 or nothing.
