@@ -33,6 +33,8 @@ mod parallel;
 mod routing;
 mod runtime;
 pub mod shard;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 mod topics;
 
 pub use broker::{Broker, BrokerFailure, Running, StartError};
