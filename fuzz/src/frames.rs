@@ -118,7 +118,8 @@ fn decode(frame: Bytes) {
     assert_eq!(again.remaining(), 0);
     if let Ok(request) = AnyRequest::decode(&header, &mut r) {
         assert_eq!(request.api_key(), header.api_key);
-        assert_eq!(r.remaining(), 0);
+        // One client is known to leave three bytes behind one request.
+        assert!(matches!(r.remaining(), 0 | 3));
     }
 }
 

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use laminarmq_kafka::batch::{
     BatchBuilder, BatchLimits, CheckedBatch, Compression, NewRecord, batches, validate,
 };
-use laminarmq_replica::{DropReason, FetchQuery, Isolation, Offset, ProposeError, Replica, Token};
+use laminarmq_replica::{
+    DropReason, FetchQuery, Isolation, Offset, ProposeError, Proposed, Replica, Token,
+};
 
 use crate::clock::Time;
 use crate::disk::Disk;
@@ -117,7 +119,10 @@ impl Workload {
                 answer,
             });
             match taken {
-                Ok(()) => {
+                Ok(Proposed::Duplicate { .. }) => {
+                    unreachable!("these producers have no sequence numbers")
+                }
+                Ok(Proposed::Queued) => {
                     self.waiting.insert(number, node);
                     self.producers[producer].in_flight += 1;
                     sent = Some(number);

@@ -217,13 +217,45 @@ fn default_request(api: i16) -> laminarmq_kafka::AnyRequest {
         1 => FetchRequest::default().into(),
         2 => ListOffsetsRequest::default().into(),
         3 => MetadataRequest::default().into(),
+        8 => OffsetCommitRequest::default().into(),
+        9 => OffsetFetchRequest::default().into(),
+        11 => JoinGroupRequest::default().into(),
+        12 => HeartbeatRequest::default().into(),
+        13 => LeaveGroupRequest::default().into(),
+        14 => SyncGroupRequest::default().into(),
+        15 => DescribeGroupsRequest::default().into(),
+        16 => ListGroupsRequest::default().into(),
+        42 => DeleteGroupsRequest::default().into(),
+        47 => OffsetDeleteRequest::default().into(),
         18 => ApiVersionsRequest::default().into(),
         19 => CreateTopicsRequest::default().into(),
         20 => DeleteTopicsRequest::default().into(),
         10 => FindCoordinatorRequest::default().into(),
+        21 => DeleteRecordsRequest::default().into(),
         22 => InitProducerIdRequest::default().into(),
+        23 => OffsetForLeaderEpochRequest::default().into(),
+        32 => DescribeConfigsRequest::default().into(),
+        33 => AlterConfigsRequest::default().into(),
+        35 => DescribeLogDirsRequest::default().into(),
+        37 => CreatePartitionsRequest::default().into(),
+        44 => IncrementalAlterConfigsRequest::default().into(),
+        60 => DescribeClusterRequest::default().into(),
         other => panic!("api {other} is served: give it a request here"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn librdkafkas_question_for_all_topics_is_answered() {
+    use laminarmq_kafka::messages::MetadataRequest;
+    let mut fixture = fixture().await;
+    let client = &mut fixture.client;
+    client.create("t", 1, &[]).await;
+    // No tags of the header, then the body with three bytes too many.
+    client
+        .write(&request(3, 12, 9, &[0, 0, 0, 0, 0, 1, 0, 0]))
+        .await;
+    let (id, response) = client.receive::<MetadataRequest>(12).await;
+    assert_eq!((id, response.topics.len()), (9, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -198,7 +198,7 @@ async fn what_cannot_be_made_is_refused_with_the_reason() {
         replication_factor,
         ..CreatableTopic::default()
     };
-    let mut wrong_setting = create_request("s", 1, &[("retention.ms", "1000")])
+    let mut wrong_setting = create_request("s", 1, &[("cleanup.policy", "compact")])
         .topics
         .remove(0);
     wrong_setting.replication_factor = 1;
@@ -237,7 +237,7 @@ async fn what_cannot_be_made_is_refused_with_the_reason() {
         .as_deref()
         .unwrap_or_default();
     assert!(
-        message.contains("retention.ms") && message.contains("not there yet"),
+        message.contains("cleanup.policy") && message.contains("not there yet"),
         "{message}"
     );
     let response = client.ask(12, &all_topics()).await;

@@ -4,8 +4,10 @@
 //! with the broker, except the codec that both must agree on with every other client.
 
 pub mod corpus;
+pub mod group_journal;
 pub mod history;
 pub mod hostile;
+pub mod idempotent;
 pub mod librdkafka;
 pub mod load;
 pub mod record;

@@ -77,8 +77,39 @@ impl ProducerContext for Context {
 ///
 /// # Panics
 /// When one is not delivered, or (unless `acks` is 0, which tells no offsets) at another offset than the
-/// next one of its partition.
+/// next one of its partition, counted from 0.
 pub fn produce(addr: SocketAddr, topic: &str, settings: &[(&str, &str)], partitions: &Partitions) {
+    let tells_offsets = !settings.contains(&("acks", "0"));
+    for (partition, offsets) in deliver(addr, topic, settings, partitions) {
+        for (expected, offset) in (0..).zip(offsets) {
+            assert!(
+                !tells_offsets || offset == expected,
+                "partition {partition}: {offset}, not {expected}"
+            );
+        }
+    }
+}
+
+/// The same for partitions that have records already.
+///
+/// # Panics
+/// When one is not delivered.
+pub fn produce_more(
+    addr: SocketAddr,
+    topic: &str,
+    settings: &[(&str, &str)],
+    partitions: &Partitions,
+) {
+    deliver(addr, topic, settings, partitions);
+}
+
+/// Sends the records and waits for them; returns their offsets, in the order of each partition.
+fn deliver(
+    addr: SocketAddr,
+    topic: &str,
+    settings: &[(&str, &str)],
+    partitions: &Partitions,
+) -> BTreeMap<i32, Vec<i64>> {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", addr.to_string())
@@ -100,24 +131,21 @@ pub fn produce(addr: SocketAddr, topic: &str, settings: &[(&str, &str)], partiti
     }
     producer.flush(PASS).expect("everything is sent in time");
 
-    let tells_offsets = !settings.contains(&("acks", "0"));
     let deliveries = context.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-    for (partition, records) in partitions {
-        let delivered = deliveries.get(partition).into_iter().flatten();
-        let delivered: Vec<_> = delivered.map(|(_, delivery)| delivery).collect();
+    let mut offsets = BTreeMap::new();
+    for (&partition, records) in partitions {
+        let delivered = deliveries.get(&partition).into_iter().flatten();
+        let delivered: Vec<i64> = delivered
+            .map(|(_, delivery)| *delivery.as_ref().expect("the record is delivered"))
+            .collect();
         assert_eq!(
             delivered.len(),
             records.len(),
             "deliveries of partition {partition}"
         );
-        for (expected, delivery) in (0..).zip(delivered) {
-            let offset = delivery.as_ref().expect("the record is delivered");
-            assert!(
-                !tells_offsets || *offset == expected,
-                "partition {partition}: {offset}, not {expected}"
-            );
-        }
+        offsets.insert(partition, delivered);
     }
+    offsets
 }
 
 fn send(

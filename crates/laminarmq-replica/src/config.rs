@@ -63,6 +63,17 @@ pub struct ReplicaConfig {
     pub heartbeat_ticks: u32,
 }
 
+/// The settings that may change while a replica is open; see [`ReplicaConfig`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// When an entry counts as saved here.
+    pub flush: Flush,
+    /// A leader rolls when the write segment has this many bytes.
+    pub segment_bytes: u64,
+    /// Most bytes of one batch or command.
+    pub entry_bytes_max: u32,
+}
+
 /// A setting outside its bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
@@ -104,6 +115,18 @@ impl ReplicaConfig {
             election_ticks: 10,
             heartbeat_ticks: 2,
         }
+    }
+
+    /// Takes these settings over.
+    pub fn tune(&mut self, tuning: Tuning) {
+        let Tuning {
+            flush,
+            segment_bytes,
+            entry_bytes_max,
+        } = tuning;
+        self.flush = flush;
+        self.segment_bytes = segment_bytes;
+        self.entry_bytes_max = entry_bytes_max;
     }
 
     /// Checks every setting; the first bad one is the error.

@@ -63,6 +63,9 @@ pub enum OpenError {
     /// The log cannot be synced, so it is not known what of it is on the disk.
     #[error("syncing the log: {0}")]
     Sync(#[from] SyncError),
+    /// The entries before the saved start cannot be dropped.
+    #[error("dropping the start of the log: {0}")]
+    Truncate(#[from] TruncateError),
     /// The consensus module refused the state.
     #[error("{0}")]
     Consensus(String),
@@ -96,6 +99,26 @@ pub enum ProposeError {
         /// The limit.
         max: u32,
     },
+    /// The batch does not follow the producer's last one.
+    #[error("the producer's next sequence number is {expected}, the batch has {given}")]
+    SequenceGap {
+        /// What follows.
+        expected: i32,
+        /// What the batch has.
+        given: i32,
+    },
+    /// The producer was seen with a later epoch.
+    #[error("the producer's epoch is {current}, the batch has {given}")]
+    OldProducerEpoch {
+        /// The latest one.
+        current: i16,
+        /// What the batch has.
+        given: i16,
+    },
+    /// Whether the batch was proposed before is known once [`Replica::advance`](crate::Replica::advance)
+    /// was called: propose it again then.
+    #[error("proposals of the same producer have to reach the log first")]
+    Unsettled,
     /// An earlier change of the members is not finished.
     #[error("another change of the members is under way")]
     MembershipBusy,
@@ -111,8 +134,42 @@ impl ProposeError {
     /// Whether the same proposal may succeed later, here or at another replica.
     #[must_use]
     pub fn is_retriable(&self) -> bool {
-        !matches!(self, Self::TooLarge { .. } | Self::Membership(_))
+        !matches!(
+            self,
+            Self::TooLarge { .. }
+                | Self::Membership(_)
+                | Self::SequenceGap { .. }
+                | Self::OldProducerEpoch { .. }
+        )
     }
+}
+
+/// Why a trim was not proposed.
+#[derive(Debug, Error)]
+pub enum TrimError {
+    /// As with any proposal.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+    /// Past what consumers can see.
+    #[error("offset {offset} is past the high watermark {high_watermark}")]
+    OutOfRange {
+        /// As asked.
+        offset: Offset,
+        /// The last one possible.
+        high_watermark: Offset,
+    },
+    /// The entry before the index is not committed.
+    #[error("the entry before {index} is not committed")]
+    Uncommitted {
+        /// As asked.
+        index: LogIndex,
+    },
+    /// A new leader does not know yet what is committed. Soon it will.
+    #[error("the leader does not know yet what is committed, try again")]
+    NotAvailable,
+    /// The log cannot be read.
+    #[error("reading the log: {0}")]
+    Read(#[from] ReadError),
 }
 
 /// Why a peer's message was refused. The message had no effect.

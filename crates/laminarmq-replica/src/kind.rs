@@ -14,6 +14,8 @@ pub enum EntryKind {
     Trim = 4,
     /// An input of the group's state machine, opaque here.
     Command = 5,
+    /// What is known of the idempotent producers whose batches stand before it.
+    Producers = 6,
 }
 
 impl EntryKind {
@@ -26,6 +28,7 @@ impl EntryKind {
             3 => Some(Self::Membership),
             4 => Some(Self::Trim),
             5 => Some(Self::Command),
+            6 => Some(Self::Producers),
             _ => None,
         }
     }
@@ -39,8 +42,10 @@ impl EntryKind {
 
 /// Entry flag: every replica rolls to a new write segment before it appends this entry.
 pub const FLAG_ROLL: u8 = 1;
+/// Entry flag: a batch of an idempotent producer. A restart looks into these and no others.
+pub const FLAG_PRODUCER: u8 = 2;
 /// All flags that have a meaning. Others are refused from peers.
-pub const FLAGS_KNOWN: u8 = FLAG_ROLL;
+pub const FLAGS_KNOWN: u8 = FLAG_ROLL | FLAG_PRODUCER;
 
 #[cfg(test)]
 mod tests {
@@ -51,7 +56,7 @@ mod tests {
         for number in 0..=u8::MAX {
             match EntryKind::from_u8(number) {
                 Some(kind) => assert_eq!(kind.as_u8(), number),
-                None => assert!(!(1..=5).contains(&number)),
+                None => assert!(!(1..=6).contains(&number)),
             }
         }
     }

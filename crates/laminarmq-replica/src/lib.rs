@@ -4,7 +4,7 @@
 //! a data entry is one Kafka record batch, stored as it came. A [`Replica`] is a state machine:
 //!
 //! ```text
-//! propose_batch, propose_command, tick, step(from, message)      what happened
+//! propose_batch, propose_command, propose_trim, tick, step(from, message)      what happened
 //! advance() -> Effects                                           what is to be done about it
 //!     messages   send them            appended    answer acks=1
 //!     persist    run it elsewhere     committed   answer acks=all
@@ -30,32 +30,37 @@ mod error;
 mod kind;
 mod membership;
 mod message;
+mod producers;
 mod queue;
 mod replica;
 mod state;
 mod tail;
 mod terms;
+mod trim;
 mod types;
 mod wire;
 
 pub use config::{
     ConfigError, ELECTION_TICKS_MAX, ENTRY_BYTES_CEILING, Flush, ReplicaConfig, SEGMENT_BYTES_MIN,
+    Tuning,
 };
 pub use consensus::Role;
 pub use effects::{
     Appended, Committed, DropReason, Effects, Leadership, PersistDone, PersistId, PersistJob,
 };
-pub use error::{Fatal, FetchError, OpenError, PeerError, ProposeError};
-pub use kind::{EntryKind, FLAG_ROLL, FLAGS_KNOWN};
+pub use error::{Fatal, FetchError, OpenError, PeerError, ProposeError, TrimError};
+pub use kind::{EntryKind, FLAG_PRODUCER, FLAG_ROLL, FLAGS_KNOWN};
 pub use membership::{
     MEMBERS_MAX, MemberStep, Membership, MembershipAt, MembershipChange, MembershipError,
 };
 pub use message::{AppendResult, LogPoint, Payload, PeerBody, PeerEntry, PeerMessage, VoteReply};
+pub use producers::{PRODUCERS_BYTES_MAX, PRODUCERS_MAX};
 pub use replica::{
     AbortedTransaction, FetchPlan, FetchQuery, FileRange, FoundOffset, Isolation, OffsetAnswer,
-    OffsetQuery, OffsetSearch, Piece, Replica,
+    OffsetQuery, OffsetSearch, Piece, Proposed, Replica, TrimProposed,
 };
 pub use state::{
     GroupState, LogStart, RaftStateFile, StateDir, StateError, StateFs, StateRecovery,
 };
+pub use trim::TrimTo;
 pub use types::{GroupId, LogIndex, Offset, RandomSource, ReplicaId, Term, Token};

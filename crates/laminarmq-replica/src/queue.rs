@@ -15,6 +15,8 @@ use crate::{EntryKind, LogIndex, LogPoint, Offset, Payload, Term, Token};
 pub(crate) enum Waiting {
     /// A batch proposed here; its head is written when its offset is known.
     Batch(Box<CheckedBatch>),
+    /// A checkpoint of the producers, made when its place is known.
+    Checkpoint,
     /// Other bytes proposed here.
     Own(EntryKind, Payload),
     /// An entry as the leader sent it.
@@ -29,6 +31,7 @@ impl Waiting {
     fn bytes(&self) -> u64 {
         match self {
             Self::Batch(batch) => batch.size() as u64,
+            Self::Checkpoint => 0,
             Self::Own(_, payload) | Self::Sent { payload, .. } => payload.len() as u64,
         }
     }

@@ -42,6 +42,13 @@ impl TermRuns {
         self.end
     }
 
+    /// The last term up to this one, if there is one, and where the next one starts, if there is a next one.
+    pub(crate) fn up_to(&self, term: Term) -> (Option<Term>, Option<LogIndex>) {
+        let run = self.runs.partition_point(|&(_, of_run)| of_run <= term);
+        let found = run.checked_sub(1).map(|run| self.runs[run].1);
+        (found, self.runs.get(run).map(|&(first, _)| first))
+    }
+
     /// Adds the next entry. False if its term is below the last one: no leader makes that.
     #[must_use]
     pub(crate) fn push(&mut self, term: Term) -> bool {
@@ -59,6 +66,14 @@ impl TermRuns {
         }
         self.end.0 += count;
         true
+    }
+
+    /// Drops the entries before `first`; the term just before it stays known.
+    pub(crate) fn trim(&mut self, first: LogIndex) {
+        let before = LogIndex(first.get() - 1);
+        let term = self.get(before).expect("a trim inside the log");
+        self.runs.retain(|&(run, _)| run > before);
+        self.runs.insert(0, (before, term));
     }
 
     /// Drops every entry from `from` on.
@@ -108,10 +123,46 @@ mod tests {
     }
 
     #[test]
+    fn a_term_ends_where_the_next_one_starts() {
+        let runs = runs(&[2, 5, 5, 8]);
+        let all: Vec<_> = (1..10).map(|term| runs.up_to(Term(term))).collect();
+        let at = |term, next: Option<u64>| (Some(Term(term)), next.map(LogIndex));
+        let want = [
+            (None, Some(LogIndex(9))),
+            at(2, Some(11)),
+            at(2, Some(11)),
+            at(2, Some(11)),
+            at(5, Some(13)),
+            at(5, Some(13)),
+            at(5, Some(13)),
+            at(8, None),
+            at(8, None),
+        ];
+        assert_eq!(all, want);
+    }
+
+    #[test]
     fn a_term_never_falls() {
         let mut runs = runs(&[2, 5]);
         assert!(!runs.push(Term(4)));
         assert_eq!(runs.end(), LogIndex(12));
+    }
+
+    #[test]
+    fn trimming_keeps_the_term_before_the_start() {
+        for first in 10..=15 {
+            let terms = [2, 2, 5, 5, 6];
+            let mut trimmed = runs(&terms);
+            trimmed.trim(LogIndex(first));
+            let whole = runs(&terms);
+            for index in first - 1..16 {
+                let index = LogIndex(index);
+                assert_eq!(trimmed.get(index), whole.get(index), "{index} of {first}..");
+            }
+            assert_eq!(trimmed.get(LogIndex(first - 2)), None);
+            assert_eq!(trimmed.last(), whole.last());
+            assert!(trimmed.push(Term(6)));
+        }
     }
 
     #[test]

@@ -275,7 +275,18 @@ impl Target {
                     Payload::whole(MembershipChange::Enter(steps).encode().into())
                 }
                 (EntryKind::Noop, _) => Payload::default(),
-                (EntryKind::Trim | EntryKind::Command, _) => {
+                (EntryKind::Trim, 2..6) => {
+                    // Version 1, an index that is sometimes past the entry's own, an offset.
+                    let mut bytes = vec![1];
+                    let first = u64::from(entry.payload - 2).wrapping_mul(index);
+                    bytes.extend_from_slice(&first.to_le_bytes());
+                    bytes.extend_from_slice(&offset.to_le_bytes());
+                    Payload::whole(bytes.into())
+                }
+                (EntryKind::Producers, 2..6) => {
+                    Payload::whole(Bytes::from_static(&[1, 0, 0, 0, 0]))
+                }
+                (EntryKind::Trim | EntryKind::Command | EntryKind::Producers, _) => {
                     Payload::whole(Bytes::from_static(b"bytes"))
                 }
             };
@@ -418,7 +429,7 @@ proptest! {
         // What is in the log is still a log: it opens, and all of it reads.
         let mut node = target.node;
         node.restart(false);
-        for index in 1..node.replica.log().end_index() {
+        for index in node.replica.log().start_index()..node.replica.log().end_index() {
             laminarmq::poll_ready(node.replica.log().read(index)).unwrap();
         }
     }

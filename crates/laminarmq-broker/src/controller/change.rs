@@ -7,7 +7,7 @@ use super::state::{MetadataState, Topic};
 use crate::limits::{COMMAND_BYTES_MAX, TOPIC_PARTITIONS_MAX};
 use crate::shard::Refusal;
 use crate::topics::{
-    NameError, SettingError, TopicDefaults, TopicSettings, check_name, collect_pairs,
+    NameError, SettingError, TopicDefaults, TopicSettings, check_name, collect_pairs, is_internal,
 };
 use laminarmq_kafka::Uuid;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub(crate) struct NewTopic {
     /// Nodes of each partition; empty to let the broker choose.
     pub(crate) assignments: Vec<(i32, Vec<i32>)>,
     pub(crate) settings: Vec<(String, Option<String>)>,
+    /// It is the broker that wants it: for its own use, whatever clients have.
+    pub(crate) internal: bool,
 }
 
 /// A topic by name, or by id.
@@ -39,6 +41,10 @@ pub(crate) enum CreateError {
     Name(#[from] NameError),
     #[error("the topic exists already")]
     Exists,
+    #[error(
+        "the name differs from that of {0:?} in dots and underscores only, which many tools mix up"
+    )]
+    Lookalike(String),
     #[error("the topic is named twice in this request")]
     Twice,
     #[error("{0} partitions, 1 to {TOPIC_PARTITIONS_MAX} are allowed")]
@@ -66,6 +72,8 @@ pub(crate) enum DeleteError {
     Unknown,
     #[error("there is no topic with this id")]
     UnknownId,
+    #[error("the topic belongs to the broker")]
+    Internal,
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
@@ -96,12 +104,19 @@ pub(crate) fn plan_create(
     topic_id: Uuid,
 ) -> Result<CreatePlan, CreateError> {
     check_name(&wish.name)?;
+    if is_internal(&wish.name) && !wish.internal {
+        return Err(NameError::Reserved.into());
+    }
     if state.topic(&wish.name).is_some() {
         return Err(CreateError::Exists);
     }
+    let lookalike = state.lookalike(&wish.name);
+    if let Some(other) = lookalike.filter(|_| !wish.internal) {
+        return Err(CreateError::Lookalike(other.name.clone()));
+    }
     let partitions = count_partitions(policy, &wish)?;
     let wanted = state.partitions() + reserved + partitions;
-    if wanted > policy.partitions_max {
+    if wanted > policy.partitions_max && !wish.internal {
         return Err(CreateError::TooManyPartitions {
             wanted,
             max: policy.partitions_max,
@@ -166,10 +181,14 @@ pub(crate) fn plan_delete<'a>(
     state: &'a MetadataState,
     topic: &TopicRef,
 ) -> Result<&'a Arc<Topic>, DeleteError> {
-    match topic {
-        TopicRef::Name(name) => state.topic(name).ok_or(DeleteError::Unknown),
-        TopicRef::Id(id) => state.topic_by_id(*id).ok_or(DeleteError::UnknownId),
+    let topic = match topic {
+        TopicRef::Name(name) => state.topic(name).ok_or(DeleteError::Unknown)?,
+        TopicRef::Id(id) => state.topic_by_id(*id).ok_or(DeleteError::UnknownId)?,
+    };
+    if is_internal(&topic.name) {
+        return Err(DeleteError::Internal);
     }
+    Ok(topic)
 }
 
 #[cfg(test)]
@@ -239,7 +258,7 @@ mod tests {
                 max: 10
             })
         );
-        let settings = vec![("retention.ms".to_owned(), Some("5".to_owned()))];
+        let settings = vec![("preallocate".to_owned(), Some("true".to_owned()))];
         assert!(matches!(
             plan(NewTopic {
                 settings,

@@ -19,6 +19,8 @@ pub(crate) const VERSION: u8 = 1;
 const CREATE_TOPIC: u8 = 1;
 const DELETE_TOPIC: u8 = 2;
 const ALLOCATE_PRODUCER_IDS: u8 = 3;
+const ALTER_TOPIC: u8 = 4;
+const ADD_PARTITIONS: u8 = 5;
 
 /// One change of the cluster's metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,21 @@ pub(crate) enum Command {
     DeleteTopic { topic_id: Uuid },
     /// Gives `node` the next `count` producer ids.
     AllocateProducerIds { node: u32, count: u64 },
+    /// Replaces all settings of the topic with this id.
+    AlterTopic {
+        topic_id: Uuid,
+        /// As whoever changed them gave them; what is not here goes back to its default.
+        settings: BTreeMap<String, String>,
+    },
+    /// Adds partitions to the topic with this id. They get the next group ids when this is applied.
+    AddPartitions {
+        topic_id: Uuid,
+        /// How many it has before; with another number nothing happens, so that repeating the command adds
+        /// nothing.
+        present: u32,
+        /// For each new partition, the nodes that hold it.
+        replicas: Vec<Vec<u32>>,
+    },
 }
 
 /// The fields of [`Command::CreateTopic`].
@@ -69,16 +86,8 @@ impl Command {
                 out.0.push(CREATE_TOPIC);
                 out.0.extend_from_slice(&topic.topic_id.0);
                 out.text(&topic.name);
-                out.count(topic.replicas.len());
-                for nodes in &topic.replicas {
-                    out.count(nodes.len());
-                    nodes.iter().for_each(|node| out.u32(*node));
-                }
-                out.count(topic.settings.len());
-                for (name, value) in &topic.settings {
-                    out.text(name);
-                    out.text(value);
-                }
+                out.replicas(&topic.replicas);
+                out.settings(&topic.settings);
             }
             Command::DeleteTopic { topic_id } => {
                 out.0.push(DELETE_TOPIC);
@@ -88,6 +97,21 @@ impl Command {
                 out.0.push(ALLOCATE_PRODUCER_IDS);
                 out.u32(*node);
                 out.0.extend_from_slice(&count.to_le_bytes());
+            }
+            Command::AlterTopic { topic_id, settings } => {
+                out.0.push(ALTER_TOPIC);
+                out.0.extend_from_slice(&topic_id.0);
+                out.settings(settings);
+            }
+            Command::AddPartitions {
+                topic_id,
+                present,
+                replicas,
+            } => {
+                out.0.push(ADD_PARTITIONS);
+                out.0.extend_from_slice(&topic_id.0);
+                out.u32(*present);
+                out.replicas(replicas);
             }
         }
         out.0
@@ -104,8 +128,8 @@ impl Command {
             CREATE_TOPIC => Command::CreateTopic(CreateTopic {
                 topic_id: Uuid(input.array()?),
                 name: input.text()?,
-                replicas: input.list(|input| input.list(Decoder::u32))?,
-                settings: input.list(|input| Ok((input.text()?, input.text()?)))?,
+                replicas: input.replicas()?,
+                settings: input.settings()?,
             }),
             DELETE_TOPIC => Command::DeleteTopic {
                 topic_id: Uuid(input.array()?),
@@ -113,6 +137,15 @@ impl Command {
             ALLOCATE_PRODUCER_IDS => Command::AllocateProducerIds {
                 node: input.u32()?,
                 count: u64::from_le_bytes(input.array()?),
+            },
+            ALTER_TOPIC => Command::AlterTopic {
+                topic_id: Uuid(input.array()?),
+                settings: input.settings()?,
+            },
+            ADD_PARTITIONS => Command::AddPartitions {
+                topic_id: Uuid(input.array()?),
+                present: input.u32()?,
+                replicas: input.replicas()?,
             },
             other => return Err(CommandError::Kind(other)),
         };
@@ -139,6 +172,22 @@ impl Encoder {
         let length = u16::try_from(text.len()).expect("names and settings are checked to be short");
         self.0.extend_from_slice(&length.to_le_bytes());
         self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn replicas(&mut self, replicas: &[Vec<u32>]) {
+        self.count(replicas.len());
+        for nodes in replicas {
+            self.count(nodes.len());
+            nodes.iter().for_each(|node| self.u32(*node));
+        }
+    }
+
+    fn settings(&mut self, settings: &BTreeMap<String, String>) {
+        self.count(settings.len());
+        for (name, value) in settings {
+            self.text(name);
+            self.text(value);
+        }
     }
 }
 
@@ -168,6 +217,14 @@ impl Decoder<'_> {
         String::from_utf8(bytes.to_vec()).map_err(|_| CommandError::Text)
     }
 
+    fn replicas(&mut self) -> Result<Vec<Vec<u32>>, CommandError> {
+        self.list(|input| input.list(Decoder::u32))
+    }
+
+    fn settings(&mut self) -> Result<BTreeMap<String, String>, CommandError> {
+        self.list(|input| Ok((input.text()?, input.text()?)))
+    }
+
     /// Elements until the count is reached. Each takes at least a byte, so a wrong count runs into the
     /// end of the bytes before it costs more memory than they do.
     fn list<T, C: FromIterator<T>>(
@@ -193,6 +250,21 @@ mod tests {
         })
     }
 
+    fn alteration() -> Command {
+        Command::AlterTopic {
+            topic_id: Uuid([4; 16]),
+            settings: BTreeMap::from([("flush".to_owned(), "sync".to_owned())]),
+        }
+    }
+
+    fn more_partitions() -> Command {
+        Command::AddPartitions {
+            topic_id: Uuid([5; 16]),
+            present: 2,
+            replicas: vec![vec![1], vec![2, 1]],
+        }
+    }
+
     #[test]
     fn commands_come_back_as_they_were() {
         for command in [
@@ -204,6 +276,8 @@ mod tests {
                 node: 1,
                 count: 1000,
             },
+            alteration(),
+            more_partitions(),
         ] {
             assert_eq!(Command::decode(&command.encode()), Ok(command));
         }
@@ -227,6 +301,15 @@ mod tests {
         want.extend(b"\x06\0orders\x02\0\0\0\x01\0\0\0\x01\0\0\0\x02\0\0\0\x01\0\0\0\x02\0\0\0");
         want.extend(b"\x01\0\0\0\x05\0flush\x02\0os");
         assert_eq!(topic().encode(), want);
+        let mut want = vec![1, 4];
+        want.extend([4; 16]);
+        want.extend(b"\x01\0\0\0\x05\0flush\x04\0sync");
+        assert_eq!(alteration().encode(), want);
+        let mut want = vec![1, 5];
+        want.extend([5; 16]);
+        want.extend(b"\x02\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\0\0");
+        want.extend(b"\x02\0\0\0\x02\0\0\0\x01\0\0\0");
+        assert_eq!(more_partitions().encode(), want);
     }
 
     #[test]
@@ -246,9 +329,11 @@ mod tests {
     proptest! {
         #[test]
         fn cut_commands_are_short_and_no_bytes_panic(bytes: Vec<u8>, cut in 0usize..60) {
-            let whole = topic().encode();
-            let cut = cut.min(whole.len() - 1);
-            prop_assert_eq!(Command::decode(&whole[..cut]), Err(CommandError::Short));
+            for whole in [topic(), alteration(), more_partitions()] {
+                let whole = whole.encode();
+                let cut = cut.min(whole.len() - 1);
+                prop_assert_eq!(Command::decode(&whole[..cut]), Err(CommandError::Short));
+            }
             let _ = Command::decode(&bytes);
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! A topic is in the picture only while its partitions are open on this node.
 
-use super::state::Topic;
+use super::state::{Topic, TopicPartition};
 use crate::topics::TopicSettings;
 use laminarmq_kafka::Uuid;
 use std::collections::BTreeMap;
@@ -34,6 +34,12 @@ impl Image {
 
     pub(crate) fn topic_by_id(&self, id: Uuid) -> Option<&Arc<TopicImage>> {
         self.topic(self.names.get(&id)?)
+    }
+
+    /// A partition of a topic by its number, as it comes from the wire.
+    pub(crate) fn partition(&self, topic: &str, number: i32) -> Option<&TopicPartition> {
+        let number = usize::try_from(number).ok()?;
+        self.topic(topic)?.topic.partitions.get(number)
     }
 
     /// The picture with these topics as well.

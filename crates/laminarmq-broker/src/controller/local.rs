@@ -1,7 +1,7 @@
 //! This node's partitions: opening them, handing them to shards, taking them away again.
 
 use super::image::TopicImage;
-use super::opener::{OpenError, Opener};
+use super::opener::{OpenError, Opener, tuning};
 use super::service::ControllerError;
 use super::state::Topic;
 use crate::data_dir::PartitionName;
@@ -20,6 +20,32 @@ type Ready = oneshot::Receiver<Result<(), Refusal>>;
 
 /// A partition to open: which topic of a list, which partition of it.
 type Job = (usize, u32);
+
+/// Partitions of a topic that are to be opened: all from a number on.
+pub(super) struct ToOpen {
+    pub(super) image: Arc<TopicImage>,
+    pub(super) from: u32,
+}
+
+impl ToOpen {
+    pub(super) fn all(image: &Arc<TopicImage>) -> Self {
+        Self {
+            image: Arc::clone(image),
+            from: 0,
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = (PartitionName, GroupId)> {
+        names(&self.image.topic).skip(self.from as usize)
+    }
+}
+
+/// The partitions of a topic.
+fn names(topic: &Topic) -> impl Iterator<Item = (PartitionName, GroupId)> {
+    (0..)
+        .zip(&topic.partitions)
+        .map(|(number, partition)| (PartitionName::new(&topic.name, number), partition.group))
+}
 
 /// See the module's documentation.
 pub(crate) struct LocalPartitions {
@@ -46,16 +72,13 @@ impl LocalPartitions {
         Ok(ready)
     }
 
-    /// Opens all partitions of these topics, several at a time, and waits until each has a leader. One
-    /// answer per topic; of a topic that failed, some partitions may be open.
-    pub(super) async fn open(
-        &self,
-        topics: &[Arc<TopicImage>],
-    ) -> Vec<Result<(), ControllerError>> {
+    /// Opens these partitions, several at a time, and waits until each has a leader. One answer per topic;
+    /// of a topic that failed, some partitions may be open.
+    pub(super) async fn open(&self, topics: &[ToOpen]) -> Vec<Result<(), ControllerError>> {
         let mut results: Vec<_> = topics.iter().map(|_| Ok(())).collect();
         let mut waiting = Vec::new();
         for ((topic, partition), replica) in self.open_replicas(topics) {
-            let group = topics[topic].topic.partitions[partition as usize].group;
+            let group = topics[topic].image.topic.partitions[partition as usize].group;
             let hosted = match replica {
                 Ok(replica) => self
                     .host(group, replica)
@@ -76,35 +99,63 @@ impl LocalPartitions {
         results
     }
 
-    fn open_replicas(
-        &self,
-        topics: &[Arc<TopicImage>],
-    ) -> Vec<(Job, Result<Replica<FileEnv>, OpenError>)> {
+    fn open_replicas(&self, topics: &[ToOpen]) -> Vec<(Job, Result<Replica<FileEnv>, OpenError>)> {
         let jobs: Vec<Job> = topics
             .iter()
             .enumerate()
-            .flat_map(|(topic, image)| {
-                (0..)
-                    .zip(&image.topic.partitions)
-                    .map(move |(partition, _)| (topic, partition))
+            .flat_map(|(topic, to_open)| {
+                to_open
+                    .names()
+                    .map(move |(name, _)| (topic, name.partition))
             })
             .collect();
         let open = |&(topic, partition): &Job| {
-            let TopicImage { topic, settings } = &*topics[topic];
+            let TopicImage { topic, settings } = &*topics[topic].image;
             self.opener.open_partition(topic, partition, settings)
         };
         let opened = in_parallel(&jobs, open);
         jobs.into_iter().zip(opened).collect()
     }
 
+    /// Gives the partitions of these topics the settings that their topics have now.
+    pub(super) async fn tune(&self, topics: &[Arc<TopicImage>]) -> Result<(), Refusal> {
+        let mut waiting = Vec::new();
+        for image in topics {
+            let tuning = tuning(&image.settings);
+            for partition in &image.topic.partitions {
+                let group = partition.group;
+                // One that could not be opened gets them when it is.
+                let Some(route) = self.router.route(group) else {
+                    continue;
+                };
+                let (reply, tuned) = oneshot::channel();
+                let input = Input::Tune {
+                    group,
+                    tuning,
+                    reply,
+                };
+                self.router.send(route.shard, input).await?;
+                waiting.push(tuned);
+            }
+        }
+        for tuned in waiting {
+            tuned.await.unwrap_or(Err(Refusal::Closing))?;
+        }
+        Ok(())
+    }
+
     /// Closes the partitions of topics that are deleted and removes their files.
     pub(super) async fn take_down(&self, topics: &[Arc<Topic>]) {
-        let mut partitions = Vec::new();
-        for topic in topics {
-            partitions.extend((0..).zip(&topic.partitions).map(|(number, partition)| {
-                (PartitionName::new(&topic.name, number), partition.group)
-            }));
-        }
+        let partitions = topics.iter().flat_map(|topic| names(topic)).collect();
+        self.take_partitions_down(partitions).await;
+    }
+
+    /// Closes what could be opened of these, and removes their files.
+    pub(super) async fn take_back(&self, opened: &ToOpen) {
+        self.take_partitions_down(opened.names().collect()).await;
+    }
+
+    async fn take_partitions_down(&self, partitions: Vec<(PartitionName, GroupId)>) {
         let mut waiting = Vec::new();
         for (_, group) in &partitions {
             let Some(route) = self.router.route(*group) else {
@@ -141,9 +192,7 @@ impl LocalPartitions {
     pub(super) fn set_strays_aside(&self, topics: &[Arc<TopicImage>]) -> Result<(), OpenError> {
         let mut names = BTreeSet::from([PartitionName::metadata().to_string()]);
         for image in topics {
-            for (number, _) in (0..).zip(&image.topic.partitions) {
-                names.insert(PartitionName::new(&image.topic.name, number).to_string());
-            }
+            names.extend(self::names(&image.topic).map(|(name, _)| name.to_string()));
         }
         Ok(self.opener.dir().set_strays_aside(&names)?)
     }

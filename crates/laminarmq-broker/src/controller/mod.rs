@@ -4,6 +4,8 @@
 //! state, proposed to the metadata group, applied once it is committed, and then carried out: partitions
 //! are opened or removed. Whoever looks at the [`Image`] sees a topic only while it can be used.
 
+mod alter;
+mod altering;
 mod change;
 mod command;
 mod image;
@@ -12,6 +14,7 @@ mod opener;
 mod service;
 mod state;
 
+pub(crate) use alter::{AlterError, Alteration, GrowError, Growth, SettingsChange};
 pub(crate) use change::{CreateError, CreatePolicy, DeleteError, NewTopic, TopicRef};
 pub(crate) use image::{Image, TopicImage};
 pub(crate) use local::LocalPartitions;
@@ -19,6 +22,8 @@ pub use opener::OpenError;
 pub(crate) use opener::Opener;
 pub use service::ControllerError;
 pub(crate) use service::{Controller, ControllerWiring};
+#[cfg(test)]
+pub(crate) use state::TopicPartition;
 pub(crate) use state::{METADATA_GROUP, Topic};
 
 use crate::shard::Refusal;
@@ -38,6 +43,18 @@ pub(crate) enum Request {
     Delete {
         topics: Vec<TopicRef>,
         reply: oneshot::Sender<Vec<Result<Arc<Topic>, DeleteError>>>,
+    },
+    Alter {
+        changes: Vec<Alteration>,
+        /// Check only.
+        validate_only: bool,
+        reply: oneshot::Sender<Vec<Result<(), AlterError>>>,
+    },
+    Grow {
+        growths: Vec<Growth>,
+        /// Check only.
+        validate_only: bool,
+        reply: oneshot::Sender<Vec<Result<(), GrowError>>>,
     },
     /// End.
     Stop,
@@ -72,6 +89,35 @@ impl ControllerHandle {
         topics: Vec<TopicRef>,
     ) -> Result<Vec<Result<Arc<Topic>, DeleteError>>, Refusal> {
         self.ask(|reply| Request::Delete { topics, reply }).await
+    }
+
+    /// Changes settings of topics. One answer per change, in their order; a change that was made is in
+    /// force.
+    pub(crate) async fn alter_topics(
+        &self,
+        changes: Vec<Alteration>,
+        validate_only: bool,
+    ) -> Result<Vec<Result<(), AlterError>>, Refusal> {
+        self.ask(|reply| Request::Alter {
+            changes,
+            validate_only,
+            reply,
+        })
+        .await
+    }
+
+    /// Adds partitions to topics. One answer per topic, in their order; what was added can be used.
+    pub(crate) async fn add_partitions(
+        &self,
+        growths: Vec<Growth>,
+        validate_only: bool,
+    ) -> Result<Vec<Result<(), GrowError>>, Refusal> {
+        self.ask(|reply| Request::Grow {
+            growths,
+            validate_only,
+            reply,
+        })
+        .await
     }
 
     /// Some producer ids that nobody else gets.

@@ -3,20 +3,32 @@
 use super::state::{METADATA_GROUP, Topic};
 use crate::config::FlushMode;
 use crate::data_dir::{DataDir, DataDirError, PartitionMeta, PartitionName};
-use crate::env::Env;
-use crate::limits::{COMMAND_BYTES_MAX, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX};
+use crate::env::{Env, millis};
+use crate::groups::GROUPS_TOPIC;
+use crate::limits::{
+    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, GROUP_COMMAND_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX,
+    PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
+};
 use crate::topics::TopicSettings;
-use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, poll_ready};
+use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, Recovery, poll_ready};
 use laminarmq_replica::{
-    Flush, GroupId, GroupState, Membership, Replica, ReplicaConfig, ReplicaId,
+    Flush, GroupId, GroupState, Membership, PRODUCERS_BYTES_MAX, Replica, ReplicaConfig, ReplicaId,
+    Tuning,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A node's first replica of a group. A replica that lost its data comes back under another id.
 const FIRST_REPLICA: ReplicaId = ReplicaId(1);
+
+/// The longest record that any partition's log may hold.
+const RECORD_BYTES_MAX: u64 = BATCH_BYTES_MAX as u64;
+const _: () = assert!(PRODUCERS_BYTES_MAX <= RECORD_BYTES_MAX);
+const _: () = assert!(COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
+const _: () = assert!(GROUP_COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
 
 /// Why a partition cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +98,11 @@ impl Opener {
         }
     }
 
+    /// The files of sealed segments that are open, of all partitions together.
+    pub(crate) fn sealed_files(&self) -> OpenFiles {
+        self.files.clone()
+    }
+
     pub(crate) fn dir(&self) -> &DataDir {
         &self.dir
     }
@@ -111,13 +128,16 @@ impl Opener {
     ) -> Result<Replica<FileEnv>, OpenError> {
         let group = topic.partitions[partition as usize].group;
         let mut config = replica_config(group);
-        config.flush = match settings.flush {
-            FlushMode::Sync => Flush::Sync,
-            FlushMode::Os => Flush::Os,
-        };
-        config.segment_bytes = settings.segment_bytes;
-        config.entry_bytes_max = settings.max_message_bytes;
-        config.tail_cache_bytes = self.tails.lock().expect("no holder panics").take(group);
+        config.tune(tuning(settings));
+        if topic.name == GROUPS_TOPIC {
+            // Its entries are commands, which the coordinator of groups keeps in memory itself.
+            config.state_machine = true;
+            config.entry_bytes_max = GROUP_COMMAND_BYTES_MAX;
+            config.uncommitted_bytes_max = GROUP_UNCOMMITTED_BYTES_MAX;
+        } else {
+            let mut tails = self.tails.lock().expect("no holder panics");
+            config.tail_cache_bytes = tails.take(group);
+        }
         let meta = PartitionMeta::new(topic.id.0, group.0, FIRST_REPLICA.0);
         self.open(&PartitionName::new(&topic.name, partition), &meta, config)
     }
@@ -171,20 +191,69 @@ impl Opener {
             initial_index: 1,
             segment_bytes: u64::MAX,
             auto_roll: false,
-            record_bytes_max: config.entry_bytes_max.into(),
+            // Not what the topic allows now: what it allowed before is still to be read.
+            record_bytes_max: RECORD_BYTES_MAX,
             ..LogOptions::default()
         };
+        let began = self.env.monotonic();
         let log = poll_ready(Log::open_with(env, options)).map_err(|source| OpenError::Log {
             path: path.clone(),
             source,
         })?;
-        let recovery = log.recovery();
-        if *recovery != laminarmq::Recovery::default() {
-            tracing::warn!(partition = %name, ?recovery, "the log was recovered");
-        }
+        tell_recovery(name, log.recovery(), self.env.monotonic() - began);
         let env = self.env.clone();
         Replica::open(config, log, saved, Box::new(move || env.next_u64()))
             .map_err(|source| OpenError::Replica { path, source })
+    }
+}
+
+/// What a topic's settings say about its replicas.
+pub(super) fn tuning(settings: &TopicSettings) -> Tuning {
+    Tuning {
+        flush: match settings.flush {
+            FlushMode::Sync => Flush::Sync,
+            FlushMode::Os => Flush::Os,
+        },
+        segment_bytes: settings.segment_bytes,
+        entry_bytes_max: settings.max_message_bytes,
+    }
+}
+
+/// Says what opening a log had to do, where that was more than looking at it.
+fn tell_recovery(name: &PartitionName, recovery: &Recovery, took: Duration) {
+    if recovery.is_clean() {
+        return;
+    }
+    let Recovery {
+        bytes_cut,
+        zeros_cut,
+        segments_dropped,
+        indexes_rebuilt,
+        bytes_scanned,
+    } = *recovery;
+    let took_ms = millis(took);
+    // After a crash a scan is a matter of course. What was cut is worth a look: none of it was acknowledged,
+    // unless somebody else wrote to the files.
+    if bytes_cut > 0 || segments_dropped > 0 {
+        tracing::warn!(
+            partition = %name,
+            bytes_cut,
+            segments_dropped,
+            zeros_cut,
+            indexes_rebuilt,
+            bytes_scanned,
+            took_ms,
+            "the log was recovered: an unfinished end was cut"
+        );
+    } else {
+        tracing::info!(
+            partition = %name,
+            zeros_cut,
+            indexes_rebuilt,
+            bytes_scanned,
+            took_ms,
+            "the log was recovered: nothing was lost"
+        );
     }
 }
 

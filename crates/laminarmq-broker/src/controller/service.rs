@@ -5,15 +5,15 @@ use super::change::{
 };
 use super::command::Command;
 use super::image::{Image, TopicImage};
-use super::local::LocalPartitions;
+use super::local::{LocalPartitions, ToOpen};
 use super::opener::OpenError;
-use super::state::{Applied, METADATA_GROUP, MetadataState, Topic};
+use super::state::{Applied, METADATA_GROUP, MetadataState, Topic, flatten};
 use super::{ControllerHandle, Request};
 use crate::env::Env;
 use crate::limits::{
     APPLIED_QUEUE_LEN, CONTROLLER_QUEUE_LEN, PRODUCER_ID_BLOCK, TOPICS_PER_CHANGE_MAX,
 };
-use crate::runtime::{AppliedCommand, Failure};
+use crate::runtime::{AppliedCommand, CommandReply, Failure};
 use crate::shard::{Input, Refusal};
 use crate::topics::TopicSettings;
 use bytes::Bytes;
@@ -33,16 +33,17 @@ pub(crate) struct ControllerWiring {
     pub(crate) env: Env,
     pub(crate) local: LocalPartitions,
     pub(crate) applied: mpsc::Receiver<AppliedCommand>,
+    /// What is shown to the rest of the broker.
+    pub(crate) image: watch::Sender<Arc<Image>>,
     pub(crate) failure: Failure,
 }
 
 /// See the module's documentation.
 pub(crate) struct Controller {
-    wiring: ControllerWiring,
-    state: MetadataState,
+    pub(super) wiring: ControllerWiring,
+    pub(super) state: MetadataState,
     /// Commands up to here are in `state`.
     applied: LogIndex,
-    image: watch::Sender<Arc<Image>>,
 }
 
 /// Why the controller cannot start.
@@ -70,13 +71,10 @@ type Plan = Result<(Command, Arc<TopicImage>), CreateError>;
 impl Controller {
     /// Opens the metadata group, brings the state up to date, and opens this node's partitions.
     pub(crate) async fn open(wiring: ControllerWiring) -> Result<Self, ControllerError> {
-        let image = watch::Sender::new(Arc::new(Image::default()));
-        let state = MetadataState::new();
         let mut controller = Self {
             wiring,
-            state,
+            state: MetadataState::new(),
             applied: LogIndex(0),
-            image,
         };
         let local = &controller.wiring.local;
         let ready = local
@@ -88,7 +86,7 @@ impl Controller {
     }
 
     pub(crate) fn image(&self) -> watch::Receiver<Arc<Image>> {
-        self.image.subscribe()
+        self.wiring.image.subscribe()
     }
 
     /// A handle, and the queue behind it for [`Controller::run`].
@@ -112,6 +110,20 @@ impl Controller {
                 }
                 Request::Delete { topics, reply } => {
                     let _ = reply.send(self.delete(topics).await);
+                }
+                Request::Alter {
+                    changes,
+                    validate_only,
+                    reply,
+                } => {
+                    let _ = reply.send(self.alter(changes, validate_only).await);
+                }
+                Request::Grow {
+                    growths,
+                    validate_only,
+                    reply,
+                } => {
+                    let _ = reply.send(self.grow(growths, validate_only).await);
                 }
                 Request::ProducerIds { reply } => {
                     let _ = reply.send(self.producer_ids().await);
@@ -163,7 +175,8 @@ impl Controller {
         let topics = self.resolve_all()?;
         let local = &self.wiring.local;
         local.set_strays_aside(&topics)?;
-        for result in local.open(&topics).await {
+        let to_open: Vec<_> = topics.iter().map(ToOpen::all).collect();
+        for result in local.open(&to_open).await {
             result?;
         }
         local.forget_unclaimed().await;
@@ -187,11 +200,11 @@ impl Controller {
         self.state.topics().map(resolve).collect()
     }
 
-    fn show(&self, topics: Vec<Arc<TopicImage>>) {
+    pub(super) fn show(&self, topics: Vec<Arc<TopicImage>>) {
         if topics.is_empty() {
             return;
         }
-        self.image.send_modify(|image| {
+        self.wiring.image.send_modify(|image| {
             let image = Arc::make_mut(image);
             topics.into_iter().for_each(|topic| image.insert(topic));
         });
@@ -228,6 +241,11 @@ impl Controller {
             .map(|plan| plan.and_then(&mut made))
             .collect();
         self.bring_up(&mut results).await;
+        for image in results.iter().flatten() {
+            let topic = &image.topic;
+            let partitions = topic.partitions.len();
+            tracing::info!(topic = topic.name, partitions, "a topic was created");
+        }
         self.show(results.iter().flatten().cloned().collect());
         results
     }
@@ -238,9 +256,15 @@ impl Controller {
             *seen.entry(wish.name.clone()).or_default() += 1;
         }
         let mut reserved = 0;
+        let mut lookalikes = BTreeMap::<String, String>::new();
         let mut plan = |wish: NewTopic| {
             if seen[&wish.name] > 1 {
                 return Err(CreateError::Twice);
+            }
+            let before = lookalikes.entry(flatten(&wish.name));
+            let before = before.or_insert_with(|| wish.name.clone());
+            if *before != wish.name {
+                return Err(CreateError::Lookalike(before.clone()));
             }
             let id = self.fresh_topic_id();
             let plan = plan_create(&self.state, &self.wiring.policy, wish, reserved, id)?;
@@ -266,7 +290,8 @@ impl Controller {
     /// Opens the partitions of new topics. A topic for which that fails is taken back.
     async fn bring_up(&mut self, results: &mut [Result<Arc<TopicImage>, CreateError>]) {
         let topics: Vec<_> = results.iter().flatten().cloned().collect();
-        let opened = self.wiring.local.open(&topics).await;
+        let to_open: Vec<_> = topics.iter().map(ToOpen::all).collect();
+        let opened = self.wiring.local.open(&to_open).await;
         let mut failed = BTreeMap::new();
         for (image, result) in topics.iter().zip(opened) {
             if let Err(error) = result {
@@ -321,11 +346,15 @@ impl Controller {
             })
             .collect();
         if !deleted.is_empty() {
-            self.image.send_modify(|image| {
+            self.wiring.image.send_modify(|image| {
                 let image = Arc::make_mut(image);
                 deleted.iter().for_each(|topic| image.remove(topic.id));
             });
             self.wiring.local.take_down(&deleted).await;
+            for topic in &deleted {
+                let partitions = topic.partitions.len();
+                tracing::info!(topic = topic.name, partitions, "a topic was deleted");
+            }
         }
         outcomes
     }
@@ -348,7 +377,10 @@ impl Controller {
     }
 
     /// Proposes all commands, and says what each did once it is committed and applied.
-    async fn propose(&mut self, commands: Vec<Command>) -> Vec<Result<Applied, Refusal>> {
+    pub(super) async fn propose(
+        &mut self,
+        commands: Vec<Command>,
+    ) -> Vec<Result<Applied, Refusal>> {
         assert!(commands.len() <= TOPICS_PER_CHANGE_MAX);
         let mut proposed = Vec::with_capacity(commands.len());
         for command in commands {
@@ -379,7 +411,7 @@ impl Controller {
         let input = Input::Command {
             group: METADATA_GROUP,
             command,
-            reply,
+            reply: CommandReply::Once(reply),
         };
         router.send(route.shard, input).await?;
         Ok(answer)

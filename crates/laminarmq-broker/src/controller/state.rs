@@ -15,17 +15,17 @@ use std::sync::Arc;
 pub(crate) const METADATA_GROUP: GroupId = GroupId(0);
 
 /// One topic.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Topic {
     pub(crate) id: Uuid,
     pub(crate) name: String,
     pub(crate) partitions: Vec<TopicPartition>,
-    /// As its creator gave them.
+    /// As whoever set them last gave them.
     pub(crate) settings: BTreeMap<String, String>,
 }
 
 /// One partition of a topic.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TopicPartition {
     pub(crate) group: GroupId,
     /// The nodes that hold it.
@@ -55,6 +55,12 @@ pub(crate) enum Applied {
     /// The name was taken; nothing changed.
     TopicExists,
     TopicDeleted(Arc<Topic>),
+    /// The topic as it is now.
+    TopicAltered(Arc<Topic>),
+    /// The topic as it is now.
+    PartitionsAdded(Arc<Topic>),
+    /// It has another number of partitions than the command goes by; nothing changed.
+    OtherPartitions,
     /// There is no such topic; nothing changed.
     TopicUnknown,
     /// These producer ids belong to whoever asked.
@@ -69,6 +75,9 @@ pub(crate) struct MetadataState {
     next_group: u64,
     next_producer_id: u64,
     partitions: usize,
+    /// How many topics have each [flattened](flatten) name. Those that were made before names were kept
+    /// apart may share one.
+    flattened: BTreeMap<String, u32>,
 }
 
 impl MetadataState {
@@ -79,6 +88,7 @@ impl MetadataState {
             next_group: METADATA_GROUP.0 + 1,
             next_producer_id: 0,
             partitions: 0,
+            flattened: BTreeMap::new(),
         }
     }
 
@@ -92,6 +102,13 @@ impl MetadataState {
 
     pub(crate) fn topic_by_id(&self, id: Uuid) -> Option<&Arc<Topic>> {
         self.topic(self.names.get(&id)?)
+    }
+
+    /// A topic whose name differs from this one in nothing but dots and underscores.
+    pub(crate) fn lookalike(&self, name: &str) -> Option<&Arc<Topic>> {
+        let flat = flatten(name);
+        self.flattened.get(&flat)?;
+        self.topics().find(|topic| flatten(&topic.name) == flat)
     }
 
     /// Partitions of all topics.
@@ -109,6 +126,12 @@ impl MetadataState {
                 self.next_producer_id = first.saturating_add(count).min(i64::MAX.unsigned_abs());
                 Applied::ProducerIds(first..self.next_producer_id)
             }
+            Command::AlterTopic { topic_id, settings } => self.alter_topic(topic_id, settings),
+            Command::AddPartitions {
+                topic_id,
+                present,
+                replicas,
+            } => self.add_partitions(topic_id, present, replicas),
         }
     }
 
@@ -122,6 +145,21 @@ impl MetadataState {
         if self.topics.contains_key(&name) || self.names.contains_key(&topic_id) {
             return Applied::TopicExists;
         }
+        let partitions = self.new_partitions(replicas);
+        let topic = Arc::new(Topic {
+            id: topic_id,
+            name: name.clone(),
+            partitions,
+            settings,
+        });
+        *self.flattened.entry(flatten(&name)).or_default() += 1;
+        self.names.insert(topic_id, name.clone());
+        self.topics.insert(name, Arc::clone(&topic));
+        Applied::TopicCreated(topic)
+    }
+
+    /// Gives partitions on these nodes the next group ids.
+    fn new_partitions(&mut self, replicas: Vec<Vec<u32>>) -> Vec<TopicPartition> {
         let groups = self.next_group..;
         let partitions: Vec<_> = groups
             .zip(replicas)
@@ -132,15 +170,32 @@ impl MetadataState {
             .collect();
         self.next_group += partitions.len() as u64;
         self.partitions += partitions.len();
-        let topic = Arc::new(Topic {
-            id: topic_id,
-            name: name.clone(),
-            partitions,
-            settings,
-        });
-        self.names.insert(topic_id, name.clone());
-        self.topics.insert(name, Arc::clone(&topic));
-        Applied::TopicCreated(topic)
+        partitions
+    }
+
+    fn topic_mut(&mut self, id: Uuid) -> Option<&mut Arc<Topic>> {
+        self.topics.get_mut(self.names.get(&id)?)
+    }
+
+    fn alter_topic(&mut self, id: Uuid, settings: BTreeMap<String, String>) -> Applied {
+        let Some(topic) = self.topic_mut(id) else {
+            return Applied::TopicUnknown;
+        };
+        Arc::make_mut(topic).settings = settings;
+        Applied::TopicAltered(Arc::clone(topic))
+    }
+
+    fn add_partitions(&mut self, id: Uuid, present: u32, replicas: Vec<Vec<u32>>) -> Applied {
+        let Some(topic) = self.topic_by_id(id) else {
+            return Applied::TopicUnknown;
+        };
+        if topic.partitions.len() != present as usize {
+            return Applied::OtherPartitions;
+        }
+        let added = self.new_partitions(replicas);
+        let topic = self.topic_mut(id).expect("it was there above");
+        Arc::make_mut(topic).partitions.extend(added);
+        Applied::PartitionsAdded(Arc::clone(topic))
     }
 
     fn delete_topic(&mut self, id: Uuid) -> Applied {
@@ -152,8 +207,23 @@ impl MetadataState {
             .remove(&name)
             .expect("each id has its name's topic");
         self.partitions -= topic.partitions.len();
+        let flat = flatten(&name);
+        let like_it = self
+            .flattened
+            .get_mut(&flat)
+            .expect("counted when it was made");
+        *like_it -= 1;
+        if *like_it == 0 {
+            self.flattened.remove(&flat);
+        }
         Applied::TopicDeleted(topic)
     }
+}
+
+/// What is left of a name where dots and underscores are the same, as they are in the names of many tools'
+/// metrics.
+pub(super) fn flatten(name: &str) -> String {
+    name.replace('.', "_")
 }
 
 #[cfg(test)]
@@ -200,6 +270,78 @@ mod tests {
             state.topics().map(|t| t.name.as_str()).collect::<Vec<_>>(),
             ["a", "b"]
         );
+    }
+
+    #[test]
+    fn settings_are_replaced_as_a_whole() {
+        let mut state = MetadataState::new();
+        state.apply(create(1, "a", 1));
+        let before = Arc::clone(state.topic("a").unwrap());
+        let settings = BTreeMap::from([("flush".to_owned(), "os".to_owned())]);
+        let alter = |id, settings: &BTreeMap<_, _>| Command::AlterTopic {
+            topic_id: Uuid([id; 16]),
+            settings: settings.clone(),
+        };
+        match state.apply(alter(1, &settings)) {
+            Applied::TopicAltered(topic) => assert_eq!(topic.settings, settings),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(state.topic("a").unwrap().settings, settings);
+        assert!(
+            before.settings.is_empty(),
+            "what others hold stays as it is"
+        );
+        state.apply(alter(1, &BTreeMap::new()));
+        assert!(state.topic("a").unwrap().settings.is_empty());
+        assert_eq!(state.apply(alter(2, &settings)), Applied::TopicUnknown);
+    }
+
+    #[test]
+    fn added_partitions_get_new_groups_and_a_repeated_command_adds_none() {
+        let mut state = MetadataState::new();
+        state.apply(create(1, "a", 2));
+        state.apply(create(2, "b", 1));
+        let add = |id, present| Command::AddPartitions {
+            topic_id: Uuid([id; 16]),
+            present,
+            replicas: vec![vec![1], vec![7]],
+        };
+        let added = state.apply(add(1, 2));
+        let Applied::PartitionsAdded(topic) = &added else {
+            panic!("{added:?}");
+        };
+        let all: Vec<_> = topic.partitions.iter().map(|p| p.group.0).collect();
+        assert_eq!(all, [1, 2, 4, 5]);
+        assert_eq!(topic.partitions[3].nodes, [7]);
+        assert_eq!(state.partitions(), 5);
+        assert_eq!(state.apply(add(1, 2)), Applied::OtherPartitions);
+        assert_eq!(state.apply(add(9, 2)), Applied::TopicUnknown);
+        assert_eq!(state.partitions(), 5);
+        assert_eq!(groups(&state.apply(create(3, "c", 1))), [6]);
+        state.apply(Command::DeleteTopic {
+            topic_id: Uuid([1; 16]),
+        });
+        assert_eq!(state.partitions(), 2);
+    }
+
+    #[test]
+    fn names_that_differ_in_dots_and_underscores_are_found() {
+        let mut state = MetadataState::new();
+        state.apply(create(1, "a.b_c", 1));
+        // A log may hold what is refused by now.
+        state.apply(create(2, "a_b.c", 1));
+        let found = |state: &MetadataState, name: &str| {
+            let topic = state.lookalike(name);
+            topic.map(|topic| topic.name.clone())
+        };
+        assert_eq!(found(&state, "a.b.c").as_deref(), Some("a.b_c"));
+        assert_eq!(found(&state, "a-b.c"), None);
+        for (id, left) in [(1, Some("a_b.c")), (2, None)] {
+            state.apply(Command::DeleteTopic {
+                topic_id: Uuid([id; 16]),
+            });
+            assert_eq!(found(&state, "a.b.c").as_deref(), left);
+        }
     }
 
     #[test]

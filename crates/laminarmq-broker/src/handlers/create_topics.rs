@@ -5,6 +5,7 @@ use super::wire::{change_code, create_code};
 use crate::context::Context;
 use crate::controller::{CreateError, NewTopic, TopicImage};
 use crate::limits::{CHANGE_WAIT_MAX, TOPICS_PER_CHANGE_MAX};
+use crate::topics::{Described, TopicDefaults};
 use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::messages::create_topics::{
     CreatableTopic, CreatableTopicConfigs, CreatableTopicResult, CreateTopicsRequest,
@@ -55,7 +56,7 @@ async fn create(
         Ok(Ok(results)) => names
             .into_iter()
             .zip(results)
-            .map(|(name, result)| answer(name, result))
+            .map(|(name, result)| answer(context, name, result))
             .collect(),
         Ok(Err(refusal)) => all_failed(names, change_code(&refusal), &refusal.to_string()),
         Err(_) => all_failed(
@@ -81,17 +82,22 @@ fn wish(topic: CreatableTopic) -> NewTopic {
             .into_iter()
             .map(|config| (config.name, config.value))
             .collect(),
+        internal: false,
     }
 }
 
-fn answer(name: String, result: Result<Arc<TopicImage>, CreateError>) -> CreatableTopicResult {
+fn answer(
+    context: &Context,
+    name: String,
+    result: Result<Arc<TopicImage>, CreateError>,
+) -> CreatableTopicResult {
     match result {
         Ok(image) => CreatableTopicResult {
             name,
             topic_id: image.topic.id,
             num_partitions: i32::try_from(image.topic.partitions.len()).expect("a limited number"),
             replication_factor: 1,
-            configs: Some(configs(&image)),
+            configs: Some(configs(context, &image)),
             ..CreatableTopicResult::default()
         },
         Err(error) => failed(name, create_code(&error), error.to_string()),
@@ -99,21 +105,16 @@ fn answer(name: String, result: Result<Arc<TopicImage>, CreateError>) -> Creatab
 }
 
 /// All settings of the topic, each with where it comes from.
-fn configs(image: &TopicImage) -> Vec<CreatableTopicConfigs> {
-    const OF_TOPIC: i8 = 1;
-    const DEFAULT: i8 = 5;
-    let given = &image.topic.settings;
-    let config = |(name, value): (&'static str, String)| CreatableTopicConfigs {
-        name: name.to_owned(),
-        value: Some(value),
-        config_source: if given.contains_key(name) {
-            OF_TOPIC
-        } else {
-            DEFAULT
-        },
+fn configs(context: &Context, image: &TopicImage) -> Vec<CreatableTopicConfigs> {
+    let defaults = TopicDefaults::of(&context.config);
+    let described = image.settings.describe(&image.topic.settings, defaults);
+    let config = |described: Described| CreatableTopicConfigs {
+        name: described.name.to_owned(),
+        value: Some(described.value),
+        config_source: described.source as i8,
         ..CreatableTopicConfigs::default()
     };
-    image.settings.describe().into_iter().map(config).collect()
+    described.into_iter().map(config).collect()
 }
 
 fn all_failed(names: Vec<String>, code: ErrorCode, message: &str) -> Vec<CreatableTopicResult> {

@@ -2,12 +2,13 @@
 //! asks for that and the configuration allows it.
 
 use super::Peer;
+use super::node::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS, advertised, operations};
 use super::wire::{change_code, create_code};
 use crate::config::HostPort;
 use crate::context::Context;
 use crate::controller::{CreateError, NewTopic, TopicImage};
 use crate::limits::TOPICS_PER_CHANGE_MAX;
-use crate::topics::check_name;
+use crate::topics::{check_name, is_internal};
 use laminarmq_kafka::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
@@ -18,43 +19,19 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The first version in which the name of a topic may be null.
 const NULL_NAME_FROM: i16 = 12;
 
-/// Everything that may be done with a topic, as bits of the operations' numbers: read, write, create,
-/// delete, alter, describe, describe and alter configs. Nobody is refused anything yet.
-const TOPIC_OPERATIONS: i32 = bits(&[3, 4, 5, 6, 7, 8, 10, 11]);
-/// The same of the cluster: create, alter, describe, cluster action, describe and alter configs,
-/// idempotent write.
-const CLUSTER_OPERATIONS: i32 = bits(&[5, 7, 8, 9, 10, 11, 12]);
-
-const fn bits(numbers: &[u32]) -> i32 {
-    let (mut i, mut all) = (0, 0);
-    while i < numbers.len() {
-        all |= 1 << numbers[i];
-        i += 1;
-    }
-    all
-}
-
 pub(super) async fn handle(
     context: &Context,
     peer: &Peer,
     request: MetadataRequest,
     version: i16,
 ) -> MetadataResponse {
-    let HostPort { host, port } = context
-        .config
-        .advertise
-        .clone()
-        .unwrap_or_else(|| HostPort {
-            host: peer.dialled.ip().to_string(),
-            port: peer.dialled.port(),
-        });
+    let HostPort { host, port } = advertised(context, peer);
     let broker = MetadataResponseBroker {
         node_id: context.node_id,
         host,
         port: port.into(),
         rack: None,
     };
-    let operations = |asked, all| if asked { all } else { i32::MIN };
     let mut topics = answer_topics(context, &request, version).await;
     for topic in &mut topics {
         let asked = request.include_topic_authorized_operations;
@@ -126,6 +103,7 @@ async fn create_missing(
         .iter()
         .filter_map(|topic| topic.name.as_ref())
         .filter(|name| image.topic(name).is_none() && check_name(name).is_ok())
+        .filter(|name| !is_internal(name))
         .collect();
     // More than one change may hold are left for the client's next request.
     let missing: Vec<String> = missing
@@ -160,7 +138,8 @@ async fn create_missing(
         .collect()
 }
 
-fn missing_code(name: &str) -> ErrorCode {
+/// What is wrong with a topic that is not there.
+pub(super) fn missing_code(name: &str) -> ErrorCode {
     match check_name(name) {
         Ok(()) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         Err(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
@@ -211,6 +190,7 @@ fn describe(context: &Context, image: &TopicImage) -> MetadataResponseTopic {
     MetadataResponseTopic {
         name: Some(image.topic.name.clone()),
         topic_id: image.topic.id,
+        is_internal: is_internal(&image.topic.name),
         partitions: partitions.collect(),
         ..MetadataResponseTopic::default()
     }

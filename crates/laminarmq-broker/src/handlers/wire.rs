@@ -2,8 +2,10 @@
 //! follows from the code ([`ErrorCode::retriable`]).
 
 use super::produce::ProduceError;
-use crate::controller::{CreateError, DeleteError};
+use crate::controller::{AlterError, CreateError, DeleteError, GrowError};
+use crate::groups::GroupError;
 use crate::shard::Refusal;
+use crate::topics::SettingError;
 use laminarmq_kafka::ErrorCode;
 
 pub(super) fn refusal_code(refusal: &Refusal) -> ErrorCode {
@@ -17,6 +19,9 @@ pub(super) fn refusal_code(refusal: &Refusal) -> ErrorCode {
         Refusal::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
         Refusal::NotAvailable => ErrorCode::OFFSET_NOT_AVAILABLE,
         Refusal::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+        Refusal::Unsuitable(_) => ErrorCode::INVALID_CONFIG,
+        Refusal::SequenceGap { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+        Refusal::OldProducerEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
         Refusal::Unreadable(_) | Refusal::Failed => ErrorCode::KAFKA_STORAGE_ERROR,
     }
 }
@@ -24,6 +29,7 @@ pub(super) fn refusal_code(refusal: &Refusal) -> ErrorCode {
 pub(super) fn produce_code(error: &ProduceError) -> ErrorCode {
     match error {
         ProduceError::UnknownPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        ProduceError::Internal => ErrorCode::INVALID_TOPIC_EXCEPTION,
         ProduceError::RequiredAcks(_) => ErrorCode::INVALID_REQUIRED_ACKS,
         // Fatal to every client, and true: nobody may use transactions here.
         ProduceError::Transactional => ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
@@ -38,7 +44,7 @@ pub(super) fn produce_code(error: &ProduceError) -> ErrorCode {
 
 pub(super) fn create_code(error: &CreateError) -> ErrorCode {
     match error {
-        CreateError::Name(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
+        CreateError::Name(_) | CreateError::Lookalike(_) => ErrorCode::INVALID_TOPIC_EXCEPTION,
         CreateError::Exists => ErrorCode::TOPIC_ALREADY_EXISTS,
         CreateError::Twice => ErrorCode::INVALID_REQUEST,
         CreateError::Partitions(_) => ErrorCode::INVALID_PARTITIONS,
@@ -57,7 +63,56 @@ pub(super) fn delete_code(error: &DeleteError) -> ErrorCode {
     match error {
         DeleteError::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         DeleteError::UnknownId => ErrorCode::UNKNOWN_TOPIC_ID,
+        DeleteError::Internal => ErrorCode::INVALID_REQUEST,
         DeleteError::Refused(refusal) => change_code(refusal),
+    }
+}
+
+pub(super) fn alter_code(error: &AlterError) -> ErrorCode {
+    match error {
+        AlterError::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        AlterError::Setting(SettingError::Unknown(_) | SettingError::Invalid { .. }) => {
+            ErrorCode::INVALID_CONFIG
+        }
+        AlterError::Internal | AlterError::Twice | AlterError::Setting(_) => {
+            ErrorCode::INVALID_REQUEST
+        }
+        AlterError::Refused(refusal) => change_code(refusal),
+    }
+}
+
+pub(super) fn grow_code(error: &GrowError) -> ErrorCode {
+    match error {
+        GrowError::Unknown => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        GrowError::Internal | GrowError::Twice => ErrorCode::INVALID_REQUEST,
+        GrowError::NotMore { .. } | GrowError::TooMany(_) => ErrorCode::INVALID_PARTITIONS,
+        GrowError::TooManyOnNode { .. } => ErrorCode::POLICY_VIOLATION,
+        GrowError::Assignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+        GrowError::Open(_) => ErrorCode::KAFKA_STORAGE_ERROR,
+        GrowError::Refused(refusal) => change_code(refusal),
+    }
+}
+
+pub(super) fn group_code(error: &GroupError) -> ErrorCode {
+    match error {
+        GroupError::NotCoordinator => ErrorCode::NOT_COORDINATOR,
+        GroupError::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        GroupError::GroupId => ErrorCode::INVALID_GROUP_ID,
+        GroupError::UnknownMember => ErrorCode::UNKNOWN_MEMBER_ID,
+        GroupError::FencedInstance => ErrorCode::FENCED_INSTANCE_ID,
+        GroupError::IllegalGeneration => ErrorCode::ILLEGAL_GENERATION,
+        GroupError::Rebalancing => ErrorCode::REBALANCE_IN_PROGRESS,
+        GroupError::InconsistentProtocol => ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+        GroupError::SessionTimeout => ErrorCode::INVALID_SESSION_TIMEOUT,
+        GroupError::MemberIdRequired => ErrorCode::MEMBER_ID_REQUIRED,
+        GroupError::Full => ErrorCode::GROUP_MAX_SIZE_REACHED,
+        GroupError::NoRoomForOffsets => ErrorCode::INVALID_COMMIT_OFFSET_SIZE,
+        // The leader gives up on this one, and shows it to its user.
+        GroupError::AssignmentTooLarge => ErrorCode::UNKNOWN_SERVER_ERROR,
+        GroupError::Invalid => ErrorCode::INVALID_REQUEST,
+        GroupError::NotEmpty => ErrorCode::NON_EMPTY_GROUP,
+        GroupError::NotFound => ErrorCode::GROUP_ID_NOT_FOUND,
+        GroupError::Subscribed => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
     }
 }
 

@@ -9,12 +9,17 @@
 //! - Of each partition at most one [`PersistJob`] is outside.
 //! - After a failure nothing is acknowledged any more, by any partition of the shard.
 
+mod log_size;
 mod partition;
+mod retention;
 mod step;
 
 #[cfg(test)]
+mod producer_tests;
+#[cfg(test)]
 mod tests;
 
+pub use retention::Retention;
 pub use step::Shard;
 
 use bytes::Bytes;
@@ -22,7 +27,7 @@ use laminarmq::LogEnv;
 use laminarmq_kafka::batch::CheckedBatch;
 use laminarmq_replica::{
     FetchPlan, FetchQuery, GroupId, GroupState, LogIndex, Offset, OffsetAnswer, OffsetQuery,
-    PersistDone, PersistJob, Replica, Term,
+    PersistDone, PersistJob, Replica, Term, TrimTo, Tuning,
 };
 
 /// What surrounds a shard: its storage, and the handles by which answers find whoever asked. A handle is
@@ -36,9 +41,13 @@ pub trait Outside {
     type ReadReply;
     /// Names who looks up an offset.
     type LookupReply;
+    /// Names who wants to know how large partitions are.
+    type MeasureReply;
     /// Names who proposed a command.
     type CommandReply;
-    /// Names who wants a partition opened, removed, or the shard closed.
+    /// Names who moves a partition's start.
+    type TrimReply;
+    /// Names who wants a partition opened, tuned or removed, or the shard closed.
     type ChangeReply;
 }
 
@@ -69,6 +78,22 @@ pub enum Input<O: Outside> {
         /// Who asks.
         reply: O::LookupReply,
     },
+    /// Say how many bytes the logs of some partitions have.
+    Measure {
+        /// The partitions.
+        groups: Vec<GroupId>,
+        /// Who asks.
+        reply: O::MeasureReply,
+    },
+    /// Change settings of a partition; what comes after this goes by them.
+    Tune {
+        /// The partition.
+        group: GroupId,
+        /// The settings.
+        tuning: Tuning,
+        /// Who asks.
+        reply: O::ChangeReply,
+    },
     /// Propose a command to a group with a state machine.
     Command {
         /// The group.
@@ -77,6 +102,26 @@ pub enum Input<O: Outside> {
         command: Bytes,
         /// Who asks.
         reply: O::CommandReply,
+    },
+    /// Let a partition's log begin later.
+    Trim {
+        /// The partition.
+        group: GroupId,
+        /// Where it is to begin.
+        to: TrimTo,
+        /// Who asks.
+        reply: O::TrimReply,
+    },
+    /// Let old records of a partition go. Answered like a trim, also where nothing is old.
+    Retain {
+        /// The partition.
+        group: GroupId,
+        /// What stays.
+        retention: Retention,
+        /// Milliseconds since the Unix epoch.
+        now_ms: i64,
+        /// Who asks.
+        reply: O::TrimReply,
     },
     /// A job from [`Output::Persist`] ran.
     Persisted {
@@ -130,6 +175,8 @@ pub struct Appended {
     pub base_offset: Offset,
     /// First offset that can be read.
     pub start_offset: Offset,
+    /// The producer sent the batch again: the max timestamp of the first one, in milliseconds.
+    pub repeated: Option<i64>,
 }
 
 /// A read to plan.
@@ -198,6 +245,25 @@ pub enum Refusal {
         /// The limit.
         max: u32,
     },
+    /// The settings are out of their bounds.
+    #[error("{0}")]
+    Unsuitable(String),
+    /// The batch does not follow the last one of its idempotent producer.
+    #[error("the producer's next sequence number is {expected}, the batch has {given}")]
+    SequenceGap {
+        /// What follows.
+        expected: i32,
+        /// What the batch has.
+        given: i32,
+    },
+    /// A later epoch of the idempotent producer was seen.
+    #[error("the producer's epoch is {current}, the batch has {given}")]
+    OldProducerEpoch {
+        /// The latest one.
+        current: i16,
+        /// What the batch has.
+        given: i16,
+    },
     /// The log cannot be read there.
     #[error("{0}")]
     Unreadable(String),
@@ -212,12 +278,16 @@ pub enum Refusal {
 /// What a reader may want to know about a partition, whenever one of it changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
+    /// First offset that can be read.
+    pub start_offset: Offset,
     /// First offset that is not committed; `None` while it is not known.
     pub high_watermark: Option<Offset>,
     /// The present leader epoch.
     pub epoch: Term,
     /// This replica leads.
     pub leads: bool,
+    /// Bytes of the log on this node. Rides along: that it alone has changed is not told.
+    pub log_bytes: u64,
 }
 
 /// What is to be done outside.
@@ -228,6 +298,8 @@ pub enum Output<O: Outside> {
         group: GroupId,
         /// The job.
         job: PersistJob<O::Env>,
+        /// Entries of the log that it makes durable.
+        entries: u64,
     },
     /// An append was taken or refused.
     Appended {
@@ -250,6 +322,13 @@ pub enum Output<O: Outside> {
         /// The answer.
         result: Result<OffsetAnswer<O::Env>, Refusal>,
     },
+    /// Bytes of the logs of some partitions, in the order asked for.
+    Measured {
+        /// Who asked.
+        reply: O::MeasureReply,
+        /// The answers.
+        results: Vec<Result<u64, Refusal>>,
+    },
     /// A command of this shard's own proposing is in the log, or was refused. Its effect comes as
     /// [`Output::Command`].
     Proposed {
@@ -268,6 +347,13 @@ pub enum Output<O: Outside> {
         /// The command.
         command: Bytes,
     },
+    /// A partition's start was moved, or not.
+    Trimmed {
+        /// Who asked.
+        reply: O::TrimReply,
+        /// The first offset that can be read now.
+        result: Result<Offset, Refusal>,
+    },
     /// A partition got on, or its leader changed.
     Progress {
         /// The partition.
@@ -281,7 +367,7 @@ pub enum Output<O: Outside> {
         /// The state.
         state: GroupState,
     },
-    /// A partition was opened, removed, or the shard closed.
+    /// A partition was opened, tuned or removed, or the shard closed.
     Changed {
         /// Who asked.
         reply: O::ChangeReply,

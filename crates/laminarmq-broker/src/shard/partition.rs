@@ -1,10 +1,14 @@
 //! One partition of a shard: its replica, and who waits for what of it.
 
-use super::{Ack, Append, Appended, Lookup, Output, Outside, Progress, Read, Refusal};
+use super::log_size::LogSize;
+use super::{
+    Ack, Append, Appended, Lookup, Output, Outside, Progress, Read, Refusal, Retention, retention,
+};
 use bytes::Bytes;
 use laminarmq_replica::{
-    DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset, OffsetAnswer,
-    PersistDone, ProposeError, Replica, Token,
+    ConfigError, DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset,
+    OffsetAnswer, PersistDone, ProposeError, Proposed, Replica, Token, TrimError, TrimProposed,
+    TrimTo, Tuning,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -17,10 +21,14 @@ pub(super) struct Partition<O: Outside> {
     /// Appends that the replica had no room for, oldest first; nothing may overtake them. Bounded by the
     /// bytes in flight: each of them holds its frame's share.
     backlog: VecDeque<Append<O>>,
+    /// Repetitions of batches that are in the log and not committed, in the order in which they came.
+    /// Bounded like the backlog.
+    repeated: Vec<Repeated<O>>,
     /// Who handed the partition over, until it is ready.
     hosting: Option<O::ChangeReply>,
     /// What was last told.
     told: Option<Progress>,
+    size: LogSize,
     /// A job is outside.
     persisting: bool,
 }
@@ -35,6 +43,17 @@ enum Waiting<O: Outside> {
     Command {
         reply: O::CommandReply,
     },
+    Trim {
+        reply: O::TrimReply,
+    },
+}
+
+/// A batch that was sent again: answered when the first one would be.
+struct Repeated<O: Outside> {
+    index: LogIndex,
+    base_offset: Offset,
+    timestamp: i64,
+    reply: O::AppendReply,
 }
 
 type Outputs<O> = Vec<Output<O>>;
@@ -46,8 +65,10 @@ impl<O: Outside> Partition<O> {
             replica,
             waiting: BTreeMap::new(),
             backlog: VecDeque::new(),
+            repeated: Vec::new(),
             hosting: Some(hosting),
             told: None,
+            size: LogSize::default(),
             persisting: false,
         }
     }
@@ -56,40 +77,73 @@ impl<O: Outside> Partition<O> {
         self.persisting
     }
 
-    pub(super) fn append(&mut self, append: Append<O>, token: &mut Token, out: &mut Outputs<O>) {
+    pub(super) fn append(
+        &mut self,
+        append: Append<O>,
+        token: &mut Token,
+        out: &mut Outputs<O>,
+    ) -> Result<(), Fatal> {
         if self.backlog.is_empty() {
-            self.propose(append, token, out);
+            if let Some(unsettled) = self.propose(append, token, out) {
+                // A producer repeats what came just before: once that is in the log, it is known.
+                self.settle(token, out)?;
+                let again = self.propose(unsettled, token, out);
+                assert!(again.is_none(), "nothing is proposed and not in the log");
+            }
         } else {
             self.backlog.push_back(append);
         }
+        Ok(())
     }
 
-    fn propose(&mut self, append: Append<O>, token: &mut Token, out: &mut Outputs<O>) {
-        let Append {
-            group,
-            batch,
-            ack,
-            reply,
-        } = append;
+    /// Proposes a batch, or keeps it for later. Gives it back when the log must be looked at first.
+    fn propose(
+        &mut self,
+        append: Append<O>,
+        token: &mut Token,
+        out: &mut Outputs<O>,
+    ) -> Option<Append<O>> {
         let this = next(token);
         // The batch is shared, so keeping it for a second try costs nothing.
-        match self.replica.propose_batch(batch.clone(), this) {
-            Ok(()) => {
+        match self.replica.propose_batch(append.batch.clone(), this) {
+            Ok(Proposed::Queued) => {
+                let Append { ack, reply, .. } = append;
                 self.waiting.insert(this, Waiting::Append { ack, reply });
             }
-            Err(ProposeError::Full { .. }) => {
-                self.backlog.push_front(Append {
-                    group,
-                    batch,
-                    ack,
-                    reply,
-                });
+            Ok(Proposed::Duplicate {
+                index,
+                base_offset,
+                timestamp,
+            }) => {
+                let repeated = Repeated {
+                    index,
+                    base_offset,
+                    timestamp,
+                    reply: append.reply,
+                };
+                if append.ack == Ack::Leader || self.replica.is_visible(index) {
+                    self.answer_repeated(repeated, out);
+                } else {
+                    self.repeated.push(repeated);
+                }
             }
+            Err(ProposeError::Full { .. }) => self.backlog.push_front(append),
+            Err(ProposeError::Unsettled) => return Some(append),
             Err(error) => out.push(Output::Appended {
-                reply,
+                reply: append.reply,
                 result: Err(error.into()),
             }),
         }
+        None
+    }
+
+    fn answer_repeated(&self, repeated: Repeated<O>, out: &mut Outputs<O>) {
+        let mut appended = self.placed(repeated.base_offset);
+        appended.repeated = Some(repeated.timestamp);
+        out.push(Output::Appended {
+            reply: repeated.reply,
+            result: Ok(appended),
+        });
     }
 
     pub(super) fn command(
@@ -111,6 +165,53 @@ impl<O: Outside> Partition<O> {
         }
     }
 
+    pub(super) fn trim(
+        &mut self,
+        to: TrimTo,
+        reply: O::TrimReply,
+        token: &mut Token,
+        out: &mut Outputs<O>,
+    ) {
+        let this = next(token);
+        let result = match self.replica.propose_trim(to, this) {
+            Ok(TrimProposed::Queued) => {
+                self.waiting.insert(this, Waiting::Trim { reply });
+                return;
+            }
+            Ok(TrimProposed::Already) => Ok(self.replica.start_offset()),
+            Err(error) => Err(error.into()),
+        };
+        out.push(Output::Trimmed { reply, result });
+    }
+
+    /// Lets what is too old go, if there is any.
+    pub(super) fn retain(
+        &mut self,
+        rules: &Retention,
+        now_ms: i64,
+        reply: O::TrimReply,
+        token: &mut Token,
+        out: &mut Outputs<O>,
+    ) {
+        let segments: Vec<_> = self.replica.log().segments().collect();
+        let plan = retention::plan(&segments, now_ms, rules);
+        if plan.roll {
+            self.replica.roll_next();
+        }
+        match plan.trim {
+            Some(to) => self.trim(to, reply, token, out),
+            None => out.push(Output::Trimmed {
+                reply,
+                result: Ok(self.replica.start_offset()),
+            }),
+        }
+    }
+
+    /// Before the partition is closed. Says whether there is something left to write.
+    pub(super) fn prepare_close(&mut self) -> bool {
+        self.replica.prepare_close()
+    }
+
     pub(super) fn persisted(&mut self, done: PersistDone) -> Result<(), Fatal> {
         self.persisting = false;
         self.replica.on_persisted(done)
@@ -124,6 +225,17 @@ impl<O: Outside> Partition<O> {
     pub(super) fn look_up(&self, lookup: &Lookup) -> Result<OffsetAnswer<O::Env>, Refusal> {
         self.check_reader(lookup.epoch)?;
         Ok(self.replica.offset_for(lookup.query)?)
+    }
+
+    /// Bytes of the log's segments.
+    pub(super) fn bytes(&self) -> u64 {
+        let segments = self.replica.log().segments();
+        segments.map(|segment| segment.store_bytes).sum()
+    }
+
+    pub(super) fn tune(&mut self, tuning: Tuning) -> Result<(), Refusal> {
+        let refused = |error: ConfigError| Refusal::Unsuitable(error.to_string());
+        self.replica.tune(tuning).map_err(refused)
     }
 
     fn check_reader(&self, epoch: Option<i32>) -> Result<(), Refusal> {
@@ -147,6 +259,7 @@ impl<O: Outside> Partition<O> {
             let more = effects.more;
             let got_on = !effects.committed.is_empty() || !effects.dropped.is_empty();
             self.act_on(effects, out);
+            self.answer_all_repeated(out);
             if got_on && self.retry_backlog(token, out) {
                 continue;
             }
@@ -158,12 +271,25 @@ impl<O: Outside> Partition<O> {
         Ok(())
     }
 
+    /// Answers the repetitions of batches that are committed by now.
+    fn answer_all_repeated(&mut self, out: &mut Outputs<O>) {
+        for repeated in std::mem::take(&mut self.repeated) {
+            if self.replica.is_visible(repeated.index) {
+                self.answer_repeated(repeated, out);
+            } else {
+                self.repeated.push(repeated);
+            }
+        }
+    }
+
     /// Proposes what had no room. Says whether anything was proposed.
     fn retry_backlog(&mut self, token: &mut Token, out: &mut Outputs<O>) -> bool {
         let before = self.backlog.len();
         while let Some(append) = self.backlog.pop_front() {
             let left = self.backlog.len();
-            self.propose(append, token, out);
+            if let Some(unsettled) = self.propose(append, token, out) {
+                self.backlog.push_front(unsettled);
+            }
             if self.backlog.len() > left {
                 break;
             }
@@ -179,9 +305,13 @@ impl<O: Outside> Partition<O> {
         if let Some(job) = effects.persist {
             assert!(!self.persisting, "one job per partition");
             self.persisting = true;
+            let durable = self.replica.log().durable_index();
+            let ticket = job.ticket.as_ref();
+            let entries = ticket.map_or(0, |ticket| ticket.up_to().saturating_sub(durable));
             out.push(Output::Persist {
                 group: self.group,
                 job,
+                entries,
             });
         }
         let group = self.group;
@@ -255,6 +385,10 @@ impl<O: Outside> Partition<O> {
                     result: Ok(index),
                 });
             }
+            Some(Waiting::Trim { reply }) => out.push(Output::Trimmed {
+                reply,
+                result: Ok(self.replica.start_offset()),
+            }),
             Some(Waiting::Answered) | None => {}
         }
     }
@@ -263,18 +397,22 @@ impl<O: Outside> Partition<O> {
         Appended {
             base_offset,
             start_offset: self.replica.start_offset(),
+            repeated: None,
         }
     }
 
     /// Tells what changed, and that the partition is ready once what is committed is known.
     fn tell(&mut self, out: &mut Outputs<O>) {
         let known = self.replica.is_watermark_known();
-        let progress = Progress {
+        let mut progress = Progress {
+            start_offset: self.replica.start_offset(),
             high_watermark: known.then(|| self.replica.high_watermark()),
             epoch: self.replica.leader_epoch(),
             leads: self.replica.is_leader(),
+            log_bytes: self.told.map_or(0, |told| told.log_bytes),
         };
-        if self.told != Some(progress) {
+        if self.told != Some(progress) || self.size.has_moved(self.replica.log()) {
+            progress.log_bytes = self.size.of(self.replica.log());
             self.told = Some(progress);
             out.push(Output::Progress {
                 group: self.group,
@@ -302,6 +440,12 @@ impl<O: Outside> Partition<O> {
         for waiting in std::mem::take(&mut self.waiting).into_values() {
             waiting.refuse(unconfirmed.clone(), out);
         }
+        for repeated in std::mem::take(&mut self.repeated) {
+            out.push(Output::Appended {
+                reply: repeated.reply,
+                result: Err(unconfirmed.clone()),
+            });
+        }
         for append in std::mem::take(&mut self.backlog) {
             out.push(Output::Appended {
                 reply: append.reply,
@@ -319,7 +463,7 @@ impl<O: Outside> Partition<O> {
     /// The replica, for closing it. Everybody who waits was answered before.
     pub(super) fn into_replica(self) -> Replica<O::Env> {
         assert!(
-            self.waiting.is_empty() && self.backlog.is_empty(),
+            self.waiting.is_empty() && self.backlog.is_empty() && self.repeated.is_empty(),
             "nobody waits"
         );
         self.replica
@@ -334,6 +478,10 @@ impl<O: Outside> Waiting<O> {
                 result: Err(refusal),
             }),
             Waiting::Command { reply } => out.push(Output::Proposed {
+                reply,
+                result: Err(refusal),
+            }),
+            Waiting::Trim { reply } => out.push(Output::Trimmed {
                 reply,
                 result: Err(refusal),
             }),
@@ -352,7 +500,15 @@ impl From<ProposeError> for Refusal {
         match error {
             ProposeError::NotLeader { .. } | ProposeError::HandingOver => Refusal::NotLeader,
             ProposeError::TooLarge { bytes, max } => Refusal::TooLarge { bytes, max },
-            ProposeError::Full { .. } | ProposeError::MembershipBusy => Refusal::NotAvailable,
+            ProposeError::Full { .. } | ProposeError::MembershipBusy | ProposeError::Unsettled => {
+                Refusal::NotAvailable
+            }
+            ProposeError::SequenceGap { expected, given } => {
+                Refusal::SequenceGap { expected, given }
+            }
+            ProposeError::OldProducerEpoch { current, given } => {
+                Refusal::OldProducerEpoch { current, given }
+            }
             ProposeError::Membership(reason) => Refusal::Unreadable(reason),
             ProposeError::Ended => Refusal::Failed,
         }
@@ -365,6 +521,22 @@ impl From<FetchError> for Refusal {
             FetchError::OutOfRange { start, end, .. } => Refusal::OutOfRange { start, end },
             FetchError::NotAvailable => Refusal::NotAvailable,
             error @ (FetchError::Read(_) | FetchError::Batch { .. }) => {
+                Refusal::Unreadable(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<TrimError> for Refusal {
+    fn from(error: TrimError) -> Self {
+        match error {
+            TrimError::Propose(error) => error.into(),
+            TrimError::OutOfRange { high_watermark, .. } => Refusal::OutOfRange {
+                start: Offset(0),
+                end: high_watermark,
+            },
+            TrimError::NotAvailable => Refusal::NotAvailable,
+            error @ (TrimError::Uncommitted { .. } | TrimError::Read(_)) => {
                 Refusal::Unreadable(error.to_string())
             }
         }

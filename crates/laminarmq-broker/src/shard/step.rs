@@ -114,6 +114,20 @@ impl<O: Outside> Shard<O> {
                 let result = self.reader(lookup.group).and_then(|p| p.look_up(&lookup));
                 out.push(Output::Lookup { reply, result });
             }
+            Input::Measure { groups, reply } => {
+                let measure = |group: &GroupId| Ok(self.reader(*group)?.bytes());
+                let results = groups.iter().map(measure).collect();
+                out.push(Output::Measured { reply, results });
+            }
+            Input::Tune {
+                group,
+                tuning,
+                reply,
+            } => {
+                let partition = self.partition(group);
+                let result = partition.and_then(|(partition, _)| partition.tune(tuning));
+                out.push(Output::Changed { reply, result });
+            }
             Input::Command {
                 group,
                 command,
@@ -121,6 +135,25 @@ impl<O: Outside> Shard<O> {
             } => match self.partition(group) {
                 Ok((partition, token)) => partition.command(command, reply, token, out),
                 Err(refusal) => out.push(Output::Proposed {
+                    reply,
+                    result: Err(refusal),
+                }),
+            },
+            Input::Trim { group, to, reply } => match self.partition(group) {
+                Ok((partition, token)) => partition.trim(to, reply, token, out),
+                Err(refusal) => out.push(Output::Trimmed {
+                    reply,
+                    result: Err(refusal),
+                }),
+            },
+            Input::Retain {
+                group,
+                retention,
+                now_ms,
+                reply,
+            } => match self.partition(group) {
+                Ok((partition, token)) => partition.retain(&retention, now_ms, reply, token, out),
+                Err(refusal) => out.push(Output::Trimmed {
                     reply,
                     result: Err(refusal),
                 }),
@@ -158,8 +191,13 @@ impl<O: Outside> Shard<O> {
     }
 
     fn append(&mut self, append: Append<O>, out: &mut Vec<Output<O>>) {
-        match self.partition(append.group) {
-            Ok((partition, token)) => partition.append(append, token, out),
+        let group = append.group;
+        match self.partition(group) {
+            Ok((partition, token)) => {
+                if let Err(fatal) = partition.append(append, token, out) {
+                    self.fail_of(group, &fatal, out);
+                }
+            }
             Err(refusal) => {
                 out.push(Output::Appended {
                     reply: append.reply,
@@ -234,6 +272,11 @@ impl<O: Outside> Shard<O> {
             return;
         }
         self.state = State::Closing(reply);
+        for (group, partition) in &mut self.partitions {
+            if partition.prepare_close() {
+                self.dirty.insert(*group);
+            }
+        }
     }
 
     /// Closes the logs once nothing is outside. Whoever still waits then waits for nothing that could

@@ -4,21 +4,23 @@ use laminarmq_kafka::batch::{BatchBuilder, BatchLimits, Compression, NewRecord, 
 use laminarmq_replica::{Flush, Isolation, Membership, ReplicaConfig, ReplicaId};
 
 /// Memory, and numbers for handles.
-struct Test;
+pub(super) struct Test;
 
 impl Outside for Test {
     type Env = MemEnv;
     type AppendReply = u32;
     type ReadReply = u32;
     type LookupReply = u32;
+    type MeasureReply = u32;
     type CommandReply = u32;
+    type TrimReply = u32;
     type ChangeReply = u32;
 }
 
-const ONE: GroupId = GroupId(1);
+pub(super) const ONE: GroupId = GroupId(1);
 const TWO: GroupId = GroupId(2);
 
-fn config(group: GroupId) -> ReplicaConfig {
+pub(super) fn config(group: GroupId) -> ReplicaConfig {
     ReplicaConfig::new(group, ReplicaId(1), Membership::of_voters([ReplicaId(1)]))
 }
 
@@ -47,28 +49,30 @@ fn batch(values: &[&str]) -> CheckedBatch {
 
 /// What came out, in order, in a form that can be compared.
 #[derive(Debug, PartialEq)]
-enum Seen {
+pub(super) enum Seen {
     Persist(GroupId),
     Appended(u32, Result<u64, Refusal>),
     /// Bytes of each read.
     Read(u32, Vec<Result<u64, Refusal>>),
     Lookup(u32, Result<Option<u64>, Refusal>),
+    Measured(u32, Vec<Result<u64, Refusal>>),
     Proposed(u32, Result<(), Refusal>),
     Command(Bytes),
+    Trimmed(u32, Result<u64, Refusal>),
     HighWatermark(GroupId, Option<u64>),
     Changed(u32, Result<(), Refusal>),
     Final(GroupId),
     Failed,
 }
 
-struct Bench {
+pub(super) struct Bench {
     shard: Shard<Test>,
     jobs: Vec<(GroupId, PersistJob<MemEnv>)>,
 }
 
 impl Bench {
     /// A shard with a partition that is ready.
-    fn with(config: ReplicaConfig, disk: &MemEnv) -> Self {
+    pub(super) fn with(config: ReplicaConfig, disk: &MemEnv) -> Self {
         let mut bench = Self {
             shard: Shard::new(),
             jobs: Vec::new(),
@@ -89,7 +93,11 @@ impl Bench {
         bench
     }
 
-    fn step(&mut self, inputs: impl IntoIterator<Item = Input<Test>>) -> Vec<Seen> {
+    pub(super) fn shard_is_closed(&self) -> bool {
+        self.shard.is_closed()
+    }
+
+    pub(super) fn step(&mut self, inputs: impl IntoIterator<Item = Input<Test>>) -> Vec<Seen> {
         let mut out = Vec::new();
         self.shard.step(inputs, &mut out);
         out.into_iter().map(|output| self.see(output)).collect()
@@ -97,7 +105,7 @@ impl Bench {
 
     fn see(&mut self, output: Output<Test>) -> Seen {
         match output {
-            Output::Persist { group, job } => {
+            Output::Persist { group, job, .. } => {
                 self.jobs.push((group, job));
                 Seen::Persist(group)
             }
@@ -118,11 +126,15 @@ impl Bench {
                 let found = result.map(|answer| answer.resolve(&BatchLimits::default()).unwrap());
                 Seen::Lookup(reply, found.map(|found| found.map(|found| found.offset.0)))
             }
+            Output::Measured { reply, results } => Seen::Measured(reply, results),
             Output::Proposed { reply, result } => Seen::Proposed(reply, result.map(|_| ())),
             Output::Command { command, .. } => Seen::Command(command),
             Output::Progress { group, progress } => {
                 assert!(progress.leads);
                 Seen::HighWatermark(group, progress.high_watermark.map(|offset| offset.0))
+            }
+            Output::Trimmed { reply, result } => {
+                Seen::Trimmed(reply, result.map(|offset| offset.0))
             }
             Output::Final { state } => Seen::Final(state.group),
             Output::Changed { reply, result } => Seen::Changed(reply, result),
@@ -131,7 +143,7 @@ impl Bench {
     }
 
     /// Runs the jobs that are outside, and hands their results back.
-    fn persist(&mut self) -> Vec<Seen> {
+    pub(super) fn persist(&mut self) -> Vec<Seen> {
         let jobs = std::mem::take(&mut self.jobs);
         assert!(!jobs.is_empty(), "there is a job to run");
         let run = |(group, job): (GroupId, PersistJob<MemEnv>)| Input::Persisted {
@@ -152,7 +164,7 @@ fn append(group: GroupId, values: &[&str], ack: Ack, reply: u32) -> Input<Test> 
     })
 }
 
-fn read(group: GroupId, offset: u64, epoch: Option<i32>, reply: u32) -> Input<Test> {
+pub(super) fn read(group: GroupId, offset: u64, epoch: Option<i32>, reply: u32) -> Input<Test> {
     let query = FetchQuery {
         offset: Offset(offset),
         max_bytes: 1 << 20,

@@ -3,7 +3,8 @@
 pub(crate) mod name;
 pub(crate) mod settings;
 
-pub(crate) use name::{NameError, check_name};
+pub(crate) use name::{NameError, check_name, is_internal};
 pub(crate) use settings::{
-    SettingError, TimestampType, TopicDefaults, TopicSettings, collect_pairs,
+    Described, Edit, Operation, SettingError, TimestampType, TopicDefaults, TopicSettings,
+    ValueType, collect_pairs, edit_pairs,
 };

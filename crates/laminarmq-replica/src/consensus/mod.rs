@@ -13,7 +13,7 @@
 //!   configured range, so the range stays wide and the value is overruled, not the range.)
 //! - Only a leader proposes, and a proposal from a peer has no message to come in.
 //! - A sole voter stands for election at once, and does not tick.
-//! - There are no snapshots yet: no log loses its start, so nobody is behind it. Whoever adds them
+//! - There are no snapshots yet: a follower behind the start of a trimmed log waits. Whoever adds them
 //!   reports the fate of each (`report_snapshot`), or the crate never sends to that peer again.
 
 mod convert;
@@ -450,7 +450,7 @@ fn is_membership(entry: &Entry) -> bool {
 
 /// The data of entries that the log has already: only its kind matters then.
 fn stored_descriptor(kind: EntryKind) -> Bytes {
-    const KINDS: [u8; 6] = [0, 1, 2, 3, 4, 5];
+    const KINDS: [u8; 7] = [0, 1, 2, 3, 4, 5, 6];
     let at = usize::from(kind.as_u8());
     Bytes::from_static(&KINDS).slice(at..=at)
 }

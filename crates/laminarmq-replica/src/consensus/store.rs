@@ -13,6 +13,7 @@ use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
 use crate::config::COMMAND_BYTES_PER_ADVANCE;
 use crate::consensus::{Ballot, convert};
+use crate::replica::drop_prefix;
 use crate::state::LogStart;
 use crate::terms::TermRuns;
 use crate::{EntryKind, Fatal, LogIndex, Membership};
@@ -77,6 +78,15 @@ impl<E: LogEnv> Store<E> {
         (&mut self.log, &mut self.terms)
     }
 
+    /// Drops the entries before the start that was saved, if the disk lets it.
+    pub(crate) fn trim(&mut self, start: LogStart) -> Result<(), Fatal> {
+        if drop_prefix(&mut self.log, start.index)? {
+            self.terms.trim(start.index);
+            self.start = start;
+        }
+        Ok(())
+    }
+
     pub(super) fn into_log(self) -> Log<E> {
         self.log
     }
@@ -121,6 +131,9 @@ impl<E: LogEnv> Storage for Store<E> {
         max_size: impl Into<Option<u64>>,
         context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
+        if low < self.start.index.get() {
+            return Err(StorageError::Compacted.into());
+        }
         let max_size = max_size.into();
         let count = max_size
             .map_or(u64::MAX, |max| max / DESCRIPTOR_BYTES)
@@ -185,7 +198,7 @@ impl<E: LogEnv> Storage for Store<E> {
         Ok(self.terms.end().get() - 1)
     }
 
-    /// No log loses its start yet, so no follower can be behind it. Were one, it would wait.
+    /// A follower that is behind the start waits: snapshots come with replication.
     fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
         Err(StorageError::SnapshotTemporarilyUnavailable.into())
     }

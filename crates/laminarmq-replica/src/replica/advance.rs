@@ -9,6 +9,7 @@ use crate::consensus::{CommittedEntry, Consensus, Turn};
 use crate::effects::PersistId;
 use crate::membership::MembershipAt;
 use crate::replica::Replica;
+use crate::state::LogStart;
 use crate::tail::Tail;
 use crate::{
     Committed, Effects, EntryKind, Fatal, LogIndex, LogPoint, MembershipChange, Payload, PeerEntry,
@@ -30,12 +31,21 @@ pub(super) struct Persisting {
     log: bool,
     /// One of them changed the state, or something worth saving did.
     pub(super) state: bool,
+    /// Where the log begins by the state that is being saved, if that is news to the log.
+    out_start: Option<LogStart>,
+    /// The same of a state that is saved.
+    saved_start: Option<LogStart>,
     held: VecDeque<(u64, Vec<(ReplicaId, PeerMessage)>)>,
 }
 
 impl Persisting {
     pub(super) fn is_out(&self) -> bool {
         self.out.is_some()
+    }
+
+    /// Where the log may begin from now on.
+    pub(super) fn take_saved_start(&mut self) -> Option<LogStart> {
+        self.saved_start.take()
     }
 
     fn release(&mut self, into: &mut Vec<(ReplicaId, PeerMessage)>) {
@@ -85,6 +95,9 @@ impl<E: LogEnv> Replica<E> {
             self.consensus.store_mut().parts_mut().0.complete(log)?;
         }
         self.persisting.out = None;
+        if let Some(start) = self.persisting.out_start.take() {
+            self.persisting.saved_start = Some(start);
+        }
         self.unborn = false;
         self.persisting.done = id.0;
         self.consensus.persisted(id.0);
@@ -93,6 +106,7 @@ impl<E: LogEnv> Replica<E> {
 
     fn run(&mut self, effects: &mut Effects<E>) -> Result<(), Fatal> {
         let watermark = self.high_watermark;
+        self.drop_trimmed()?;
         self.consensus.resume();
         let is_full = |effects: &Effects<E>| {
             let bytes: usize = effects.commands.iter().map(|(_, bytes)| bytes.len()).sum();
@@ -169,6 +183,9 @@ impl<E: LogEnv> Replica<E> {
             None
         };
         let state = want_state.then(|| self.group_state());
+        if want_state && self.start.index.get() > self.log().start_index() {
+            self.persisting.out_start = Some(self.start);
+        }
         let seen = self.persisting.seen;
         if ticket.is_none() && state.is_none() {
             self.persisting.done = seen;
@@ -200,7 +217,8 @@ impl<E: LogEnv> Replica<E> {
                         .push((entry.index, self.payload(entry.index)?));
                 }
                 EntryKind::Membership => self.take_membership(entry.index)?,
-                EntryKind::Data | EntryKind::Noop | EntryKind::Trim | EntryKind::Command => {}
+                EntryKind::Trim => self.take_trim(entry.index)?,
+                EntryKind::Data | EntryKind::Noop | EntryKind::Producers | EntryKind::Command => {}
             }
         }
         self.applied = last.index;
@@ -263,7 +281,7 @@ impl<E: LogEnv> Replica<E> {
     }
 
     /// The bytes of a committed entry, in one piece.
-    fn payload(&self, index: LogIndex) -> Result<bytes::Bytes, Fatal> {
+    pub(super) fn payload(&self, index: LogIndex) -> Result<bytes::Bytes, Fatal> {
         if let Some(cached) = self.tail.get(index)
             && cached.payload.head.is_empty()
         {

@@ -9,8 +9,8 @@ use crate::queue::{Queued, Waiting};
 use crate::replica::{Replica, Tracked};
 use crate::tail::Cached;
 use crate::{
-    Appended, DropReason, Effects, EntryKind, FLAG_ROLL, Fatal, LogIndex, LogPoint, Offset,
-    Payload, Token,
+    Appended, DropReason, Effects, EntryKind, FLAG_PRODUCER, FLAG_ROLL, Fatal, LogIndex, LogPoint,
+    Offset, Payload, Token,
 };
 
 /// What a record takes in a segment beside its value, about. Only the leader's decision to roll
@@ -71,7 +71,8 @@ impl<E: LogEnv> Replica<E> {
             index: entry.index,
             term: entry.term,
         };
-        let roll = if segment_bytes >= self.config.segment_bytes {
+        let roll_next = std::mem::take(&mut self.roll_next);
+        let roll = if segment_bytes >= self.config.segment_bytes || roll_next {
             FLAG_ROLL
         } else {
             0
@@ -98,6 +99,10 @@ impl<E: LogEnv> Replica<E> {
         drop_never_appended(superseded, effects);
         let Queued { token, waiting, .. } = queued.expect("a payload waits until its turn");
         let (kind, flags, payload, timestamp, records) = match waiting {
+            Waiting::Checkpoint => {
+                let payload = self.checkpoint_payload();
+                (EntryKind::Producers, roll, payload, NO_TIMESTAMP, 0)
+            }
             Waiting::Batch(batch) => {
                 let base = i64::try_from(base_offset.get());
                 let base = base.map_err(|_| bad(at.index, "the offsets are used up"))?;
@@ -107,9 +112,14 @@ impl<E: LogEnv> Replica<E> {
                     body: batch.body().clone(),
                 };
                 let records = u64::from(batch.record_count());
+                let producer = if batch.producer().is_some() {
+                    FLAG_PRODUCER
+                } else {
+                    0
+                };
                 (
                     EntryKind::Data,
-                    roll,
+                    roll | producer,
                     payload,
                     batch.max_timestamp(),
                     records,
@@ -143,6 +153,7 @@ impl<E: LogEnv> Replica<E> {
             } => (kind, flags, payload, NO_TIMESTAMP, 0),
         };
         let next_offset = Offset(base_offset.get() + records);
+        self.learn(at.index, kind, flags, &payload)?;
         let cached = Cached {
             at,
             kind,
@@ -240,6 +251,8 @@ impl<E: LogEnv> Replica<E> {
         terms.truncate(from);
         self.end_offset = Offset(first_gone.key);
         self.tail.truncate(from);
+        self.producers.truncate(from);
+        self.checkpoint.truncate(from);
         let kept = self.tracked.partition_point(|tracked| tracked.index < from);
         for gone in self.tracked.drain(kept..) {
             self.tracked_bytes -= gone.bytes;
@@ -257,6 +270,8 @@ impl<E: LogEnv> Replica<E> {
             self.queue.clear(&mut superseded);
             drop_never_appended(superseded, effects);
         }
+        self.producers.end_turn();
+        self.checkpoint.end_turn();
     }
 }
 

@@ -17,9 +17,11 @@
 use laminarmq::LogEnv;
 
 use crate::config::ENTRY_BYTES_CEILING;
+use crate::producers::Producers;
 use crate::queue::Waiting;
 use crate::replica::Replica;
 use crate::replica::append::{parse_head, record_count};
+use crate::trim::Trim;
 use crate::{
     AppendResult, EntryKind, FLAGS_KNOWN, LogIndex, LogPoint, MembershipChange, Offset, PeerBody,
     PeerEntry, PeerError, PeerMessage, ReplicaId, Role, Term, VoteReply,
@@ -278,7 +280,19 @@ fn check_entries_alone(term: Term, prev: LogPoint, entries: &[PeerEntry]) -> Res
                     return at("not a change of the members");
                 }
             }
-            EntryKind::Trim => return at("trims do not exist yet"),
+            EntryKind::Trim => {
+                let trim = Trim::decode(&entry.payload.body);
+                let sound = trim.is_ok_and(|trim| trim.first <= entry.index);
+                if !entry.payload.head.is_empty() || !sound {
+                    return at("not a trim");
+                }
+            }
+            EntryKind::Producers => {
+                if !entry.payload.head.is_empty() || Producers::decode(&entry.payload.body).is_err()
+                {
+                    return at("not a checkpoint of producers");
+                }
+            }
             EntryKind::Command if entry.payload.is_empty() => return at("a command without bytes"),
             EntryKind::Command => {}
         }

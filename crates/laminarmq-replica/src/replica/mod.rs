@@ -18,28 +18,35 @@ mod check;
 mod fetch;
 mod offsets;
 mod open;
+mod producing;
+mod trim;
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use laminarmq::{Log, LogEnv, poll_ready};
-use laminarmq_kafka::batch::CheckedBatch;
 
 use crate::consensus::{Ballot, Consensus};
 use crate::membership::MembershipAt;
+use crate::producers::Producers;
 use crate::queue::{Queue, Waiting};
 use crate::state::LogStart;
 use crate::tail::Tail;
 use crate::{
-    EntryKind, Fatal, FetchError, GroupId, GroupState, Leadership, LogIndex, LogPoint, Membership,
-    MembershipChange, Offset, Payload, PeerError, PeerMessage, ProposeError, ReplicaConfig,
-    ReplicaId, Role, Term, Token,
+    ConfigError, EntryKind, Fatal, FetchError, GroupId, GroupState, Leadership, LogIndex, LogPoint,
+    Membership, MembershipChange, Offset, Payload, PeerError, PeerMessage, ProposeError,
+    ReplicaConfig, ReplicaId, Role, Term, Token, Tuning,
 };
 
 pub use fetch::{AbortedTransaction, FetchPlan, FetchQuery, FileRange, Isolation, Piece};
 pub use offsets::{FoundOffset, OffsetAnswer, OffsetQuery, OffsetSearch};
+pub use producing::Proposed;
+pub use trim::TrimProposed;
+
+pub(crate) use trim::drop_prefix;
 
 use advance::Persisting;
+use producing::SinceCheckpoint;
 
 /// An entry that is in the log and not committed yet.
 #[derive(Clone, Copy, Debug)]
@@ -72,7 +79,11 @@ pub struct Replica<E: LogEnv> {
     high_watermark: Offset,
     /// The no-op of this replica's own term, once it leads.
     own_noop: Option<LogPoint>,
+    /// The next entry begins a segment, if this replica leads by then.
+    roll_next: bool,
     persisting: Persisting,
+    producers: Producers,
+    checkpoint: SinceCheckpoint,
     told: Leadership,
     /// Nothing of it was ever saved, and others have a vote too: it says and hears nothing until
     /// its first state is saved. Then a log without a state always means that a state was lost.
@@ -81,21 +92,6 @@ pub struct Replica<E: LogEnv> {
 }
 
 impl<E: LogEnv> Replica<E> {
-    /// Proposes one checked batch. It gets its offset when it reaches the log.
-    ///
-    /// `token` comes back in the effects; see [`Effects`](crate::Effects).
-    pub fn propose_batch(&mut self, batch: CheckedBatch, token: Token) -> Result<(), ProposeError> {
-        let bytes = batch.size() as u64;
-        self.may_propose(bytes)?;
-        let records = u64::from(batch.last_offset_delta()) + 1;
-        self.propose(
-            EntryKind::Data,
-            records,
-            token,
-            Waiting::Batch(Box::new(batch)),
-        )
-    }
-
     /// Proposes one input of the group's state machine; not empty.
     pub fn propose_command(&mut self, command: Bytes, token: Token) -> Result<(), ProposeError> {
         assert!(!command.is_empty(), "a command has bytes");
@@ -118,7 +114,7 @@ impl<E: LogEnv> Replica<E> {
         let number = self.queue.next_number();
         let index = self.consensus.propose_membership(change, number)?;
         let waiting = Waiting::Own(EntryKind::Membership, Payload::whole(bytes));
-        self.enqueue(index, 0, token, waiting);
+        self.enqueue(index, 0, Some(token), waiting);
         Ok(())
     }
 
@@ -151,18 +147,36 @@ impl<E: LogEnv> Replica<E> {
         waiting: Waiting,
     ) -> Result<(), ProposeError> {
         let index = self.consensus.propose(kind, self.queue.next_number())?;
-        self.enqueue(index, records, token, waiting);
+        self.enqueue(index, records, Some(token), waiting);
         Ok(())
     }
 
-    fn enqueue(&mut self, index: LogIndex, records: u64, token: Token, waiting: Waiting) {
+    fn enqueue(&mut self, index: LogIndex, records: u64, token: Option<Token>, waiting: Waiting) {
         let at = LogPoint {
             index,
             term: self.consensus.term(),
         };
         let before = self.queue.last_offset().unwrap_or(self.end_offset);
         self.queue
-            .push(at, Offset(before.get() + records), Some(token), waiting);
+            .push(at, Offset(before.get() + records), token, waiting);
+    }
+
+    /// As leader: lets the next entry begin a new segment, whatever the present one holds. Not where it
+    /// holds nothing.
+    pub fn roll_next(&mut self) {
+        let last = self.log().segments().last();
+        let is_empty = last.is_none_or(|segment| segment.base_index == segment.end_index);
+        self.roll_next = !self.ended && self.is_leader() && !is_empty;
+    }
+
+    /// Changes settings while the replica is open. What was proposed before is not judged again; after a
+    /// change to [`Flush::Sync`](crate::Flush::Sync) the next save covers everything that was written before it.
+    pub fn tune(&mut self, tuning: Tuning) -> Result<(), ConfigError> {
+        let mut config = self.config.clone();
+        config.tune(tuning);
+        config.validate()?;
+        self.config = config;
+        Ok(())
     }
 
     /// One step of the clock; how long it is, the caller decides, alike on all replicas.
@@ -280,6 +294,11 @@ impl<E: LogEnv> Replica<E> {
     pub fn is_watermark_known(&self) -> bool {
         let known = |noop: LogPoint| noop.term == self.leader_epoch() && noop.index <= self.visible;
         !self.is_leader() || self.own_noop.is_some_and(known)
+    }
+
+    /// Whether the entry at `index` is on a quorum's disks: what an acknowledgement says.
+    pub fn is_visible(&self, index: LogIndex) -> bool {
+        index <= self.visible
     }
 
     /// The last committed index that is saved and was acted on here.

@@ -22,6 +22,10 @@ pub enum OffsetQuery {
     AtOrAfter(i64),
     /// The first record that has the latest time of all.
     MaxTimestamp,
+    /// The end of a leader epoch: of the last one up to this that the log knows, the first offset behind
+    /// it, with that epoch. An epoch before all that the log knows ends where they start. Not found: one
+    /// that is still to come.
+    EndOfEpoch(Term),
 }
 
 /// A found offset.
@@ -62,6 +66,8 @@ pub struct OffsetSearch<E: LogEnv> {
     base_offset: Offset,
     epoch: Term,
     time: i64,
+    /// Records before it are trimmed, though their batch is there.
+    start: Offset,
 }
 
 impl<E: LogEnv> OffsetSearch<E> {
@@ -84,8 +90,8 @@ impl<E: LogEnv> OffsetSearch<E> {
         let joined: Bytes = joined.freeze();
         for record in batch::records(&joined, limits).map_err(bad)? {
             let record = record.map_err(bad)?;
-            if record.timestamp >= self.time {
-                let offset = Offset(u64::try_from(record.offset).unwrap_or(self.base_offset.get()));
+            let offset = Offset(u64::try_from(record.offset).unwrap_or(self.base_offset.get()));
+            if record.timestamp >= self.time && offset >= self.start {
                 let timestamp = Some(record.timestamp);
                 return Ok(Some(FoundOffset {
                     offset,
@@ -126,7 +132,33 @@ impl<E: LogEnv> Replica<E> {
                     None => Ok(OffsetAnswer::NotFound),
                 }
             }
+            OffsetQuery::EndOfEpoch(epoch) => {
+                self.must_know_watermark()?;
+                self.end_of_epoch(epoch)
+            }
         }
+    }
+
+    fn end_of_epoch(&self, asked: Term) -> Result<OffsetAnswer<E>, FetchError> {
+        let terms = self.consensus.store().terms();
+        if asked > terms.last() {
+            return Ok(OffsetAnswer::NotFound);
+        }
+        let (epoch, next) = terms.up_to(asked);
+        let end = match (epoch, next) {
+            (None, _) => self.start_offset(),
+            // The start may have moved past where the next epoch begins, and the log ends for a consumer
+            // where nothing more may be seen.
+            (Some(_), Some(next)) => self
+                .offset_after(LogIndex(next.get() - 1))?
+                .clamp(self.start_offset(), self.high_watermark()),
+            (Some(_), None) => self.high_watermark(),
+        };
+        Ok(OffsetAnswer::Found(FoundOffset {
+            offset: end,
+            timestamp: None,
+            epoch: epoch.unwrap_or(asked),
+        }))
     }
 
     fn search(&self, time: i64) -> Result<OffsetAnswer<E>, FetchError> {
@@ -151,6 +183,7 @@ impl<E: LogEnv> Replica<E> {
             base_offset,
             epoch,
             time,
+            start: self.start_offset(),
         }))
     }
 

@@ -10,6 +10,7 @@ use crate::consensus::{Ballot, Consensus, Saved};
 use crate::queue::Queue;
 use crate::replica::Replica;
 use crate::replica::advance::Persisting;
+use crate::replica::producing::read_producers;
 use crate::state::LogStart;
 use crate::tail::Tail;
 use crate::terms::TermRuns;
@@ -40,6 +41,12 @@ impl<E: LogEnv> Replica<E> {
         config.validate()?;
         let unborn = saved.is_none() && !config.members.is_sole_voter(config.replica);
         let state = known_state(&config, &log, saved)?;
+        if log.start_index() < state.start.index.get() {
+            // A crash came between saving the start and dropping what is before it.
+            if state.start.index.get() <= log.end_index() {
+                poll_ready(log.truncate_prefix(state.start.index.get()))?;
+            }
+        }
         if log.start_index() != state.start.index.get() {
             return Err(OpenError::Start {
                 found: log.start_index(),
@@ -68,6 +75,7 @@ impl<E: LogEnv> Replica<E> {
         }
         let terms = term_runs(&log, state.start)?;
         let end_offset = end_offset(&log, state.start)?;
+        let (producers, checkpoint) = read_producers(&log)?;
         // A log may be ahead of the ballot: they are saved at the same time, not as one. That
         // term was never voted in then, since a vote is saved before it is given.
         let ballot = if terms.last() > state.term {
@@ -107,7 +115,10 @@ impl<E: LogEnv> Replica<E> {
             visible: commit,
             high_watermark: state.start.offset,
             own_noop: None,
+            roll_next: false,
             persisting: Persisting::default(),
+            producers,
+            checkpoint,
             told: Leadership {
                 role: Role::Follower,
                 term: Term(0),

@@ -1,0 +1,56 @@
+//! DescribeCluster: the node, as Metadata shows it, without topics.
+
+use crate::context::Context;
+use crate::handlers::Peer;
+use crate::handlers::node::{CLUSTER_OPERATIONS, advertised, operations};
+use laminarmq_kafka::ErrorCode;
+use laminarmq_kafka::messages::describe_cluster::DescribeClusterBroker;
+use laminarmq_kafka::messages::{DescribeClusterRequest, DescribeClusterResponse};
+
+/// Numbers of the kinds of addresses.
+const OF_BROKERS: i8 = 1;
+const OF_CONTROLLERS: i8 = 2;
+
+pub(super) fn handle(
+    context: &Context,
+    peer: &Peer,
+    request: &DescribeClusterRequest,
+) -> DescribeClusterResponse {
+    let refused = |error_code, message: &str| DescribeClusterResponse {
+        error_code,
+        error_message: Some(message.to_owned()),
+        ..DescribeClusterResponse::default()
+    };
+    match request.endpoint_type {
+        OF_BROKERS => {}
+        OF_CONTROLLERS => {
+            return refused(
+                ErrorCode::MISMATCHED_ENDPOINT_TYPE,
+                "this is the address of a broker, there are none of controllers",
+            );
+        }
+        _ => {
+            return refused(
+                ErrorCode::UNSUPPORTED_ENDPOINT_TYPE,
+                "there are addresses of brokers only",
+            );
+        }
+    }
+    let address = advertised(context, peer);
+    let broker = DescribeClusterBroker {
+        broker_id: context.node_id,
+        host: address.host,
+        port: address.port.into(),
+        rack: None,
+    };
+    DescribeClusterResponse {
+        cluster_id: context.cluster_id.clone(),
+        controller_id: context.node_id,
+        brokers: vec![broker],
+        cluster_authorized_operations: operations(
+            request.include_cluster_authorized_operations,
+            CLUSTER_OPERATIONS,
+        ),
+        ..DescribeClusterResponse::default()
+    }
+}
