@@ -41,6 +41,8 @@ mod retention;
 mod routing;
 mod runtime;
 pub mod shard;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 mod topics;
 
 pub use broker::{Broker, BrokerFailure, Running, StartError};

@@ -149,6 +149,17 @@ impl<F> Segment<F> {
     /// A segment without records whose files hold nothing yet.
     pub(crate) fn new(files: SegmentFiles<F>, header: FileHeader, values: ValueChecksum) -> Self {
         let (_, header_crc) = header.encode();
+        Self::found(files, header, header_crc, values)
+    }
+
+    /// The same for a store that has its header, with this checksum: that of what stands there, which may say more
+    /// than this version knows.
+    pub(crate) fn found(
+        files: SegmentFiles<F>,
+        header: FileHeader,
+        header_crc: u32,
+        values: ValueChecksum,
+    ) -> Self {
         let bounds = Bounds {
             count: 0,
             store_length: FILE_HEADER_LENGTH as u64,

@@ -1,4 +1,4 @@
-//! Requests about groups. Members that nobody knows are refused at once; none of these waits for other members.
+//! Requests about groups. None of them waits for long: rebalances take a tenth of a second.
 
 use bytes::Bytes;
 use laminarmq_kafka::AnyRequest;
@@ -23,7 +23,7 @@ use laminarmq_kafka::messages::{
 
 use super::ABSENT;
 
-/// Offsets are committed to it, and it has no members.
+/// Offsets are committed to it, and members come and go.
 const GROUP: &str = "hostile-group";
 /// A member that no group has.
 const NOBODY: &str = "nobody";
@@ -140,33 +140,28 @@ pub(super) fn offset_fetch(version: i16, topic: &str) -> Vec<AnyRequest> {
     requests.into_iter().map(Into::into).collect()
 }
 
-/// A group that is new would wait for more members: without a member id this is a session of no time, which is
-/// refused, or, from version 4 on, a question for an id.
+/// A new group waits for more members for as long as a rebalance may take: a tenth of a second.
 pub(super) fn join_group(version: i16) -> Vec<AnyRequest> {
     let protocol = |name: &str| JoinGroupRequestProtocol {
         name: name.to_owned(),
         metadata: Bytes::from_static(&[0, 1, 0, 0, 0, 1, 0, 1, b't', 0, 0, 0, 0]),
     };
-    let unknown = JoinGroupRequest {
+    let request = |member: &str| JoinGroupRequest {
         group_id: GROUP.to_owned(),
-        session_timeout_ms: 10_000,
-        rebalance_timeout_ms: if version >= 1 { 10_000 } else { -1 },
-        member_id: NOBODY.to_owned(),
+        session_timeout_ms: 6000,
+        rebalance_timeout_ms: 100,
+        member_id: member.to_owned(),
         protocol_type: "consumer".to_owned(),
         protocols: vec![protocol("range"), protocol("roundrobin")],
+        reason: (version >= 8).then(|| "to try it".to_owned()),
         ..JoinGroupRequest::default()
     };
-    let new = JoinGroupRequest {
-        session_timeout_ms: if version >= 4 { 10_000 } else { 0 },
-        member_id: String::new(),
-        ..unknown.clone()
-    };
-    let mut requests = vec![unknown.clone(), new];
+    let mut requests = vec![request(""), request(NOBODY)];
     if version >= 5 {
         requests.push(JoinGroupRequest {
+            group_id: "hostile-static".to_owned(),
             group_instance_id: Some(INSTANCE.to_owned()),
-            reason: (version >= 8).then(|| "to try it".to_owned()),
-            ..unknown
+            ..request("")
         });
     }
     requests.into_iter().map(Into::into).collect()
