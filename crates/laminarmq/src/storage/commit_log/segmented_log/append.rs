@@ -95,7 +95,7 @@ where
         }
         let before = self.read_segment_count() - 1;
         if !failed || self.log.poisoned().is_some() {
-            return self.keep_index_of(before);
+            return Box::pin(self.keep_index_of(before)).await;
         }
         let end = self.log.end_index();
         let cut = Box::pin(self.log.cut_segment(before, end)).await;
