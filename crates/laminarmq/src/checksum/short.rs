@@ -5,7 +5,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "appends of 12 bytes in memory take 15 ns less, reads as much"
+    reason = "a sum of 12 bytes takes 3 ns in place of 8, one of a header 5 in place of 11"
 )]
 
 use std::arch::is_x86_feature_detected;

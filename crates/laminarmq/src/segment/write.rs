@@ -115,7 +115,7 @@ impl<F: LogFile> Segment<F> {
     }
 
     /// As [`Segment::append_run`], for one record whose value has `length` bytes, and is short or in one piece in front of a
-    /// file in memory. The segment has records already.
+    /// file in memory; such a file, and mapped room, take header and value from where they are. The segment has records already.
     // What is borrowed before the write or made after it stays in functions of its own: an `async` one would keep it
     // in memory across the write.
     #[inline]
@@ -129,7 +129,7 @@ impl<F: LogFile> Segment<F> {
         let bytes = &mut scratch.bytes;
         let (checksum, crc, written);
         match record.value {
-            [value] if F::IN_MEMORY => {
+            [value] if F::IN_MEMORY || self.files.store.wants_room() => {
                 (checksum, crc) = self.encode_beside(record, value, durable, bytes);
                 written = self.files.store.append_beside(bytes, value).await;
             }

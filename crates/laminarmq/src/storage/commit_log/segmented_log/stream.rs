@@ -139,7 +139,7 @@ where
 
     fn readable(
         &self,
-        cursor: Cursor<S, M, SERP>,
+        cursor: Box<Cursor<S, M, SERP>>,
     ) -> impl Stream<Item = Record<M, Idx, S::Content>> + '_ {
         unfold(cursor, move |mut cursor| async move {
             match self.advance(&mut cursor).await {
@@ -155,7 +155,8 @@ where
         })
     }
 
-    fn cursor(&self, bounds: &impl RangeBounds<Idx>) -> Cursor<S, M, SERP> {
+    /// In a box, because streams hand it from one step to the next.
+    fn cursor(&self, bounds: &impl RangeBounds<Idx>) -> Box<Cursor<S, M, SERP>> {
         let (start, end) = (self.log.start_index(), self.log.end_index());
         // An index that is no u64 is behind every log.
         let number = |idx: &Idx| idx.to_u64().unwrap_or(u64::MAX);
@@ -170,17 +171,18 @@ where
             Bound::Unbounded => end,
         };
         let next = from.max(start);
-        Cursor {
+        Box::new(Cursor {
             next,
             end: to.min(end),
             place: self.place_of(next),
             window: None,
             ahead: VecDeque::new(),
             places: Vec::new(),
-        }
+        })
     }
 
-    /// The next record; `None` at the end.
+    /// The next record; `None` at the end. What is not done for each record is in boxes: this future is moved for each.
+    #[inline]
     async fn advance(&self, cursor: &mut Cursor<S, M, SERP>) -> Next<S, M, Idx, SERP> {
         if cursor.next >= cursor.end {
             return Ok(None);
@@ -193,7 +195,7 @@ where
         let segment = &segments[cursor.place];
         if S::Content::SHARES {
             if cursor.window.is_none() {
-                cursor.window = Some(self.read_window(cursor).await?);
+                cursor.window = Some(Box::pin(self.read_window(cursor)).await?);
             }
             if let Some(record) = self.take_from_window(cursor)? {
                 return Ok(Some(record));
@@ -201,7 +203,7 @@ where
         }
         if S::IN_MEMORY {
             if cursor.ahead.is_empty() {
-                self.read_ahead(cursor).await?;
+                Box::pin(self.read_ahead(cursor)).await?;
             }
             if let Some((value, metadata)) = cursor.ahead.pop_front() {
                 let record = record(metadata?, cursor.next, value);
@@ -209,7 +211,7 @@ where
                 return Ok(Some(record));
             }
         }
-        let record = segment.read_record(cursor.next).await?;
+        let record = Box::pin(segment.read_record(cursor.next)).await?;
         cursor.next += 1;
         Ok(Some(record))
     }
