@@ -13,7 +13,7 @@
 
 #![allow(
     unsafe_code,
-    reason = "an append of 12 bytes takes a tenth of the time of a system call, see docs/adr/0008"
+    reason = "an append of 12 bytes takes a tenth of the time of a system call, see docs/adr/0010"
 )]
 
 use std::ffi::c_void;
