@@ -114,6 +114,24 @@ impl Default for GroupConfig {
     }
 }
 
+/// What was built, for whoever asks the running program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildInfo {
+    /// The version.
+    pub version: String,
+    /// The commit, or "unknown".
+    pub commit: String,
+}
+
+impl Default for BuildInfo {
+    fn default() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: "unknown".to_owned(),
+        }
+    }
+}
+
 /// All settings of one broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerConfig {
@@ -121,6 +139,9 @@ pub struct BrokerConfig {
     pub listen: HostPort,
     /// What clients are told to connect to. `None`: the address that each of them dialled.
     pub advertise: Option<HostPort>,
+    /// Where metrics and health are told over HTTP; `None`: nowhere. Port 0 takes a free one; see
+    /// [`crate::Running::http_addr`].
+    pub http: Option<HostPort>,
     /// The data directory; made when it is not there.
     pub data_dir: PathBuf,
     /// A client that asks for a topic which is not there gets it made.
@@ -139,6 +160,8 @@ pub struct BrokerConfig {
     pub retention_check: Duration,
     /// Bounds.
     pub limits: Limits,
+    /// What the metrics say about the program.
+    pub build: BuildInfo,
 }
 
 impl Default for BrokerConfig {
@@ -149,6 +172,10 @@ impl Default for BrokerConfig {
                 port: 9092,
             },
             advertise: None,
+            http: Some(HostPort {
+                host: "127.0.0.1".to_owned(),
+                port: 8080,
+            }),
             data_dir: PathBuf::from("./laminarmq-data"),
             auto_create_topics: true,
             default_partitions: 1,
@@ -158,6 +185,7 @@ impl Default for BrokerConfig {
             groups: GroupConfig::default(),
             retention_check: limits::RETENTION_CHECK_DEFAULT,
             limits: Limits::default(),
+            build: BuildInfo::default(),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::controller::{ControllerHandle, Image};
 use crate::env::Env;
 use crate::groups::GroupsHandle;
 use crate::handlers::ProducerIds;
+use crate::metrics::Metrics;
 use crate::routing::Router;
 use crate::runtime::Failure;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ pub(crate) struct Context {
     /// Becomes true once the broker stops.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) failure: Failure,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Context {

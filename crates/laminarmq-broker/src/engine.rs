@@ -11,10 +11,12 @@ use crate::env::Env;
 use crate::flusher::{FlushThreads, Flusher};
 use crate::groups::{GroupService, GroupsHandle, GroupsWiring, ServiceRequest};
 use crate::limits::{APPLIED_QUEUE_LEN, GROUP_EVENTS_LEN, MAILBOX_LEN, SHARDS_MAX};
+use crate::metrics::Metrics;
 use crate::routing::Router;
 use crate::runtime::{Failure, ShardThread, ShardWiring};
 use crate::shard::Input;
 use crate::topics::TopicDefaults;
+use laminarmq::OpenFiles;
 use laminarmq_replica::{RaftStateFile, StateDir};
 use std::future::Future;
 use std::io;
@@ -24,7 +26,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Hears how the controller's start went: the metadata, or why there is none.
-type Started = oneshot::Receiver<Result<watch::Receiver<Arc<Image>>, ControllerError>>;
+pub(crate) type Started = oneshot::Receiver<Result<watch::Receiver<Arc<Image>>, ControllerError>>;
 
 /// See the module's documentation. To be stopped, not dropped.
 #[derive(Debug)]
@@ -36,6 +38,9 @@ pub(crate) struct Engine {
     groups_thread: JoinHandle<()>,
     shards: Vec<ShardThread>,
     flush: FlushThreads,
+    flusher: Flusher,
+    /// The files of sealed segments.
+    sealed: OpenFiles,
     /// Keeps the directory locked until everything is stopped.
     _dir: Arc<DataDir>,
 }
@@ -48,6 +53,7 @@ impl Engine {
         env: &Env,
         dir: &Arc<DataDir>,
         failure: &Failure,
+        metrics: &Arc<Metrics>,
     ) -> Result<(Self, Started), StartError> {
         let journal = RaftStateFile::open(StateDir::new(dir.root()))?;
         let saved: Vec<_> = journal.groups().cloned().collect();
@@ -55,7 +61,7 @@ impl Engine {
             .map(|_| mpsc::channel(MAILBOX_LEN))
             .unzip();
         let router = Arc::new(Router::new(mailboxes));
-        let flusher = Flusher::new();
+        let flusher = Flusher::new(Arc::clone(metrics));
         let (applied_sender, applied) = mpsc::channel(APPLIED_QUEUE_LEN);
         let (events_sender, events) = mpsc::channel(GROUP_EVENTS_LEN);
         let (image_sender, image) = watch::channel(Arc::new(Image::default()));
@@ -95,13 +101,15 @@ impl Engine {
         )
         .map_err(StartError::Thread)?;
         let tail_cache_bytes = config.limits.tail_cache_bytes;
+        let opener = Opener::new(Arc::clone(dir), env.clone(), saved, tail_cache_bytes);
+        let sealed = opener.sealed_files();
         let wiring = ControllerWiring {
             policy: policy(config, dir),
             env: env.clone(),
             local: LocalPartitions {
-                opener: Opener::new(Arc::clone(dir), env.clone(), saved, tail_cache_bytes),
+                opener,
                 router: Arc::clone(&router),
-                flusher,
+                flusher: flusher.clone(),
             },
             applied,
             image: image_sender,
@@ -122,6 +130,8 @@ impl Engine {
                 groups_thread,
                 shards,
                 flush,
+                flusher,
+                sealed,
                 _dir,
             },
             started,
@@ -138,6 +148,14 @@ impl Engine {
 
     pub(crate) fn groups(&self) -> GroupsHandle {
         self.groups.clone()
+    }
+
+    pub(crate) fn flusher(&self) -> Flusher {
+        self.flusher.clone()
+    }
+
+    pub(crate) fn sealed_files(&self) -> OpenFiles {
+        self.sealed.clone()
     }
 
     /// Finishes what the controller does, closes all logs, and ends all threads.

@@ -144,6 +144,30 @@ pub const SEGMENT_BYTES_MAX: u64 = 64 << 30;
 /// never used.
 pub const PRODUCER_ID_BLOCK: u64 = 1000;
 
+/// Connections of the HTTP port served at the same time.
+pub const HTTP_CONNECTIONS_MAX: usize = 64;
+
+/// Header lines of one HTTP request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// Bytes of the head of one HTTP request, and of an answer that is being written.
+pub const HTTP_BUFFER_BYTES: usize = 16 << 10;
+
+/// How long an HTTP connection may wait for its next request, and a request's head for its end.
+pub const HTTP_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// After this long an HTTP connection takes no more requests, ...
+pub const HTTP_CONNECTION_LIFE_MAX: Duration = Duration::from_secs(60);
+
+/// ... and after this long more it is closed, whatever it does.
+pub const HTTP_FINISH_MAX: Duration = Duration::from_secs(10);
+
+/// Pages of metrics in memory at the same time; one of 30 000 partitions has some 25 MB.
+pub const PAGES_MAX: usize = 2;
+
+/// How long a scrape waits for its turn.
+pub const PAGE_WAIT_MAX: Duration = Duration::from_secs(5);
+
 /// Longest topic name, in bytes.
 pub const TOPIC_NAME_BYTES_MAX: usize = 249;
 
@@ -178,7 +202,7 @@ pub const GROUP_BYTES_MAX: u64 = 8 << 20;
 /// Longest metadata of a committed offset, in bytes; other brokers have the same.
 pub const OFFSET_METADATA_BYTES_MAX: usize = 4096;
 
-/// Bytes of what is kept of all groups of one partition.
+/// Bytes of what is kept of all groups of one partition, and of their members at work.
 pub const GROUP_STATE_BYTES_MAX: u64 = 128 << 20;
 
 /// Bytes of offsets in one command; a longer list takes several.
@@ -203,6 +227,9 @@ pub const GROUP_PROPOSED_MAX: usize = 256;
 
 /// Commands of one partition of groups that wait to be proposed; with more, no requests are taken.
 pub const GROUP_QUEUED_MAX: usize = 4096;
+
+/// Their bytes; with more, no requests are taken.
+pub const GROUP_QUEUED_BYTES_MAX: usize = 32 << 20;
 
 /// A checkpoint of a partition's groups is written when the commands since the last have this many bytes,
 /// and twice what is kept.
@@ -271,6 +298,9 @@ const _: () = assert!(TOPIC_PARTITIONS_MAX as usize <= PARTITIONS_MAX);
 const _: () = assert!(
     SEGMENT_BYTES_MIN <= SEGMENT_BYTES_DEFAULT && SEGMENT_BYTES_DEFAULT <= SEGMENT_BYTES_MAX
 );
+// Every connection can get its page, one after the other, and the HTTP library wants this much at least.
+const _: () = assert!(PAGES_MAX <= HTTP_CONNECTIONS_MAX);
+const _: () = assert!(HTTP_BUFFER_BYTES >= 8 << 10);
 const _: () = assert!(PARTITION_TAIL_BYTES_MAX <= TAIL_CACHE_BYTES_DEFAULT);
 // Whatever a group may hold fits in its record, with the names of group, protocol and leader, and one
 // group's record or one list of offsets fits in a chunk of a checkpoint.

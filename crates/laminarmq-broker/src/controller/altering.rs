@@ -57,6 +57,12 @@ impl Controller {
             }
             return results;
         }
+        for image in &altered {
+            tracing::info!(
+                topic = image.topic.name,
+                "the settings of a topic were changed"
+            );
+        }
         self.show(altered);
         results
     }
@@ -156,6 +162,12 @@ impl Controller {
                 Err(error) => Err(error),
                 Ok(topic) => match opened.next().expect("one per topic") {
                     (Ok(()), opened) => {
+                        let partitions = opened.image.topic.partitions.len();
+                        tracing::info!(
+                            topic = topic.name,
+                            partitions,
+                            "a topic got more partitions"
+                        );
                         self.show(vec![opened.image]);
                         Ok(())
                     }

@@ -3,14 +3,14 @@
 use super::state::{METADATA_GROUP, Topic};
 use crate::config::FlushMode;
 use crate::data_dir::{DataDir, DataDirError, PartitionMeta, PartitionName};
-use crate::env::Env;
+use crate::env::{Env, millis};
 use crate::groups::GROUPS_TOPIC;
 use crate::limits::{
     BATCH_BYTES_MAX, COMMAND_BYTES_MAX, GROUP_COMMAND_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX,
     PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
 };
 use crate::topics::TopicSettings;
-use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, poll_ready};
+use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, Recovery, poll_ready};
 use laminarmq_replica::{
     Flush, GroupId, GroupState, Membership, PRODUCERS_BYTES_MAX, Replica, ReplicaConfig, ReplicaId,
     Tuning,
@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A node's first replica of a group. A replica that lost its data comes back under another id.
 const FIRST_REPLICA: ReplicaId = ReplicaId(1);
@@ -95,6 +96,11 @@ impl Opener {
             saved: Mutex::new(saved),
             tails: Mutex::new(tails),
         }
+    }
+
+    /// The files of sealed segments that are open, of all partitions together.
+    pub(crate) fn sealed_files(&self) -> OpenFiles {
+        self.files.clone()
     }
 
     pub(crate) fn dir(&self) -> &DataDir {
@@ -189,14 +195,12 @@ impl Opener {
             record_bytes_max: RECORD_BYTES_MAX,
             ..LogOptions::default()
         };
+        let began = self.env.monotonic();
         let log = poll_ready(Log::open_with(env, options)).map_err(|source| OpenError::Log {
             path: path.clone(),
             source,
         })?;
-        let recovery = log.recovery();
-        if *recovery != laminarmq::Recovery::default() {
-            tracing::warn!(partition = %name, ?recovery, "the log was recovered");
-        }
+        tell_recovery(name, log.recovery(), self.env.monotonic() - began);
         let env = self.env.clone();
         Replica::open(config, log, saved, Box::new(move || env.next_u64()))
             .map_err(|source| OpenError::Replica { path, source })
@@ -212,6 +216,44 @@ pub(super) fn tuning(settings: &TopicSettings) -> Tuning {
         },
         segment_bytes: settings.segment_bytes,
         entry_bytes_max: settings.max_message_bytes,
+    }
+}
+
+/// Says what opening a log had to do, where that was more than looking at it.
+fn tell_recovery(name: &PartitionName, recovery: &Recovery, took: Duration) {
+    if recovery.is_clean() {
+        return;
+    }
+    let Recovery {
+        bytes_cut,
+        zeros_cut,
+        segments_dropped,
+        indexes_rebuilt,
+        bytes_scanned,
+    } = *recovery;
+    let took_ms = millis(took);
+    // After a crash a scan is a matter of course. What was cut is worth a look: none of it was acknowledged,
+    // unless somebody else wrote to the files.
+    if bytes_cut > 0 || segments_dropped > 0 {
+        tracing::warn!(
+            partition = %name,
+            bytes_cut,
+            segments_dropped,
+            zeros_cut,
+            indexes_rebuilt,
+            bytes_scanned,
+            took_ms,
+            "the log was recovered: an unfinished end was cut"
+        );
+    } else {
+        tracing::info!(
+            partition = %name,
+            zeros_cut,
+            indexes_rebuilt,
+            bytes_scanned,
+            took_ms,
+            "the log was recovered: nothing was lost"
+        );
     }
 }
 

@@ -241,6 +241,11 @@ impl Controller {
             .map(|plan| plan.and_then(&mut made))
             .collect();
         self.bring_up(&mut results).await;
+        for image in results.iter().flatten() {
+            let topic = &image.topic;
+            let partitions = topic.partitions.len();
+            tracing::info!(topic = topic.name, partitions, "a topic was created");
+        }
         self.show(results.iter().flatten().cloned().collect());
         results
     }
@@ -346,6 +351,10 @@ impl Controller {
                 deleted.iter().for_each(|topic| image.remove(topic.id));
             });
             self.wiring.local.take_down(&deleted).await;
+            for topic in &deleted {
+                let partitions = topic.partitions.len();
+                tracing::info!(topic = topic.name, partitions, "a topic was deleted");
+            }
         }
         outcomes
     }

@@ -69,7 +69,7 @@ impl GroupsHandle {
     }
 
     /// All groups of this node, with their members and how far they have read.
-    #[expect(dead_code, reason = "for metrics and tools that are being made")]
+    #[allow(dead_code, reason = "for metrics and tools that are being made")]
     pub(crate) async fn overview(&self) -> Result<Vec<GroupOverview>, GroupError> {
         self.ask_all(|reply| ServiceRequest::Overview { reply })
             .await
@@ -134,6 +134,10 @@ impl GroupService {
     pub(crate) async fn run(mut self) {
         let router = Arc::clone(&self.wiring.router);
         loop {
+            if self.wiring.failure.is_set() {
+                // Also where a log could not be read: what is known of its groups is not all.
+                break;
+            }
             let deadline = self.next_deadline();
             let has_room = self.outbox.len() < GROUP_OUTBOX_LEN
                 && !self.coordinators.values().any(Coordinator::is_busy);

@@ -121,17 +121,22 @@ pub(crate) async fn start(
             Err(error) => Started::Impossible(unwritable(&error)),
         },
         AnyRequest::FindCoordinator(request) => ready(
+            context,
             &header,
             &find_coordinator::handle(context, peer, request, header.api_version).await,
         ),
         AnyRequest::Metadata(request) => ready(
+            context,
             &header,
             &metadata::handle(context, peer, request, header.api_version).await,
         ),
-        AnyRequest::CreateTopics(request) => {
-            ready(&header, &create_topics::handle(context, request).await)
-        }
+        AnyRequest::CreateTopics(request) => ready(
+            context,
+            &header,
+            &create_topics::handle(context, request).await,
+        ),
         AnyRequest::DeleteTopics(request) => ready(
+            context,
             &header,
             &delete_topics::handle(context, request, header.api_version).await,
         ),
@@ -143,8 +148,19 @@ fn unwritable(error: &EncodeError) -> String {
     format!("an answer that cannot be written: {error}")
 }
 
-fn ready<M: Message>(header: &RequestHeader, response: &M) -> Started {
-    match encode_response(header, response) {
+/// Encodes an answer, and counts the error codes in it.
+fn encode<M: Message>(
+    context: &Context,
+    header: &RequestHeader,
+    response: &M,
+) -> Result<Vec<Bytes>, EncodeError> {
+    let requests = &context.metrics.requests;
+    response.error_codes(&mut |code| requests.code(header.api_key, code));
+    encode_response(header, response)
+}
+
+fn ready<M: Message>(context: &Context, header: &RequestHeader, response: &M) -> Started {
+    match encode(context, header, response) {
         Ok(pieces) => Started::Answer(Answer {
             pieces,
             share: None,
@@ -162,21 +178,21 @@ pub(crate) async fn finish(
     let (pieces, share) = match started {
         Started::Answer(answer) => return Ok(Some(answer)),
         Started::Impossible(reason) => return Err(reason),
-        Started::Produce(started) => match produce::finish(started).await? {
-            Some((header, response)) => (encode_response(&header, &response), None),
+        Started::Produce(started) => match produce::finish(&context.metrics, started).await? {
+            Some((header, response)) => (encode(context, &header, &response), None),
             None => return Ok(None),
         },
         Started::Fetch(header, request) => {
             let (response, share) = fetch::handle(context, peer, request).await;
-            (encode_response(&header, &response), share)
+            (encode(context, &header, &response), share)
         }
         Started::ListOffsets(header, request) => {
             let response = list_offsets::handle(context, request, header.api_version).await;
-            (encode_response(&header, &response), None)
+            (encode(context, &header, &response), None)
         }
         Started::InitProducerId(header, request) => {
             let response = init_producer_id::handle(context, &request).await;
-            (encode_response(&header, &response), None)
+            (encode(context, &header, &response), None)
         }
         Started::Groups(header, request) => {
             (groups::finish(context, peer, &header, request).await, None)

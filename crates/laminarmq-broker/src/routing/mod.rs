@@ -27,6 +27,17 @@ pub(crate) struct Router {
     table: RwLock<Table>,
 }
 
+/// What a shard has to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShardLoad {
+    /// Inputs in its mailbox.
+    pub(crate) waiting: usize,
+    /// How many there may be.
+    pub(crate) waiting_max: usize,
+    /// Partitions that it has.
+    pub(crate) partitions: usize,
+}
+
 #[derive(Debug, Default)]
 struct Table {
     routes: HashMap<GroupId, Arc<Route>>,
@@ -70,6 +81,17 @@ impl Router {
         let before = table.routes.insert(group, Arc::clone(&route));
         assert!(before.is_none(), "group {group} was given to a shard twice");
         route
+    }
+
+    /// What each shard has to do, in their order.
+    pub(crate) fn shards(&self) -> Vec<ShardLoad> {
+        let partitions = self.table.read().expect("no holder panics").load.clone();
+        let load = |(mailbox, partitions): (&Mailbox, usize)| ShardLoad {
+            waiting: mailbox.max_capacity() - mailbox.capacity(),
+            waiting_max: mailbox.max_capacity(),
+            partitions,
+        };
+        self.mailboxes.iter().zip(partitions).map(load).collect()
     }
 
     /// Forgets a group that its shard has given up. Whoever waits for it wakes up.

@@ -99,9 +99,18 @@ impl Runner {
     /// Whoever asked may be gone by now: then nobody hears the answer, and that is fine.
     fn carry_out(&mut self, output: Output<Real>) {
         match output {
-            Output::Persist { group, job } => {
+            Output::Persist {
+                group,
+                job,
+                entries,
+            } => {
                 let shard = self.wiring.number;
-                self.wiring.flusher.submit(FlushJob { group, job, shard });
+                self.wiring.flusher.submit(FlushJob {
+                    group,
+                    job,
+                    entries,
+                    shard,
+                });
             }
             Output::Appended { reply, result } => drop(reply.send(result)),
             Output::Read { reply, results } => drop(reply.send(results)),

@@ -15,7 +15,7 @@ mod offset_fetch;
 mod sync_group;
 
 use super::wire::group_code;
-use super::{Peer, Started, admin};
+use super::{Peer, Started, admin, encode};
 use crate::context::Context;
 use crate::controller::Image;
 use crate::groups::{Answer, GroupError, MemberRef, OffsetKey, Request};
@@ -25,7 +25,7 @@ use laminarmq_kafka::messages::{
     LeaveGroupRequest, ListGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest,
     OffsetFetchRequest, SyncGroupRequest,
 };
-use laminarmq_kafka::{AnyRequest, EncodeError, ErrorCode, RequestHeader, encode_response};
+use laminarmq_kafka::{AnyRequest, EncodeError, ErrorCode, RequestHeader};
 
 /// A request about groups.
 #[derive(Debug)]
@@ -74,40 +74,52 @@ pub(super) async fn finish(
 ) -> Result<Vec<Bytes>, EncodeError> {
     let version = header.api_version;
     match request {
-        Late::Commit(request) => {
-            encode_response(header, &offset_commit::handle(context, request).await)
-        }
+        Late::Commit(request) => encode(
+            context,
+            header,
+            &offset_commit::handle(context, request).await,
+        ),
         Late::Fetch(request) => {
             let response = offset_fetch::handle(context, request, version).await;
-            encode_response(header, &response)
+            encode(context, header, &response)
         }
         Late::Join(request) => {
             let client_id = header.client_id.as_deref().unwrap_or_default();
             let response = join_group::handle(context, peer, client_id, request, version).await;
-            encode_response(header, &response)
+            encode(context, header, &response)
         }
         Late::Heartbeat(request) => {
-            encode_response(header, &heartbeat::handle(context, request).await)
+            encode(context, header, &heartbeat::handle(context, request).await)
         }
         Late::Leave(request) => {
             let response = leave_group::handle(context, request, version).await;
-            encode_response(header, &response)
+            encode(context, header, &response)
         }
-        Late::Sync(request) => {
-            encode_response(header, &sync_group::handle(context, peer, request).await)
-        }
-        Late::Describe(request) => {
-            encode_response(header, &describe_groups::handle(context, request).await)
-        }
-        Late::List(request) => {
-            encode_response(header, &list_groups::handle(context, &request).await)
-        }
-        Late::Delete(request) => {
-            encode_response(header, &delete_groups::handle(context, request).await)
-        }
-        Late::DeleteOffsets(request) => {
-            encode_response(header, &offset_delete::handle(context, request).await)
-        }
+        Late::Sync(request) => encode(
+            context,
+            header,
+            &sync_group::handle(context, peer, request).await,
+        ),
+        Late::Describe(request) => encode(
+            context,
+            header,
+            &describe_groups::handle(context, request).await,
+        ),
+        Late::List(request) => encode(
+            context,
+            header,
+            &list_groups::handle(context, &request).await,
+        ),
+        Late::Delete(request) => encode(
+            context,
+            header,
+            &delete_groups::handle(context, request).await,
+        ),
+        Late::DeleteOffsets(request) => encode(
+            context,
+            header,
+            &offset_delete::handle(context, request).await,
+        ),
     }
 }
 
