@@ -14,7 +14,7 @@ use laminarmq_broker::{Broker, Clock, Entropy, Env};
 use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::batch::{BatchHeader, Compression};
 use laminarmq_kafka::messages::fetch::FetchPartition;
-use laminarmq_kafka::messages::{FetchRequest, ProduceRequest};
+use laminarmq_kafka::messages::{FetchRequest, MetadataRequest, ProduceRequest};
 use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,6 +58,29 @@ async fn what_goes_in_comes_out_with_offsets() {
     let header = BatchHeader::parse(&data.records.into_bytes()).unwrap();
     assert_eq!((header.base_offset, header.partition_leader_epoch), (0, 1));
     stop(fixture.broker).await;
+}
+
+/// A client that knows ids writes them where this version has names.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_read_by_its_id_in_place_of_its_name() {
+    let mut fixture = fixture().await;
+    let client = &mut fixture.client;
+    client.create("t", 1, &[]).await;
+    client.produce("t", 0, batch(&["a"])).await;
+    let all = MetadataRequest {
+        topics: None,
+        ..MetadataRequest::default()
+    };
+    let described = client.ask(12, &all).await;
+    let id = described.topics[0].topic_id.to_string();
+    let response = client.ask(12, &fetch_request(&id, &[(0, 0)])).await;
+    assert_eq!(response.responses[0].topic, id);
+    let fetched = &response.responses[0].partitions[0];
+    assert_eq!(values(fetched), ["a"]);
+    // A topic with such a name comes first.
+    client.create(&id, 1, &[]).await;
+    client.produce(&id, 0, batch(&["b"])).await;
+    assert_eq!(values(&client.fetch(&id, 0, 0).await), ["b"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -105,7 +105,7 @@ impl IdempotentLoad {
     /// When librdkafka refuses a record for good.
     pub fn send(&mut self) -> bool {
         // Room for one in each partition, or none is sent: so all of them have the same number.
-        let queued = i32::try_from(self.producer.in_flight_count()).unwrap_or(i32::MAX);
+        let queued = self.producer.in_flight_count();
         if queued > 20_000 {
             self.producer.poll(Duration::from_millis(1));
             return false;

@@ -72,7 +72,7 @@ fn stress(strategy: &str) {
         };
         *changes.entry(change).or_default() += 1;
         group.thaw(clock.elapsed());
-        thread::sleep(Duration::from_millis(rng.random_range(100..1_000)));
+        pause(Duration::from_millis(rng.random_range(100..1_000)));
     }
     group.thaw(Duration::MAX);
     if group.running.is_empty() {
@@ -115,6 +115,14 @@ fn stress(strategy: &str) {
         happened("join") && happened("kill") && happened("freeze"),
         "{changes:?}"
     );
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the pace of what happens, not a wait for something"
+)]
+fn pause(time: Duration) {
+    thread::sleep(time);
 }
 
 fn connect(addr: SocketAddr) -> Client {
@@ -218,7 +226,7 @@ impl Watch {
                     }
                     highest.extend(offsets);
                 }
-                thread::sleep(Duration::from_millis(100));
+                pause(Duration::from_millis(100));
             }
             looks
         });

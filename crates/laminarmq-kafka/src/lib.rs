@@ -30,5 +30,5 @@ pub use frame::{decode_response, encode_request, encode_response};
 pub use header::{RequestHeader, ResponseHeader};
 pub use primitives::reader::{DecodeError, DecodeReason, Reader};
 pub use primitives::writer::{EncodeError, EncodeReason, Writer};
-pub use primitives::{Records, Uuid};
+pub use primitives::{NoUuid, Records, Uuid};
 pub use schema::{Message, Request, Versions};

@@ -42,6 +42,13 @@ impl Image {
         self.topic(topic)?.topic.partitions.get(number)
     }
 
+    /// The topic of this name, else the one with this id: some clients know topics by their ids only, and
+    /// write them down where a version has nothing but names.
+    pub(crate) fn topic_by_name_or_id(&self, text: &str) -> Option<&Arc<TopicImage>> {
+        self.topic(text)
+            .or_else(|| self.topic_by_id(text.parse().ok()?))
+    }
+
     /// The picture with these topics as well.
     pub(crate) fn insert(&mut self, image: Arc<TopicImage>) {
         self.names.insert(image.topic.id, image.topic.name.clone());

@@ -132,7 +132,7 @@ fn targets(context: &Context, request: &FetchRequest, bounds: Bounds) -> Vec<Tar
     let mut targets = Vec::new();
     for topic in &request.topics {
         let partitions = image
-            .topic(&topic.topic)
+            .topic_by_name_or_id(&topic.topic)
             .map_or(&[][..], |t| &t.topic.partitions);
         for wanted in &topic.partitions {
             let group = usize::try_from(wanted.partition)

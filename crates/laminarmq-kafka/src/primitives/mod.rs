@@ -8,4 +8,4 @@ pub mod varint;
 pub mod writer;
 
 pub use records::Records;
-pub use uuid::Uuid;
+pub use uuid::{NoUuid, Uuid};

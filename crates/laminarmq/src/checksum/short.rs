@@ -32,7 +32,7 @@ fn by_instruction(bytes: &[u8]) -> u32 {
         crc = _mm_crc32_u64(crc, u64::from_le_bytes(*word));
     }
     // The instruction leaves the upper half empty.
-    let mut crc = crc as u32;
+    let mut crc = (crc & 0xffff_ffff) as u32;
     for byte in rest {
         crc = _mm_crc32_u8(crc, *byte);
     }
