@@ -1,20 +1,22 @@
 //! Starts a broker and stops it.
 //!
 //! ```text
-//! start:  address taken -> directory locked -> shards and flusher -> metadata replayed, partitions
-//!         opened -> listening
-//! stop:   no new connections and requests -> those that were read are answered -> controller ->
-//!         shards close their logs -> flusher -> directory unlocked
+//! start:  addresses taken -> HTTP port up -> directory locked -> shards and flusher -> metadata replayed, partitions
+//!         opened -> listening, ready
+//! stop:   not ready -> no new connections and requests -> those that were read are answered -> groups ->
+//!         controller -> shards close their logs -> flusher -> directory unlocked -> HTTP port closed
 //! ```
 
 use crate::config::{BrokerConfig, ConfigError};
 use crate::context::Context;
 use crate::controller::ControllerError;
 use crate::data_dir::{DataDir, DataDirError};
-use crate::engine::Engine;
-use crate::env::Env;
+use crate::engine::{Engine, Started};
+use crate::env::{Env, millis};
 use crate::handlers::ProducerIds;
+use crate::http::{Health, HttpServer, Phase, Site};
 use crate::limits::DRAIN_WAIT_MAX;
+use crate::metrics::{Metrics, Serving};
 use crate::net::{Listener, bind};
 use crate::retention;
 use crate::runtime::Failure;
@@ -53,6 +55,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The address of the HTTP port cannot be taken.
+    #[error("cannot listen on {address} for HTTP: {source}")]
+    Http {
+        /// The address, as it was given.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -75,6 +85,8 @@ pub struct BrokerFailure {
 #[derive(Debug)]
 pub struct Running {
     kafka_addr: SocketAddr,
+    health: Health,
+    http: Option<HttpServer>,
     dir: Arc<DataDir>,
     failure: Failure,
     stop: watch::Sender<bool>,
@@ -93,6 +105,13 @@ impl Broker {
     /// Like [`Broker::start`], with the given time and randomness.
     pub async fn start_with(config: BrokerConfig, env: Env) -> Result<Running, StartError> {
         config.validate()?;
+        let began = env.monotonic();
+        tracing::info!(
+            version = config.build.version,
+            commit = config.build.commit,
+            data_dir = %config.data_dir.display(),
+            "the broker starts"
+        );
         let address = config.listen.to_string();
         let cannot_listen = |source| StartError::Listen {
             address: address.clone(),
@@ -100,9 +119,20 @@ impl Broker {
         };
         // Taken at once, so that a taken port is found before a long recovery; nobody can connect yet.
         let socket = bind(&address).await.map_err(cannot_listen)?;
-        let dir = Arc::new(DataDir::open(&config.data_dir, &env)?);
         let failure = Failure::new();
-        let (engine, started) = Engine::start(&config, &env, &dir, &failure)?;
+        let health = Health::new(failure.clone());
+        let metrics = Arc::new(Metrics::new(&env, config.build.clone()));
+        let site = Arc::new(Site::new(health.clone(), Arc::clone(&metrics)));
+        // Up before the recovery, to say that it is under way. Whatever ends the start closes it.
+        let http = start_http(&config, &site).await?;
+        let parts = Parts {
+            config: config.clone(),
+            env: env.clone(),
+            health: health.clone(),
+            failure: failure.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        let (dir, engine, started) = open(parts).await?;
         let image = match started.await {
             Ok(Ok(image)) => image,
             Ok(Err(error)) => {
@@ -138,22 +168,88 @@ impl Broker {
             image,
             router: engine.router(),
             controller: engine.controller(),
+            groups: engine.groups(),
             producer_ids: ProducerIds::default(),
             stopping,
             failure: failure.clone(),
+            metrics,
         };
         let context = Arc::new(context);
         tokio::spawn(retention::run(Arc::clone(&context)));
+        site.serve(Serving {
+            context: Arc::clone(&context),
+            flusher: engine.flusher(),
+            sealed: engine.sealed_files(),
+        });
+        let (image, took) = (context.image(), context.env.monotonic() - began);
         let listener = tokio::spawn(Listener::new(socket, context).run(DRAIN_WAIT_MAX));
-        tracing::info!(address = %kafka_addr, data_dir = %dir.root().display(), "the broker serves");
+        health.enter(Phase::Serving);
+        tracing::info!(
+            address = %kafka_addr,
+            http = http.as_ref().map(|http| http.address().to_string()),
+            cluster_id = dir.meta().cluster_id,
+            topics = image.topics().count(),
+            partitions = image.topics().map(|t| t.topic.partitions.len()).sum::<usize>(),
+            took_ms = millis(took),
+            "the broker serves"
+        );
         Ok(Running {
             kafka_addr,
+            health,
+            http,
             dir,
             failure,
             stop,
             listener,
             engine: Some(engine),
         })
+    }
+}
+
+/// What the threads of a broker are made with.
+struct Parts {
+    config: BrokerConfig,
+    env: Env,
+    health: Health,
+    failure: Failure,
+    metrics: Arc<Metrics>,
+}
+
+/// Opens the directory and starts the threads, where waiting for the disk keeps no task from running.
+async fn open(parts: Parts) -> Result<(Arc<DataDir>, Engine, Started), StartError> {
+    let opening = tokio::task::spawn_blocking(move || {
+        let Parts {
+            config,
+            env,
+            health,
+            failure,
+            metrics,
+        } = parts;
+        let dir = Arc::new(DataDir::open(&config.data_dir, &env)?);
+        health.enter(Phase::Recovering);
+        let (engine, started) = Engine::start(&config, &env, &dir, &failure, &metrics)?;
+        Ok((dir, engine, started))
+    });
+    opening.await.unwrap_or_else(|error| {
+        let reason = match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => "the runtime ended".to_owned(),
+        };
+        Err(BrokerFailure { reason }.into())
+    })
+}
+
+async fn start_http(
+    config: &BrokerConfig,
+    site: &Arc<Site>,
+) -> Result<Option<HttpServer>, StartError> {
+    let Some(address) = &config.http else {
+        return Ok(None);
+    };
+    let address = address.to_string();
+    match HttpServer::start(&address, Arc::clone(site)).await {
+        Ok(server) => Ok(Some(server)),
+        Err(source) => Err(StartError::Http { address, source }),
     }
 }
 
@@ -165,6 +261,12 @@ impl Running {
     #[must_use]
     pub fn kafka_addr(&self) -> SocketAddr {
         self.kafka_addr
+    }
+
+    /// The address of the HTTP port, if there is one.
+    #[must_use]
+    pub fn http_addr(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(HttpServer::address)
     }
 
     /// Random name of the cluster, 22 characters.
@@ -194,11 +296,15 @@ impl Running {
     /// says that something could not be put on disk, now or earlier.
     pub async fn shutdown(mut self) -> Result<(), BrokerFailure> {
         tracing::info!("the broker stops");
+        self.health.enter(Phase::Stopping);
         let _ = self.stop.send(true);
         // A panic of the listener was reported where it happened; the data is closed all the same.
         let _ = (&mut self.listener).await;
         let engine = self.engine.take().expect("only the end takes it");
         engine.stop().await;
+        if let Some(http) = self.http.take() {
+            http.close().await;
+        }
         match self.failure.get() {
             Some(failure) => Err(failure),
             None => Ok(()),

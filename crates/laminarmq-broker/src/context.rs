@@ -3,7 +3,9 @@
 use crate::config::BrokerConfig;
 use crate::controller::{ControllerHandle, Image};
 use crate::env::Env;
+use crate::groups::GroupsHandle;
 use crate::handlers::ProducerIds;
+use crate::metrics::Metrics;
 use crate::routing::Router;
 use crate::runtime::Failure;
 use std::sync::Arc;
@@ -19,6 +21,7 @@ pub(crate) struct Context {
     pub(crate) image: watch::Receiver<Arc<Image>>,
     pub(crate) router: Arc<Router>,
     pub(crate) controller: ControllerHandle,
+    pub(crate) groups: GroupsHandle,
     pub(crate) producer_ids: ProducerIds,
     /// What is left of `limits.bytes_in_flight`.
     pub(crate) frame_bytes: Arc<Semaphore>,
@@ -27,6 +30,7 @@ pub(crate) struct Context {
     /// Becomes true once the broker stops.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) failure: Failure,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl Context {

@@ -3,11 +3,18 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// The wall clock.
+/// The clocks of the machine.
 pub trait Clock: Send + Sync + 'static {
     /// Milliseconds since 1970-01-01 UTC.
     fn now_ms(&self) -> i64;
+
+    /// Time since a moment that stays the same, to measure how long something took: never goes back. A
+    /// clock that has nothing better takes its wall clock.
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.now_ms()).unwrap_or(0))
+    }
 }
 
 /// Where random numbers come from.
@@ -37,12 +44,17 @@ impl Env {
 
     /// The machine's own clock and random numbers.
     pub fn system() -> Self {
-        Self::new(Arc::new(SystemClock), Arc::new(SystemEntropy))
+        Self::new(Arc::new(SystemClock::new()), Arc::new(SystemEntropy))
     }
 
     /// Milliseconds since 1970-01-01 UTC.
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
+    }
+
+    /// Time since a moment that stays the same; never goes back.
+    pub fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
     }
 
     /// 64 random bits.
@@ -59,9 +71,32 @@ impl Env {
     }
 }
 
-struct SystemClock;
+/// A duration as it stands in log lines.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+struct SystemClock {
+    start: Instant,
+}
+
+impl SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the outermost clock; everything else asks Env"
+    )]
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+        }
+    }
+}
 
 impl Clock for SystemClock {
+    fn monotonic(&self) -> Duration {
+        self.start.elapsed()
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the outermost clock; everything else asks Env"

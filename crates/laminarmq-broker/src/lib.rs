@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! net         sockets, frames, answers in order
+//! http        the other port: metrics, liveness, readiness
+//! metrics     what is counted, and what a scrape reads
 //! handlers    one file per API; checks batches, waits for answers
 //! routing     which shard has a partition; waking those who wait for it
 //! shard       owns partitions; a synchronous step without clock, locks or I/O of its own
 //! flusher     makes what the shards wrote durable
+//! groups      consumer groups and their offsets, in partitions whose logs hold commands
 //! controller  the metadata group: topics, their partitions, producer ids
 //! retention   from time to time: old records go
 //! data_dir    the directory: lock, identity, folders
@@ -27,18 +30,23 @@ mod data_dir;
 mod engine;
 mod env;
 mod flusher;
+mod groups;
 mod handlers;
+mod http;
 pub mod limits;
+mod metrics;
 mod net;
 mod parallel;
 mod retention;
 mod routing;
 mod runtime;
 pub mod shard;
+#[cfg(feature = "test-util")]
+pub mod test_util;
 mod topics;
 
 pub use broker::{Broker, BrokerFailure, Running, StartError};
-pub use config::{BrokerConfig, ConfigError, FlushMode, HostPort};
+pub use config::{BrokerConfig, BuildInfo, ConfigError, FlushMode, GroupConfig, HostPort};
 pub use controller::{ControllerError, OpenError};
 pub use data_dir::DataDirError;
 pub use env::{Clock, Entropy, Env};

@@ -10,6 +10,7 @@ pub mod hostile;
 pub mod idempotent;
 pub mod librdkafka;
 pub mod load;
+pub mod record;
 pub mod trace;
 
 /// Whether the tests run in their long form: `LAMINARMQ_LONG` is set to anything but 0 or nothing.

@@ -7,8 +7,8 @@ use std::thread::{self, ScopedJoinHandle};
 
 use laminarmq_e2e::hostile::{Prober, Tallies, Tally, cases};
 use laminarmq_e2e::{is_long, load, seed};
-use laminarmq_kafka::messages::MetadataRequest;
-use laminarmq_kafka::{ApiKey, ErrorCode, served};
+use laminarmq_kafka::messages::{ApiVersionsRequest, MetadataRequest};
+use laminarmq_kafka::{ApiKey, ErrorCode, api, served};
 use laminarmq_testkit::{BrokerBuilder, Client, Deadline, TestDir};
 
 const TOPIC: &str = "hostile";
@@ -35,10 +35,7 @@ fn hostile_bytes_harm_nobody() {
     client.produce(TOPIC, 0, load::batch(0, 0));
     let resident_before = broker.resident_bytes();
 
-    let jobs: Vec<_> = served()
-        .iter()
-        .flat_map(|range| (range.min_served..=range.max).map(|version| (range.api, version)))
-        .collect();
+    let jobs = listed(&mut client);
     let total = if is_long() { CASES_MIN_LONG } else { CASES_MIN };
     let per_version = total.div_ceil(jobs.len());
     let queue = Mutex::new(jobs.iter());
@@ -101,6 +98,27 @@ fn hostile_bytes_harm_nobody() {
 }
 
 type Job = (ApiKey, i16);
+
+/// Every API and version that the broker says it serves, as far as the codec has it: each must have its valid
+/// requests.
+fn listed(client: &mut Client) -> Vec<Job> {
+    let answer = client.call(0, &ApiVersionsRequest::default());
+    let listed = answer.expect("ApiVersions is answered").api_keys;
+    let mut jobs = Vec::new();
+    for one in &listed {
+        let api = ApiKey::try_from(one.api_key).expect("a known API is listed");
+        let codec = api::codec_versions(api).expect("an API of the codec is listed");
+        let versions = codec.min.max(one.min_version)..=codec.max.min(one.max_version);
+        assert!(
+            !versions.is_empty(),
+            "{api} is listed with versions that nobody has"
+        );
+        jobs.extend(versions.map(|version| (api, version)));
+    }
+    let served = served().iter().map(|range| range.api.number());
+    assert!(served.eq(listed.iter().map(|one| one.api_key)));
+    jobs
+}
 
 fn next<'a>(queue: &Mutex<impl Iterator<Item = &'a Job>>) -> Option<Job> {
     queue

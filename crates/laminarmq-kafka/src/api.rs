@@ -313,16 +313,15 @@ apis! {
     Fetch: FetchRequest => FetchResponse, 4..=12, flexible from 12, listed from 4;
     ListOffsets: ListOffsetsRequest => ListOffsetsResponse, 1..=7, flexible from 6, listed from 1;
     Metadata: MetadataRequest => MetadataResponse, 0..=12, flexible from 9, listed from 0;
-    OffsetCommit: OffsetCommitRequest => OffsetCommitResponse, 2..=9, flexible from 8;
-    OffsetFetch: OffsetFetchRequest => OffsetFetchResponse, 1..=9, flexible from 6;
-    // Listed although groups are not there yet: without it librdkafka does not compress with lz4.
+    OffsetCommit: OffsetCommitRequest => OffsetCommitResponse, 2..=9, flexible from 8, listed from 2;
+    OffsetFetch: OffsetFetchRequest => OffsetFetchResponse, 1..=9, flexible from 6, listed from 1;
     FindCoordinator: FindCoordinatorRequest => FindCoordinatorResponse, 0..=4, flexible from 3, listed from 0;
-    JoinGroup: JoinGroupRequest => JoinGroupResponse, 0..=9, flexible from 6;
-    Heartbeat: HeartbeatRequest => HeartbeatResponse, 0..=4, flexible from 4;
-    LeaveGroup: LeaveGroupRequest => LeaveGroupResponse, 0..=5, flexible from 4;
-    SyncGroup: SyncGroupRequest => SyncGroupResponse, 0..=5, flexible from 4;
-    DescribeGroups: DescribeGroupsRequest => DescribeGroupsResponse, 0..=5, flexible from 5;
-    ListGroups: ListGroupsRequest => ListGroupsResponse, 0..=5, flexible from 3;
+    JoinGroup: JoinGroupRequest => JoinGroupResponse, 0..=9, flexible from 6, listed from 0;
+    Heartbeat: HeartbeatRequest => HeartbeatResponse, 0..=4, flexible from 4, listed from 0;
+    LeaveGroup: LeaveGroupRequest => LeaveGroupResponse, 0..=5, flexible from 4, listed from 0;
+    SyncGroup: SyncGroupRequest => SyncGroupResponse, 0..=5, flexible from 4, listed from 0;
+    DescribeGroups: DescribeGroupsRequest => DescribeGroupsResponse, 0..=5, flexible from 5, listed from 0;
+    ListGroups: ListGroupsRequest => ListGroupsResponse, 0..=5, flexible from 3, listed from 0;
     ApiVersions: ApiVersionsRequest => ApiVersionsResponse, 0..=4, flexible from 3, listed from 0;
     CreateTopics: CreateTopicsRequest => CreateTopicsResponse, 2..=7, flexible from 5, listed from 2;
     DeleteTopics: DeleteTopicsRequest => DeleteTopicsResponse, 1..=6, flexible from 4, listed from 1;
@@ -333,8 +332,8 @@ apis! {
     AlterConfigs: AlterConfigsRequest => AlterConfigsResponse, 0..=2, flexible from 2, listed from 0;
     DescribeLogDirs: DescribeLogDirsRequest => DescribeLogDirsResponse, 1..=4, flexible from 2, listed from 1;
     CreatePartitions: CreatePartitionsRequest => CreatePartitionsResponse, 0..=3, flexible from 2, listed from 0;
-    DeleteGroups: DeleteGroupsRequest => DeleteGroupsResponse, 0..=2, flexible from 2;
+    DeleteGroups: DeleteGroupsRequest => DeleteGroupsResponse, 0..=2, flexible from 2, listed from 0;
     IncrementalAlterConfigs: IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse, 0..=1, flexible from 1, listed from 0;
-    OffsetDelete: OffsetDeleteRequest => OffsetDeleteResponse, 0..=0, flexible from NEVER;
+    OffsetDelete: OffsetDeleteRequest => OffsetDeleteResponse, 0..=0, flexible from NEVER, listed from 0;
     DescribeCluster: DescribeClusterRequest => DescribeClusterResponse, 0..=1, flexible from 0, listed from 0;
 }

@@ -29,6 +29,8 @@ pub(crate) enum Failure {
 pub(crate) struct Report {
     what: String,
     hint: Option<String>,
+    /// Somebody was told already.
+    told: bool,
 }
 
 impl Failure {
@@ -44,6 +46,15 @@ impl Failure {
     pub(crate) fn hint(mut self, hint: impl Display) -> Self {
         if let Self::Usage(report) | Self::Failed(report) = &mut self {
             report.hint = Some(hint.to_string());
+        }
+        self
+    }
+
+    /// Hands what would be printed to `tell` instead: what went wrong, and what to do next.
+    pub(crate) fn tell(mut self, tell: impl FnOnce(&str, Option<&str>)) -> Self {
+        if let Self::Usage(report) | Self::Failed(report) = &mut self {
+            tell(&report.what, report.hint.as_deref());
+            report.told = true;
         }
         self
     }
@@ -69,6 +80,9 @@ impl Failure {
         let (Self::Usage(report) | Self::Failed(report)) = self else {
             return None;
         };
+        if report.told {
+            return None;
+        }
         if json {
             let object = json!({ "error": report.what, "hint": report.hint });
             return Some(object.to_string());
@@ -85,6 +99,7 @@ impl Report {
         Self {
             what: what.to_string(),
             hint: None,
+            told: false,
         }
     }
 }
@@ -104,6 +119,16 @@ mod tests {
     #[test]
     fn a_full_disk_behind_stdout_is_a_failure() {
         let failure = Failure::stdout(&io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(failure.exit_code(), EXIT_FAILED);
+    }
+
+    #[test]
+    fn what_was_told_is_not_printed_again() {
+        let failure = Failure::failed("no disk").hint("buy one");
+        let mut told = None;
+        let failure = failure.tell(|what, hint| told = Some(format!("{what}, {hint:?}")));
+        assert_eq!(told.as_deref(), Some("no disk, Some(\"buy one\")"));
+        assert_eq!(failure.render(false), None);
         assert_eq!(failure.exit_code(), EXIT_FAILED);
     }
 

@@ -3,7 +3,8 @@
 mod common;
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -193,8 +194,135 @@ fn json_is_for_programs() {
     assert_eq!((status.code(), rest.as_str()), (Some(0), ""));
     for line in stderr.lines() {
         let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
-        assert!(line["level"].is_string(), "{line}");
+        for key in ["timestamp", "level", "message", "target"] {
+            assert!(line[key].is_string(), "{line}");
+        }
     }
+}
+
+/// Asks for a page once; status and body.
+fn page(address: &str, path: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).expect("the port is open");
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    (head[9..12].to_owned(), body.to_owned())
+}
+
+#[test]
+fn the_http_port_is_in_the_banner_and_answers() {
+    let dir = directory();
+    let mut command = laminarmq(dir.path());
+    command.args(["serve", "--http", "127.0.0.1:0"]);
+    let broker = Broker::start_with(&mut command, "127.0.0.1:0");
+    let line = broker
+        .banner
+        .lines()
+        .find_map(|l| l.split_once(" http://")?.1.split_once('/'));
+    let (address, _) = line.expect(&broker.banner);
+    assert_eq!(page(address, "/readyz"), ("200".into(), "ready\n".into()));
+    broker.produce(&["t"], b"one\ntwo\n");
+    let (status, metrics) = page(address, "/metrics");
+    assert_eq!(status, "200");
+    let version = concat!("version=\"", env!("CARGO_PKG_VERSION"), "\",commit=\"");
+    for has in [
+        "laminarmq_produced_records_total 2\n",
+        "kafka_topic_partition_current_offset{topic=\"t\",partition=\"0\"} 2\n",
+        "process_resident_memory_bytes ",
+        version,
+    ] {
+        assert!(metrics.contains(has), "{has} is not in\n{metrics}");
+    }
+    let says = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+        line.expect(name).trim().parse::<f64>().expect("a number")
+    };
+    assert!(says("process_open_fds") > 3.0 && says("process_open_fds") <= says("process_max_fds"));
+    assert!(says("process_cpu_seconds_total") > 0.0);
+    // A start a while before that of the broker is a clock that went wrong.
+    let started = says("laminarmq_start_time_seconds") - says("process_start_time_seconds");
+    assert!(started.abs() < 60.0, "{started}");
+    broker.stop();
+}
+
+#[test]
+fn a_taken_http_port_is_one_line_with_what_to_do() {
+    let dir = directory();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--data-dir", "data"];
+    let more = ["--http", &address, "--log-level", "off"];
+    let refused = run(dir.path(), &[&arguments[..], &more].concat());
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    for says in [
+        &*format!("cannot listen on {address} for HTTP"),
+        "--http 127.0.0.1:PORT",
+        "--http off",
+    ] {
+        assert!(refused.stderr.contains(says), "{refused:?}");
+    }
+    assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
+    assert!(!dir.path().join("data").exists());
+}
+
+/// What a broker that was started with this, and stopped, wrote to stderr.
+fn log_of(arguments: &[&str]) -> String {
+    let dir = directory();
+    let mut command = laminarmq(dir.path());
+    let broker = Broker::start_with(command.arg("serve").args(arguments), "127.0.0.1:0");
+    broker.ok(&["topic", "create", "t", "-p", "2"]);
+    broker.produce(&["t"], b"x\n");
+    broker.ok(&["topic", "delete", "t"]);
+    broker.process.signal(Signal::TERM);
+    let (_, _, stderr) = broker.process.end();
+    stderr
+}
+
+#[test]
+fn the_log_of_a_life_is_a_few_lines_and_none_per_request() {
+    let log = log_of(&[]);
+    for says in [
+        "the broker starts version=",
+        "made a new data directory",
+        "the broker serves address=",
+        "a topic was created topic=\"t\" partitions=2",
+        "a topic was deleted topic=\"t\" partitions=2",
+        "the broker stops",
+        "goodbye",
+    ] {
+        assert_eq!(log.matches(says).count(), 1, "{says}: {log}");
+    }
+    assert!(log.lines().count() < 15, "{log}");
+    assert!(!log.contains('\x1b'), "colours are for terminals: {log}");
+    assert_eq!(log_of(&["--log-level", "off"]), "");
+    let filter = ["--log-level", "off,laminarmq_broker::controller=info"];
+    let log = log_of(&filter);
+    assert_eq!(log.lines().count(), 2, "{log}");
+}
+
+#[test]
+fn a_refusal_in_json_is_json() {
+    let dir = directory();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let arguments = ["serve", "--listen", &address, "--log-format", "json"];
+    let refused = run(dir.path(), &arguments);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let lines: Vec<serde_json::Value> = refused
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    let last = lines.last().expect("a line");
+    assert_eq!(last["level"], "ERROR");
+    let text = |key: &str| last[key].as_str().expect("text").to_owned();
+    assert!(text("message").contains("another program has this port"));
+    assert!(text("hint").contains("--listen"));
 }
 
 #[test]

@@ -98,6 +98,8 @@ impl BrokerBuilder {
         if let Some(parent) = self.data_dir.parent().filter(|parent| parent.is_dir()) {
             command.current_dir(parent);
         }
+        // Tests run side by side, and one port cannot be everybody's; whoever wants HTTP asks for a free one.
+        command.env("LAMINARMQ_HTTP", "off");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -112,6 +112,24 @@ fn an_index_that_points_outside_the_store_is_damage() {
     outside(&log, 4, 64);
 }
 
+/// An index that gives a record no room at all does not make it an empty one.
+#[test]
+fn a_record_without_room_is_damage_chunk_by_chunk_too() {
+    let options = small(1 << 20);
+    let model = recs(0..12, 20);
+    let disk = stored(&model, options, true);
+    let log = open(disk.clone(), options);
+    let entry = poll_ready(log.entry(5)).unwrap();
+    let next = poll_ready(log.entry(6)).unwrap();
+    drop(log);
+    let log = try_open(&forged(&disk, 4, next.position, entry.length), options).unwrap();
+    let mut reader = poll_ready(log.record_reader(5)).unwrap();
+    for _ in 0..2 {
+        let error = poll_ready(reader.next_chunk()).unwrap_err();
+        assert_eq!(place(error), (1, 5, next.position));
+    }
+}
+
 /// The entry that is damaged, in an index of which no entry is in memory.
 #[test]
 fn a_damaged_index_entry_is_named_by_its_place() {

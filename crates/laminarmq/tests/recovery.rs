@@ -8,7 +8,9 @@ use common::{
     FILE_HEADER, Rec, append, as_rec, bases, borders, changed, check, contents, goes_on, open,
     recs, small, stored, try_open,
 };
-use laminarmq::{Damage, Log, LogOptions, MemEnv, OpenError, Part, ReadError, poll_ready};
+use laminarmq::{
+    Damage, Log, LogOptions, MemEnv, OpenError, Part, ReadError, StoredLog, poll_ready,
+};
 
 #[test]
 fn an_end_torn_at_any_byte_is_cut_and_reported() {
@@ -423,7 +425,7 @@ fn zeros_in_front_of_a_later_segment_are_no_records_that_were_cut() {
     append(&mut log, &model[4..]).unwrap();
     drop(log);
     let ahead = changed(&disk, 1, Part::Store, |bytes| bytes.extend([0; 700]));
-    let report = laminarmq::StoredLog::in_memory(&ahead).verify(&mut |_| {});
+    let report = StoredLog::in_memory(&ahead).verify(&mut |_| {});
     assert_eq!(report.unwrap().findings, []);
     let log = try_open(&ahead, options).unwrap();
     let recovery = *log.recovery();
@@ -431,4 +433,52 @@ fn zeros_in_front_of_a_later_segment_are_no_records_that_were_cut() {
     check(&log, 1, &model);
     drop(log);
     goes_on(&ahead, options, model);
+}
+
+/// A later version may say more in a store's header than this one knows: its checksum, which the first chunk links
+/// to, is that of what stands there.
+#[test]
+fn a_header_with_unknown_optional_features_is_read_and_left_as_it_is() {
+    let options = small(700);
+    let model = recs(0..25, 40);
+    for close in [false, true] {
+        let disk = stored(&model, options, close);
+        for base in bases(&disk) {
+            let mut bytes = disk.file(base, Part::Store).unwrap();
+            // An optional feature, and something where there is room for more.
+            bytes[14..16].copy_from_slice(&[4, 0x80]);
+            bytes[57] = 9;
+            let crc = crc32c::crc32c(&bytes[..60]);
+            bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+            // The chunks as that version would have linked them.
+            let seed = crc32c::crc32c(b"laminarmq chunk");
+            let seed = crc32c::crc32c_append(seed, &base.to_le_bytes());
+            let (mut at, mut link) = (FILE_HEADER, crc);
+            while at < bytes.len() {
+                bytes[at + 52..at + 56].copy_from_slice(&link.to_le_bytes());
+                link = crc32c::crc32c_append(seed, &bytes[at + 4..at + 56]);
+                bytes[at..at + 4].copy_from_slice(&link.to_le_bytes());
+                let length = u32::from_le_bytes(bytes[at + 8..at + 12].try_into().unwrap());
+                at += 56 + usize::try_from(length).unwrap();
+            }
+            disk.set_file(base, Part::Store, Some(bytes));
+            // The index is that of the store as it was.
+            disk.set_file(base, Part::Index, None);
+        }
+        assert!(
+            StoredLog::in_memory(&disk)
+                .verify(&mut |_| {})
+                .unwrap()
+                .is_sound()
+        );
+        let dumped = StoredLog::in_memory(&disk).records(0).unwrap();
+        assert_eq!(dumped.map(Result::unwrap).count(), model.len());
+        let log = open(disk.clone(), options);
+        assert_eq!(log.recovery().bytes_cut, 0);
+        check(&log, 1, &model);
+        drop(log);
+        let first = bases(&disk)[0];
+        assert_eq!(disk.file(first, Part::Store).unwrap()[14..16], [4, 0x80]);
+        goes_on(&disk, options, model.clone());
+    }
 }

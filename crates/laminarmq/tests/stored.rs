@@ -178,6 +178,36 @@ fn a_torn_end_at_any_byte_is_told_from_damage() {
     }
 }
 
+/// The log could end at the torn place, but a segment behind it is one that opening refuses to drop.
+#[test]
+fn damage_behind_a_torn_end_is_damage() {
+    let disk = stored(&model(), options(), false);
+    let all = bases(&disk);
+    let base = all[0];
+    let last = all[all.len() - 1];
+    // Nothing says that the first segment had been durable: its header never reached the media.
+    let torn = changed(&disk, base, Part::Store, |bytes| bytes.truncate(20));
+    for base in &all[1..] {
+        torn.set_file(*base, Part::Store, None);
+        torn.set_file(*base, Part::Index, None);
+    }
+    torn.set_file(base, Part::Index, None);
+    assert!(agrees(&torn, "torn").is_sound());
+
+    let mut store = disk.file(last, Part::Store).unwrap();
+    store[30] ^= 1;
+    torn.set_file(last, Part::Store, Some(store));
+    let report = agrees(&torn, "a damaged header behind");
+    assert_eq!(report.first_damage().unwrap().place.segment, last);
+
+    // Whole, but two segments behind each other of which the first is not the one that the second names.
+    for base in &all[all.len() - 2..] {
+        torn.set_file(*base, Part::Store, disk.file(*base, Part::Store));
+    }
+    let report = agrees(&torn, "a missing segment");
+    assert!(!report.is_sound());
+}
+
 #[test]
 fn lost_files_are_named() {
     for close in [true, false] {

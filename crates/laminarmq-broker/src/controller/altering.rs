@@ -57,6 +57,12 @@ impl Controller {
             }
             return results;
         }
+        for image in &altered {
+            tracing::info!(
+                topic = image.topic.name,
+                "the settings of a topic were changed"
+            );
+        }
         self.show(altered);
         results
     }
@@ -73,7 +79,7 @@ impl Controller {
     }
 
     fn open_partitions(&self, topic: &str) -> usize {
-        let image = self.image.borrow();
+        let image = self.wiring.image.borrow();
         image
             .topic(topic)
             .map_or(0, |image| image.topic.partitions.len())
@@ -130,7 +136,7 @@ impl Controller {
         grown: Vec<Result<Arc<Topic>, GrowError>>,
     ) -> Vec<Result<(), GrowError>> {
         let to_open = |topic: &Arc<Topic>| {
-            let image = self.image.borrow();
+            let image = self.wiring.image.borrow();
             let shown = image
                 .topic(&topic.name)
                 .expect("topics are shown before they grow");
@@ -156,6 +162,12 @@ impl Controller {
                 Err(error) => Err(error),
                 Ok(topic) => match opened.next().expect("one per topic") {
                     (Ok(()), opened) => {
+                        let partitions = opened.image.topic.partitions.len();
+                        tracing::info!(
+                            topic = topic.name,
+                            partitions,
+                            "a topic got more partitions"
+                        );
                         self.show(vec![opened.image]);
                         Ok(())
                     }

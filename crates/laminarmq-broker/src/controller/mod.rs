@@ -22,6 +22,8 @@ pub use opener::OpenError;
 pub(crate) use opener::Opener;
 pub use service::ControllerError;
 pub(crate) use service::{Controller, ControllerWiring};
+#[cfg(test)]
+pub(crate) use state::TopicPartition;
 pub(crate) use state::{METADATA_GROUP, Topic};
 
 use crate::shard::Refusal;

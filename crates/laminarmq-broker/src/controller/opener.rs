@@ -3,12 +3,14 @@
 use super::state::{METADATA_GROUP, Topic};
 use crate::config::FlushMode;
 use crate::data_dir::{DataDir, DataDirError, PartitionMeta, PartitionName};
-use crate::env::Env;
+use crate::env::{Env, millis};
+use crate::groups::GROUPS_TOPIC;
 use crate::limits::{
-    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
+    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, GROUP_COMMAND_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX,
+    PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
 };
 use crate::topics::TopicSettings;
-use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, poll_ready};
+use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, Recovery, poll_ready};
 use laminarmq_replica::{
     Flush, GroupId, GroupState, Membership, PRODUCERS_BYTES_MAX, Replica, ReplicaConfig, ReplicaId,
     Tuning,
@@ -17,6 +19,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A node's first replica of a group. A replica that lost its data comes back under another id.
 const FIRST_REPLICA: ReplicaId = ReplicaId(1);
@@ -25,6 +28,7 @@ const FIRST_REPLICA: ReplicaId = ReplicaId(1);
 const RECORD_BYTES_MAX: u64 = BATCH_BYTES_MAX as u64;
 const _: () = assert!(PRODUCERS_BYTES_MAX <= RECORD_BYTES_MAX);
 const _: () = assert!(COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
+const _: () = assert!(GROUP_COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
 
 /// Why a partition cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +98,11 @@ impl Opener {
         }
     }
 
+    /// The files of sealed segments that are open, of all partitions together.
+    pub(crate) fn sealed_files(&self) -> OpenFiles {
+        self.files.clone()
+    }
+
     pub(crate) fn dir(&self) -> &DataDir {
         &self.dir
     }
@@ -120,7 +129,15 @@ impl Opener {
         let group = topic.partitions[partition as usize].group;
         let mut config = replica_config(group);
         config.tune(tuning(settings));
-        config.tail_cache_bytes = self.tails.lock().expect("no holder panics").take(group);
+        if topic.name == GROUPS_TOPIC {
+            // Its entries are commands, which the coordinator of groups keeps in memory itself.
+            config.state_machine = true;
+            config.entry_bytes_max = GROUP_COMMAND_BYTES_MAX;
+            config.uncommitted_bytes_max = GROUP_UNCOMMITTED_BYTES_MAX;
+        } else {
+            let mut tails = self.tails.lock().expect("no holder panics");
+            config.tail_cache_bytes = tails.take(group);
+        }
         let meta = PartitionMeta::new(topic.id.0, group.0, FIRST_REPLICA.0);
         self.open(&PartitionName::new(&topic.name, partition), &meta, config)
     }
@@ -178,14 +195,12 @@ impl Opener {
             record_bytes_max: RECORD_BYTES_MAX,
             ..LogOptions::default()
         };
+        let began = self.env.monotonic();
         let log = poll_ready(Log::open_with(env, options)).map_err(|source| OpenError::Log {
             path: path.clone(),
             source,
         })?;
-        let recovery = log.recovery();
-        if *recovery != laminarmq::Recovery::default() {
-            tracing::warn!(partition = %name, ?recovery, "the log was recovered");
-        }
+        tell_recovery(name, log.recovery(), self.env.monotonic() - began);
         let env = self.env.clone();
         Replica::open(config, log, saved, Box::new(move || env.next_u64()))
             .map_err(|source| OpenError::Replica { path, source })
@@ -201,6 +216,44 @@ pub(super) fn tuning(settings: &TopicSettings) -> Tuning {
         },
         segment_bytes: settings.segment_bytes,
         entry_bytes_max: settings.max_message_bytes,
+    }
+}
+
+/// Says what opening a log had to do, where that was more than looking at it.
+fn tell_recovery(name: &PartitionName, recovery: &Recovery, took: Duration) {
+    if recovery.is_clean() {
+        return;
+    }
+    let Recovery {
+        bytes_cut,
+        zeros_cut,
+        segments_dropped,
+        indexes_rebuilt,
+        bytes_scanned,
+    } = *recovery;
+    let took_ms = millis(took);
+    // After a crash a scan is a matter of course. What was cut is worth a look: none of it was acknowledged,
+    // unless somebody else wrote to the files.
+    if bytes_cut > 0 || segments_dropped > 0 {
+        tracing::warn!(
+            partition = %name,
+            bytes_cut,
+            segments_dropped,
+            zeros_cut,
+            indexes_rebuilt,
+            bytes_scanned,
+            took_ms,
+            "the log was recovered: an unfinished end was cut"
+        );
+    } else {
+        tracing::info!(
+            partition = %name,
+            zeros_cut,
+            indexes_rebuilt,
+            bytes_scanned,
+            took_ms,
+            "the log was recovered: nothing was lost"
+        );
     }
 }
 

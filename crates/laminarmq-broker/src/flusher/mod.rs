@@ -12,6 +12,7 @@
 mod queue;
 
 use crate::limits::PARTITIONS_MAX;
+use crate::metrics::Metrics;
 use crate::routing::Router;
 use crate::runtime::{Failure, Real};
 use crate::shard::{Input, Outside};
@@ -35,6 +36,8 @@ const QUEUE_LEN: usize = PARTITIONS_MAX + 16;
 pub(crate) struct FlushJob {
     pub(crate) group: GroupId,
     pub(crate) job: Job,
+    /// Log entries that it makes durable.
+    pub(crate) entries: u64,
     pub(crate) shard: usize,
 }
 
@@ -61,6 +64,7 @@ enum StateJob {
 pub(crate) struct Flusher {
     syncs: Arc<Queue<FlushJob>>,
     states: Arc<Queue<StateJob>>,
+    metrics: Arc<Metrics>,
 }
 
 /// The flusher's threads.
@@ -78,11 +82,17 @@ impl fmt::Debug for Flusher {
 }
 
 impl Flusher {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             syncs: Arc::new(Queue::new(QUEUE_LEN)),
             states: Arc::new(Queue::new(QUEUE_LEN)),
+            metrics,
         }
+    }
+
+    /// Jobs that wait for a thread.
+    pub(crate) fn waiting(&self) -> usize {
+        self.syncs.len() + self.states.len()
     }
 
     /// Starts `threads` threads that sync, and the journal's writer.
@@ -136,9 +146,21 @@ impl Flusher {
     }
 
     fn sync_loop(&self, router: &Router) {
-        while let Some(FlushJob { group, job, shard }) = self.syncs.pop() {
+        while let Some(FlushJob {
+            group,
+            job,
+            entries,
+            shard,
+        }) = self.syncs.pop()
+        {
             let id = job.id();
+            let began = self.metrics.now();
             let log = job.ticket.map(SyncTicket::run);
+            self.metrics.flush.job();
+            if log.is_some() {
+                let took = self.metrics.since(began);
+                self.metrics.flush.synced(entries, took);
+            }
             match job.state {
                 None => report(router, shard, group, PersistDone::new(id, log, Ok(()))),
                 Some(state) => self.states.push(StateJob::Save {
@@ -180,7 +202,11 @@ impl Flusher {
             let mut result = if states.is_empty() {
                 Ok(())
             } else {
-                journal.save(states)
+                let (began, groups) = (self.metrics.now(), states.len());
+                let result = journal.save(states);
+                let took = self.metrics.since(began);
+                self.metrics.flush.saved(groups, took);
+                result
             };
             for (group, shard, id, log) in saved {
                 // All of them failed together; the reason goes to the first.

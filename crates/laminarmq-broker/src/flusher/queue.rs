@@ -45,6 +45,11 @@ impl<T> Queue<T> {
         self.filled.notify_one();
     }
 
+    /// Items that wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().items.len()
+    }
+
     /// Takes the oldest item, waiting for one; `None` once the queue is closed and empty.
     pub(super) fn pop(&self) -> Option<T> {
         let mut inner = self.wait();

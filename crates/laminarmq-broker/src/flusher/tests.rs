@@ -1,4 +1,6 @@
 use super::*;
+use crate::config::BuildInfo;
+use crate::env::Env;
 use crate::runtime::ShardInput;
 use laminarmq::{FileEnv, Log, LogOptions, poll_ready};
 use laminarmq_replica::{Membership, Replica, ReplicaConfig, ReplicaId, StateDir};
@@ -54,6 +56,10 @@ fn replica(root: &Path, group: u64) -> Replica<FileEnv> {
     Replica::open(config, log, None, Box::new(|| 7)).unwrap()
 }
 
+fn metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::new(&Env::system(), BuildInfo::default()))
+}
+
 struct Bench {
     root: tempfile::TempDir,
     flusher: Flusher,
@@ -74,7 +80,7 @@ impl Bench {
         .unwrap();
         let (sender, mailbox) = mpsc::channel(64);
         let router = Arc::new(Router::new(vec![sender]));
-        let flusher = Flusher::new();
+        let flusher = Flusher::new(metrics());
         let threads = flusher.start(2, journal, &router, &Failure::new()).unwrap();
         Self {
             root,
@@ -96,6 +102,7 @@ impl Bench {
         self.flusher.submit(FlushJob {
             group: replica.group(),
             job,
+            entries: 1,
             shard: 0,
         });
     }

@@ -91,7 +91,11 @@ pub(super) async fn handle(
     drop_what_does_not_fit(&mut plans, bounds);
     let share = share(context, &plans).await;
     let isolation = isolation(&request);
-    let mut results = read(plans).await.into_iter();
+    let results = read(plans).await;
+    for batches in results.iter().flatten() {
+        context.metrics.data.fetched(&batches.records);
+    }
+    let mut results = results.into_iter();
     let mut next = || results.next().expect("one result per partition");
     let responses = request
         .topics

@@ -11,6 +11,7 @@ mod create_topics;
 mod delete_topics;
 mod fetch;
 mod find_coordinator;
+mod groups;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
@@ -36,6 +37,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
+    /// Where it comes from.
+    pub(crate) remote: SocketAddr,
     /// Our address, as the peer dialled it.
     pub(crate) dialled: SocketAddr,
     /// Becomes true when the peer sends no more requests.
@@ -60,6 +63,7 @@ pub(crate) enum Started {
     ListOffsets(RequestHeader, ListOffsetsRequest),
     InitProducerId(RequestHeader, InitProducerIdRequest),
     Admin(RequestHeader, admin::Late),
+    Groups(RequestHeader, groups::Late),
     /// Nothing can be said; the connection closes.
     Impossible(String),
 }
@@ -117,21 +121,26 @@ pub(crate) async fn start(
             Err(error) => Started::Impossible(unwritable(&error)),
         },
         AnyRequest::FindCoordinator(request) => ready(
+            context,
             &header,
-            &find_coordinator::answer(request, header.api_version),
+            &find_coordinator::handle(context, peer, request, header.api_version).await,
         ),
         AnyRequest::Metadata(request) => ready(
+            context,
             &header,
             &metadata::handle(context, peer, request, header.api_version).await,
         ),
-        AnyRequest::CreateTopics(request) => {
-            ready(&header, &create_topics::handle(context, request).await)
-        }
+        AnyRequest::CreateTopics(request) => ready(
+            context,
+            &header,
+            &create_topics::handle(context, request).await,
+        ),
         AnyRequest::DeleteTopics(request) => ready(
+            context,
             &header,
             &delete_topics::handle(context, request, header.api_version).await,
         ),
-        other => admin::start(context, peer, header, other).await,
+        other => groups::start(context, peer, header, other).await,
     }
 }
 
@@ -139,8 +148,19 @@ fn unwritable(error: &EncodeError) -> String {
     format!("an answer that cannot be written: {error}")
 }
 
-fn ready<M: Message>(header: &RequestHeader, response: &M) -> Started {
-    match encode_response(header, response) {
+/// Encodes an answer, and counts the error codes in it.
+fn encode<M: Message>(
+    context: &Context,
+    header: &RequestHeader,
+    response: &M,
+) -> Result<Vec<Bytes>, EncodeError> {
+    let requests = &context.metrics.requests;
+    response.error_codes(&mut |code| requests.code(header.api_key, code));
+    encode_response(header, response)
+}
+
+fn ready<M: Message>(context: &Context, header: &RequestHeader, response: &M) -> Started {
+    match encode(context, header, response) {
         Ok(pieces) => Started::Answer(Answer {
             pieces,
             share: None,
@@ -158,21 +178,24 @@ pub(crate) async fn finish(
     let (pieces, share) = match started {
         Started::Answer(answer) => return Ok(Some(answer)),
         Started::Impossible(reason) => return Err(reason),
-        Started::Produce(started) => match produce::finish(started).await? {
-            Some((header, response)) => (encode_response(&header, &response), None),
+        Started::Produce(started) => match produce::finish(&context.metrics, started).await? {
+            Some((header, response)) => (encode(context, &header, &response), None),
             None => return Ok(None),
         },
         Started::Fetch(header, request) => {
             let (response, share) = fetch::handle(context, peer, request).await;
-            (encode_response(&header, &response), share)
+            (encode(context, &header, &response), share)
         }
         Started::ListOffsets(header, request) => {
             let response = list_offsets::handle(context, request, header.api_version).await;
-            (encode_response(&header, &response), None)
+            (encode(context, &header, &response), None)
         }
         Started::InitProducerId(header, request) => {
             let response = init_producer_id::handle(context, &request).await;
-            (encode_response(&header, &response), None)
+            (encode(context, &header, &response), None)
+        }
+        Started::Groups(header, request) => {
+            (groups::finish(context, peer, &header, request).await, None)
         }
         Started::Admin(header, request) => (admin::finish(context, &header, request).await, None),
     };

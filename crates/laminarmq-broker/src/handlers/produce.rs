@@ -14,8 +14,9 @@ use super::wire::produce_code;
 use crate::context::Context;
 use crate::controller::Image;
 use crate::limits::{BATCH_INFLATION_MAX, BATCH_INFLATION_MIN_BYTES, PRODUCE_WAIT_MAX};
+use crate::metrics::{Amount, Metrics};
 use crate::shard::{Ack, Append, Appended, Input, Refusal};
-use crate::topics::{TimestampType, TopicSettings};
+use crate::topics::{TimestampType, TopicSettings, is_internal};
 use bytes::Bytes;
 use laminarmq_kafka::RequestHeader;
 use laminarmq_kafka::batch::{BatchError, BatchLimits, CheckedBatch, validate};
@@ -33,6 +34,8 @@ use tokio::time::timeout;
 pub(super) enum ProduceError {
     #[error("there is no such topic or partition")]
     UnknownPartition,
+    #[error("the topic belongs to the broker")]
+    Internal,
     #[error("acks={0}, only -1, 0 and 1 are allowed")]
     RequiredAcks(i16),
     #[error("transactions are not supported")]
@@ -67,6 +70,8 @@ struct StartedPartition {
     index: i32,
     /// The broker's time for the batch, or -1.
     append_time_ms: i64,
+    /// What was handed to the partition.
+    amount: Amount,
     result: Pending,
 }
 
@@ -100,6 +105,7 @@ pub(super) async fn start(
         for data in partition_data {
             let index = data.index;
             let mut append_time_ms = -1;
+            let mut amount = Amount::default();
             let result = match &ack {
                 Err(ProduceError::RequiredAcks(acks)) => Err(ProduceError::RequiredAcks(*acks)),
                 Err(_) => Err(ProduceError::Transactional),
@@ -108,6 +114,11 @@ pub(super) async fn start(
                         if batch.attributes().is_log_append_time() {
                             append_time_ms = batch.max_timestamp();
                         }
+                        amount = Amount {
+                            bytes: batch.size() as u64,
+                            batches: 1,
+                            records: batch.record_count().into(),
+                        };
                         append(context, group, batch, *ack).await
                     }
                     Err(error) => Err(error),
@@ -117,6 +128,7 @@ pub(super) async fn start(
             partitions.push(StartedPartition {
                 index,
                 append_time_ms,
+                amount,
                 result,
             });
         }
@@ -145,6 +157,9 @@ fn check(
 ) -> Result<(GroupId, CheckedBatch), ProduceError> {
     if context.failure.is_set() {
         return Err(Refusal::Failed.into());
+    }
+    if is_internal(topic) {
+        return Err(ProduceError::Internal);
     }
     let topic = image.topic(topic).ok_or(ProduceError::UnknownPartition)?;
     let partition = usize::try_from(data.index)
@@ -210,6 +225,7 @@ async fn append(
 /// Waits for the batches, at most for the client's timeout. `None`: the client wants no answer. An error
 /// closes the connection.
 pub(super) async fn finish(
+    metrics: &Metrics,
     started: Started,
 ) -> Result<Option<(RequestHeader, ProduceResponse)>, String> {
     let Started {
@@ -233,6 +249,13 @@ pub(super) async fn finish(
         .flat_map(|topic| &mut topic.partitions)
         .skip(waited);
     results.extend(rest.map(StartedPartition::take));
+    let partitions = topics.iter().flat_map(|topic| &topic.partitions);
+    for (partition, result) in partitions.zip(&results) {
+        // A batch that was sent again is not in the log a second time.
+        if matches!(result, Ok(appended) if appended.repeated.is_none()) {
+            metrics.data.produced(partition.amount);
+        }
+    }
     let mut results = results.into_iter();
     let mut next = || results.next().expect("one result per partition");
     if !wants_answer {
@@ -315,6 +338,8 @@ fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BuildInfo;
+    use crate::env::Env;
     use laminarmq_kafka::ErrorCode;
     use laminarmq_replica::Offset;
 
@@ -322,6 +347,7 @@ mod tests {
         let partition = |(index, result)| StartedPartition {
             index,
             append_time_ms: -1,
+            amount: Amount::default(),
             result,
         };
         let header = RequestHeader {
@@ -363,7 +389,8 @@ mod tests {
             Pending::Appending(third),
             Pending::Known(Err(ProduceError::NoRecords)),
         ];
-        let finished = finish(started(Duration::from_secs(1), results))
+        let metrics = Metrics::new(&Env::system(), BuildInfo::default());
+        let finished = finish(&metrics, started(Duration::from_secs(1), results))
             .await
             .unwrap();
         let (_, response) = finished.unwrap();

@@ -9,7 +9,7 @@ use super::frame::{FrameError, FrameReader};
 use super::writer::{self, Queued};
 use crate::context::Context;
 use crate::handlers::{self, Peer, Reception, Started};
-use laminarmq_kafka::{AnyRequest, DecodeError, Reader, RequestHeader};
+use laminarmq_kafka::{AnyRequest, ApiKey, DecodeError, Reader, RequestHeader};
 use std::io;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -24,20 +24,37 @@ pub(super) enum CloseReason {
     #[error("a request that cannot be read: {0}")]
     Request(#[from] DecodeError),
     #[error("{api} version {version} is not served")]
-    Version { api: &'static str, version: i16 },
+    Version { api: ApiKey, version: i16 },
     #[error("cannot use the socket: {0}")]
     Socket(#[from] io::Error),
     #[error(transparent)]
     Answer(#[from] writer::WriteError),
 }
 
+impl CloseReason {
+    /// A word for it, one of a few.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Frame(error) => error.word(),
+            Self::Request(_) => "bad_request",
+            Self::Version { .. } => "unsupported_version",
+            Self::Socket(_) => "socket",
+            Self::Answer(error) => error.word(),
+        }
+    }
+}
+
 pub(super) async fn serve(stream: TcpStream, context: Arc<Context>) -> Result<(), CloseReason> {
     stream.set_nodelay(true)?;
-    let dialled = stream.local_addr()?;
+    let (remote, dialled) = (stream.peer_addr()?, stream.local_addr()?);
     let (read, write) = stream.into_split();
     let (queue, queued) = mpsc::channel(context.config.limits.requests_in_flight);
     let (hangup, gone) = watch::channel(false);
-    let peer = Peer { dialled, gone };
+    let peer = Peer {
+        remote,
+        dialled,
+        gone,
+    };
     let writer = tokio::spawn(writer::run(
         write,
         queued,
@@ -74,9 +91,12 @@ async fn read_requests(
             frame = frames.next() => frame?,
         };
         let Some(frame) = frame else { return Ok(()) };
+        let arrived = context.metrics.now();
         let frame_length = frame.bytes.len();
         let mut reader = Reader::new(frame.bytes);
         let header = RequestHeader::decode(&mut reader)?;
+        let api = header.api_key;
+        context.metrics.requests.received(api);
         let started = match handlers::receive(&header, &reader) {
             Reception::Served => {
                 let request = AnyRequest::decode(&header, &mut reader)?;
@@ -88,6 +108,8 @@ async fn read_requests(
         if queue
             .send(Queued {
                 started,
+                api,
+                arrived,
                 share: frame.share,
             })
             .await
@@ -100,7 +122,7 @@ async fn read_requests(
 
 fn not_served(header: &RequestHeader) -> CloseReason {
     CloseReason::Version {
-        api: header.api_key.name(),
+        api: header.api_key,
         version: header.api_version,
     }
 }

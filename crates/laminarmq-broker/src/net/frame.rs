@@ -42,6 +42,19 @@ pub(crate) enum FrameError {
     Io(#[from] io::Error),
 }
 
+impl FrameError {
+    /// A word for it, one of a few.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Length { .. } => "bad_frame",
+            Self::Cut => "cut",
+            Self::Idle => "idle",
+            Self::Slow => "slow",
+            Self::Io(_) => "socket",
+        }
+    }
+}
+
 /// Reads the frames of one connection.
 #[derive(Debug)]
 pub(crate) struct FrameReader<R> {

@@ -93,8 +93,16 @@ pub(crate) async fn bind(address: &str) -> io::Result<TcpSocket> {
 
 async fn serve(stream: TcpStream, peer: SocketAddr, context: Arc<Context>) {
     tracing::debug!(%peer, "connected");
+    let metrics = Arc::clone(&context.metrics);
+    let _open = metrics.connections.opened();
     match connection::serve(stream, context).await {
-        Ok(()) => tracing::debug!(%peer, "disconnected"),
-        Err(reason) => tracing::info!(%peer, %reason, "closed the connection"),
+        Ok(()) => {
+            metrics.connections.closed("done");
+            tracing::debug!(%peer, "disconnected");
+        }
+        Err(reason) => {
+            metrics.connections.closed(reason.word());
+            tracing::info!(%peer, %reason, "closed the connection");
+        }
     }
 }

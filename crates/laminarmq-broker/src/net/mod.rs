@@ -1,7 +1,7 @@
 //! Sockets: accepting connections, taking frames off them, writing answers in the order of the requests.
 
 mod connection;
-mod frame;
+pub(crate) mod frame;
 mod listener;
 mod writer;
 

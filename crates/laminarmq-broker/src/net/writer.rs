@@ -3,7 +3,9 @@
 use crate::context::Context;
 use crate::handlers::{self, Answer, Peer, Started};
 use crate::limits::WRITE_STALL_MAX;
+use crate::metrics::Moment;
 use bytes::{Buf, Bytes};
+use laminarmq_kafka::ApiKey;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -15,6 +17,9 @@ use tokio::time::timeout;
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) started: Started,
+    pub(super) api: ApiKey,
+    /// When the last byte of it was there.
+    pub(super) arrived: Moment,
     /// The frame's share of the bytes in flight.
     pub(super) share: OwnedSemaphorePermit,
 }
@@ -30,6 +35,17 @@ pub(super) enum WriteError {
     Refused(String),
 }
 
+impl WriteError {
+    /// A word for it, one of a few.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Stalled => "stalled",
+            Self::Socket(_) => "socket",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
 /// Answers until no more requests come. Dropping the queue tells the reader to stop.
 pub(super) async fn run<W: AsyncWrite + Unpin>(
     mut socket: W,
@@ -37,7 +53,13 @@ pub(super) async fn run<W: AsyncWrite + Unpin>(
     context: Arc<Context>,
     peer: Peer,
 ) -> Result<(), WriteError> {
-    while let Some(Queued { started, share }) = queue.recv().await {
+    while let Some(queued) = queue.recv().await {
+        let Queued {
+            started,
+            api,
+            arrived,
+            share,
+        } = queued;
         let answer = handlers::finish(&context, &peer, started)
             .await
             .map_err(WriteError::Refused)?;
@@ -49,6 +71,8 @@ pub(super) async fn run<W: AsyncWrite + Unpin>(
             write(&mut socket, Pieces::new(pieces)).await?;
         }
         drop(share);
+        let took = context.metrics.since(arrived);
+        context.metrics.requests.answered(api, took);
     }
     // Tells a peer that still listens that nothing more comes.
     let _ = socket.shutdown().await;

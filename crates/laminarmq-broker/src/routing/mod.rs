@@ -9,6 +9,7 @@ use crate::shard::Refusal;
 use laminarmq_replica::GroupId;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
+use tokio::sync::mpsc;
 
 /// A partition of this node, as seen from outside of its shard.
 #[derive(Debug)]
@@ -24,6 +25,17 @@ pub(crate) struct Route {
 pub(crate) struct Router {
     mailboxes: Vec<Mailbox>,
     table: RwLock<Table>,
+}
+
+/// What a shard has to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ShardLoad {
+    /// Inputs in its mailbox.
+    pub(crate) waiting: usize,
+    /// How many there may be.
+    pub(crate) waiting_max: usize,
+    /// Partitions that it has.
+    pub(crate) partitions: usize,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +83,17 @@ impl Router {
         route
     }
 
+    /// What each shard has to do, in their order.
+    pub(crate) fn shards(&self) -> Vec<ShardLoad> {
+        let partitions = self.table.read().expect("no holder panics").load.clone();
+        let load = |(mailbox, partitions): (&Mailbox, usize)| ShardLoad {
+            waiting: mailbox.max_capacity() - mailbox.capacity(),
+            waiting_max: mailbox.max_capacity(),
+            partitions,
+        };
+        self.mailboxes.iter().zip(partitions).map(load).collect()
+    }
+
     /// Forgets a group that its shard has given up. Whoever waits for it wakes up.
     pub(crate) fn remove(&self, group: GroupId) {
         let mut table = self.table.write().expect("no holder panics");
@@ -88,6 +111,15 @@ impl Router {
             .send(input)
             .await
             .map_err(|_| Refusal::Closing)
+    }
+
+    /// A place in the mailbox of a shard, once there is one.
+    pub(crate) async fn reserve(
+        &self,
+        shard: usize,
+    ) -> Result<mpsc::Permit<'_, ShardInput>, Refusal> {
+        let place = self.mailboxes[shard].reserve().await;
+        place.map_err(|_| Refusal::Closing)
     }
 
     /// Like [`Router::send`], for threads that may wait.

@@ -9,6 +9,7 @@
 //! - Of each partition at most one [`PersistJob`] is outside.
 //! - After a failure nothing is acknowledged any more, by any partition of the shard.
 
+mod log_size;
 mod partition;
 mod retention;
 mod step;
@@ -285,6 +286,8 @@ pub struct Progress {
     pub epoch: Term,
     /// This replica leads.
     pub leads: bool,
+    /// Bytes of the log on this node. Rides along: that it alone has changed is not told.
+    pub log_bytes: u64,
 }
 
 /// What is to be done outside.
@@ -295,6 +298,8 @@ pub enum Output<O: Outside> {
         group: GroupId,
         /// The job.
         job: PersistJob<O::Env>,
+        /// Entries of the log that it makes durable.
+        entries: u64,
     },
     /// An append was taken or refused.
     Appended {

@@ -1,5 +1,6 @@
 //! One partition of a shard: its replica, and who waits for what of it.
 
+use super::log_size::LogSize;
 use super::{
     Ack, Append, Appended, Lookup, Output, Outside, Progress, Read, Refusal, Retention, retention,
 };
@@ -27,6 +28,7 @@ pub(super) struct Partition<O: Outside> {
     hosting: Option<O::ChangeReply>,
     /// What was last told.
     told: Option<Progress>,
+    size: LogSize,
     /// A job is outside.
     persisting: bool,
 }
@@ -66,6 +68,7 @@ impl<O: Outside> Partition<O> {
             repeated: Vec::new(),
             hosting: Some(hosting),
             told: None,
+            size: LogSize::default(),
             persisting: false,
         }
     }
@@ -302,9 +305,13 @@ impl<O: Outside> Partition<O> {
         if let Some(job) = effects.persist {
             assert!(!self.persisting, "one job per partition");
             self.persisting = true;
+            let durable = self.replica.log().durable_index();
+            let ticket = job.ticket.as_ref();
+            let entries = ticket.map_or(0, |ticket| ticket.up_to().saturating_sub(durable));
             out.push(Output::Persist {
                 group: self.group,
                 job,
+                entries,
             });
         }
         let group = self.group;
@@ -397,13 +404,15 @@ impl<O: Outside> Partition<O> {
     /// Tells what changed, and that the partition is ready once what is committed is known.
     fn tell(&mut self, out: &mut Outputs<O>) {
         let known = self.replica.is_watermark_known();
-        let progress = Progress {
+        let mut progress = Progress {
             start_offset: self.replica.start_offset(),
             high_watermark: known.then(|| self.replica.high_watermark()),
             epoch: self.replica.leader_epoch(),
             leads: self.replica.is_leader(),
+            log_bytes: self.told.map_or(0, |told| told.log_bytes),
         };
-        if self.told != Some(progress) {
+        if self.told != Some(progress) || self.size.has_moved(self.replica.log()) {
+            progress.log_bytes = self.size.of(self.replica.log());
             self.told = Some(progress);
             out.push(Output::Progress {
                 group: self.group,

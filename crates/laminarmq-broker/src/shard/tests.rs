@@ -105,7 +105,7 @@ impl Bench {
 
     fn see(&mut self, output: Output<Test>) -> Seen {
         match output {
-            Output::Persist { group, job } => {
+            Output::Persist { group, job, .. } => {
                 self.jobs.push((group, job));
                 Seen::Persist(group)
             }

@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 #![allow(clippy::unwrap_used, reason = "this is test code")]
 
+pub(crate) mod exposition;
+pub(crate) mod http;
+
 use bytes::Bytes;
 use laminarmq_broker::{Broker, BrokerConfig, FlushMode, HostPort, Running};
 use laminarmq_kafka::batch::{BatchBuilder, BatchLimits, Compression, NewRecord, batches};
@@ -39,6 +42,7 @@ pub(crate) fn config(dir: &Path) -> BrokerConfig {
             host: "127.0.0.1".to_owned(),
             port: 0,
         },
+        http: None,
         data_dir: dir.to_owned(),
         shards: 2,
         ..BrokerConfig::default()

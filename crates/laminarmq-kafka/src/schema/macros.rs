@@ -161,6 +161,11 @@ macro_rules! schema {
                 }
                 Ok(())
             }
+
+            fn error_codes(&self, found: &mut dyn FnMut($crate::ErrorCode)) {
+                let _ = &found;
+                $( $crate::schema::Wire::error_codes(&self.$field, found); )*
+            }
         }
     )+ };
 }

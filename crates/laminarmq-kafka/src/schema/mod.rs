@@ -14,9 +14,9 @@ use std::fmt::Debug;
 
 use bytes::Bytes;
 
-use crate::ApiKey;
 use crate::primitives::reader::{DecodeError, DecodeReason, Reader};
 use crate::primitives::writer::{EncodeError, EncodeReason, Writer};
+use crate::{ApiKey, ErrorCode};
 
 /// What a value's form on the wire depends on, besides its type.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +43,11 @@ pub trait Wire: Sized {
     fn read(r: &mut Reader, layout: Layout) -> Result<Self, DecodeError>;
     /// Appends the value.
     fn write(&self, w: &mut Writer, layout: Layout) -> Result<(), EncodeError>;
+    /// Calls `found` with every error code in the value, [`ErrorCode::NONE`] too.
+    fn error_codes(&self, found: &mut dyn FnMut(ErrorCode)) {
+        // Most types hold none.
+        let _ = found;
+    }
 }
 
 /// First and last version, both included.

@@ -34,7 +34,7 @@ fn may_write_null(layout: Layout, is_null: bool) -> Result<(), EncodeError> {
 }
 
 macro_rules! fixed {
-    ($($ty:ty, $len:literal, $read:expr, $write:expr;)+) => { $(
+    ($($ty:ty, $len:literal, $read:expr, $write:expr $(, $errors:expr)?;)+) => { $(
         impl Wire for $ty {
             fn min_len(_: Layout) -> usize {
                 $len
@@ -48,6 +48,12 @@ macro_rules! fixed {
                 $write(w, *self);
                 Ok(())
             }
+
+            $(
+                fn error_codes(&self, found: &mut dyn FnMut(ErrorCode)) {
+                    $errors(*self, found);
+                }
+            )?
         }
     )+ };
 }
@@ -60,12 +66,13 @@ fixed! {
     // Any value but 0 is true, as in other implementations.
     bool, 1, |r: &mut Reader| Ok(r.i8()? != 0), |w: &mut Writer, v| w.i8(i8::from(v));
     Uuid, 16, |r: &mut Reader| Ok(Self(r.array()?)), |w: &mut Writer, v: Self| w.put(&v.0);
-    ErrorCode, 2, |r: &mut Reader| Ok(Self(r.i16()?)), |w: &mut Writer, v: Self| w.i16(v.0);
+    ErrorCode, 2, |r: &mut Reader| Ok(Self(r.i16()?)), |w: &mut Writer, v: Self| w.i16(v.0),
+        |code, found: &mut dyn FnMut(ErrorCode)| found(code);
 }
 
 /// Implements [`Wire`] for a type and its `Option` from one pair of functions over the `Option`.
 macro_rules! nullable {
-    ($ty:ty $(, $generic:ident)?; $short:literal; $read:expr; $write:expr) => {
+    ($ty:ty $(, $generic:ident)?; $short:literal; $read:expr; $write:expr $(; $errors:expr)?) => {
         impl$(<$generic: Wire>)? Wire for $ty {
             fn min_len(layout: Layout) -> usize {
                 if layout.flexible { 1 } else { $short }
@@ -79,6 +86,12 @@ macro_rules! nullable {
             fn write(&self, w: &mut Writer, layout: Layout) -> Result<(), EncodeError> {
                 $write(Some(self), w, layout)
             }
+
+            $(
+                fn error_codes(&self, found: &mut dyn FnMut(ErrorCode)) {
+                    $errors(Some(self), found);
+                }
+            )?
         }
 
         impl$(<$generic: Wire>)? Wire for Option<$ty> {
@@ -95,13 +108,19 @@ macro_rules! nullable {
                 may_write_null(layout, self.is_none())?;
                 $write(self.as_ref(), w, layout)
             }
+
+            $(
+                fn error_codes(&self, found: &mut dyn FnMut(ErrorCode)) {
+                    $errors(self.as_ref(), found);
+                }
+            )?
         }
     };
 }
 
 nullable!(String; 2; read_string; write_string);
 nullable!(Bytes; 4; read_bytes; write_bytes);
-nullable!(Vec<T>, T; 4; read_array; write_array);
+nullable!(Vec<T>, T; 4; read_array; write_array; array_error_codes);
 
 fn read_string(r: &mut Reader, layout: Layout) -> Result<Option<String>, DecodeError> {
     match r.string_len(layout.flexible)? {
@@ -153,6 +172,12 @@ fn write_array<T: Wire>(
         element.write(w, layout)?;
     }
     Ok(())
+}
+
+fn array_error_codes<T: Wire>(elements: Option<&Vec<T>>, found: &mut dyn FnMut(ErrorCode)) {
+    for element in elements.into_iter().flatten() {
+        element.error_codes(found);
+    }
 }
 
 impl Wire for Records {

@@ -1,21 +1,37 @@
 //! Every message in every version against another implementation, both ways: our bytes mean the same to it,
 //! field by field, and the bytes that it writes for them are ours.
+//!
+//! Which messages and versions those are is written down here a second time, and every test counts what it has
+//! compared: nothing can be left out in silence.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::{ApiKey as TheirKey, RequestKind, ResponseKind};
+use kafka_protocol::messages::{
+    ApiKey as TheirKey, RequestHeader as TheirRequestHeader, RequestKind,
+    ResponseHeader as TheirResponseHeader, ResponseKind,
+};
+use kafka_protocol::protocol::{Decodable, Encodable};
 use laminarmq_kafka::{
     AnyRequest, AnyResponse, ApiKey, EncodeError, EncodeReason, ErrorCode, Reader, RequestHeader,
     ResponseHeader, Writer, api, generate,
 };
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
-use support::every_version;
+use fields::Fields;
+use promised::{PROMISED, VERSIONS, every_version};
 use tree::Tree;
 
-#[path = "../support/mod.rs"]
-mod support;
+mod fields;
+mod later;
+mod promised;
 mod tree;
+
+/// How many values each message and version is tried with.
+const CASES: u32 = 128;
 
 fn joined(w: Writer) -> Bytes {
     w.finish().concat().into()
@@ -25,34 +41,13 @@ fn their_key(key: ApiKey) -> TheirKey {
     TheirKey::try_from(key.number()).expect("they know the API")
 }
 
-/// Fields of theirs from versions that we do not have.
-const LATER: &[&str] = &[
-    "DescribeClusterBroker.is_fenced",
-    "DescribeClusterRequest.include_fenced_brokers",
-    "DescribedGroup.error_message",
-    "OffsetCommitRequestTopic.topic_id",
-    "OffsetCommitResponseTopic.topic_id",
-    "OffsetFetchRequestTopics.topic_id",
-    "OffsetFetchResponseTopics.topic_id",
-    "FetchPartition.high_watermark",
-    "FetchPartition.replica_directory_id",
-    "FetchRequest.replica_state",
-    "FetchResponse.node_endpoints",
-    "FetchTopic.topic_id",
-    "FetchableTopicResponse.topic_id",
-    "ForgottenTopic.topic_id",
-    "InitProducerIdRequest.enable_2_pc",
-    "InitProducerIdRequest.keep_prepared_txn",
-    "InitProducerIdResponse.ongoing_txn_producer_epoch",
-    "InitProducerIdResponse.ongoing_txn_producer_id",
-    "ListOffsetsRequest.timeout_ms",
-    "MetadataResponse.error_code",
-    "TopicProduceData.topic_id",
-    "TopicProduceResponse.topic_id",
-];
-
 fn assert_same(ours: &impl std::fmt::Debug, theirs: &impl std::fmt::Debug, context: &str) {
-    Tree::of(ours).assert_in(&Tree::of(theirs), LATER, context);
+    Tree::of(ours).assert_in(&Tree::of(theirs), later::FIELDS, context);
+}
+
+fn sorted<const N: usize>(mut versions: [(ApiKey, i16, i16); N]) -> [(ApiKey, i16, i16); N] {
+    versions.sort_by_key(|(key, ..)| key.number());
+    versions
 }
 
 fn check_request(key: ApiKey, version: i16, entropy: &[u8]) {
@@ -80,6 +75,12 @@ fn check_request(key: ApiKey, version: i16, entropy: &[u8]) {
     let mut back = BytesMut::new();
     theirs.encode(&mut back, version).expect(&context);
     assert_eq!(back.freeze(), bytes, "{context}");
+
+    let longer = later::request(theirs, version);
+    let has_tags = their_key(key).request_header_version(version) >= 2;
+    assert_eq!(longer.len() > bytes.len(), has_tags, "{context}");
+    let longer = AnyRequest::decode(&header, &mut Reader::new(longer)).expect(&context);
+    assert_eq!(longer, ours, "{context}");
 }
 
 fn check_response(key: ApiKey, version: i16, entropy: &[u8]) {
@@ -101,6 +102,79 @@ fn check_response(key: ApiKey, version: i16, entropy: &[u8]) {
     let mut back = BytesMut::new();
     theirs.encode(&mut back, version).expect(&context);
     assert_eq!(back.freeze(), bytes, "{context}");
+
+    let longer = later::response(theirs, version);
+    let has_tags = their_key(key).request_header_version(version) >= 2;
+    assert_eq!(longer.len() > bytes.len(), has_tags, "{context}");
+    let longer = AnyResponse::decode(key, version, &mut Reader::new(longer)).expect(&context);
+    assert_eq!(longer, ours, "{context}");
+}
+
+fn check_request_header(key: ApiKey, version: i16, correlation_id: i32, client_id: Option<&str>) {
+    let ours = RequestHeader {
+        api_key: key,
+        api_version: version,
+        correlation_id,
+        client_id: client_id.map(str::to_owned),
+    };
+    let mut w = Writer::new();
+    ours.encode(&mut w).expect("a short client id");
+    let bytes = joined(w);
+
+    let form = their_key(key).request_header_version(version);
+    let mut rest = bytes.clone();
+    let theirs = TheirRequestHeader::decode(&mut rest, form).expect("theirs too");
+    assert!(rest.is_empty());
+    assert_eq!(theirs.request_api_key, key.number());
+    assert_eq!(theirs.request_api_version, version);
+    assert_eq!(theirs.correlation_id, correlation_id);
+    assert_eq!(theirs.client_id.as_deref(), client_id);
+    let mut back = BytesMut::new();
+    theirs.encode(&mut back, form).expect("it came from bytes");
+    assert_eq!(back.freeze(), bytes);
+
+    let mut r = Reader::new(bytes);
+    assert_eq!(RequestHeader::decode(&mut r).as_ref(), Ok(&ours));
+    assert_eq!(r.remaining(), 0);
+
+    if form >= 2 {
+        // What a later client may add is skipped.
+        let mut longer = BytesMut::new();
+        let theirs = theirs.with_unknown_tagged_fields(later::unknown_tags());
+        theirs.encode(&mut longer, form).expect("it has tags");
+        let mut r = Reader::new(longer.freeze());
+        assert_eq!(RequestHeader::decode(&mut r), Ok(ours));
+        assert_eq!(r.remaining(), 0);
+    }
+}
+
+fn check_response_header(key: ApiKey, version: i16, correlation_id: i32) {
+    let ours = ResponseHeader { correlation_id };
+    let mut w = Writer::new();
+    ours.encode(&mut w, key, version);
+    let bytes = joined(w);
+
+    let form = their_key(key).response_header_version(version);
+    let mut rest = bytes.clone();
+    let theirs = TheirResponseHeader::decode(&mut rest, form).expect("theirs too");
+    assert!(rest.is_empty());
+    assert_eq!(theirs.correlation_id, correlation_id);
+    let mut back = BytesMut::new();
+    theirs.encode(&mut back, form).expect("it came from bytes");
+    assert_eq!(back.freeze(), bytes);
+
+    let mut r = Reader::new(bytes);
+    assert_eq!(ResponseHeader::decode(&mut r, key, version), Ok(ours));
+    assert_eq!(r.remaining(), 0);
+
+    if form >= 1 {
+        let mut longer = BytesMut::new();
+        let theirs = theirs.with_unknown_tagged_fields(later::unknown_tags());
+        theirs.encode(&mut longer, form).expect("it has tags");
+        let mut r = Reader::new(longer.freeze());
+        assert_eq!(ResponseHeader::decode(&mut r, key, version), Ok(ours));
+        assert_eq!(r.remaining(), 0);
+    }
 }
 
 /// Writes a message of the last version in another one: where that fails for a field that it does not have,
@@ -140,79 +214,94 @@ fn check_downgrade(key: ApiKey, version: i16, entropy: &[u8]) {
     same(ours(&encode, version), theirs, &context);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+/// Runs a check over generated values, for every API and version that is promised, and counts.
+fn for_every_version<V: std::fmt::Debug>(
+    values: impl Strategy<Value = V>,
+    check: impl Fn(ApiKey, i16, &V),
+) {
+    let counts = RefCell::new(BTreeMap::new());
+    let config = ProptestConfig {
+        cases: CASES,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    TestRunner::new(config)
+        .run(&values, |value| {
+            for (key, version) in every_version() {
+                check(key, version, &value);
+                *counts.borrow_mut().entry((key, version)).or_insert(0) += 1;
+            }
+            Ok(())
+        })
+        .unwrap_or_else(|e| panic!("{e}"));
+    let counts = counts.into_inner();
+    assert_eq!(counts.len(), VERSIONS);
+    assert!(counts.values().all(|&count| count >= CASES), "{counts:?}");
+}
 
-    #[test]
-    fn requests_are_the_same_bytes(entropy in proptest::collection::vec(any::<u8>(), 0..400)) {
-        for (key, version) in every_version() {
-            check_request(key, version, &entropy);
+fn entropy() -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(any::<u8>(), 0..400)
+}
+
+#[test]
+fn the_codec_has_what_is_promised_and_nothing_unproven() {
+    let has = |key: ApiKey| api::codec_versions(key).map(|v| (key, v.min, v.max));
+    let codec: Vec<_> = ApiKey::ALL.iter().filter_map(|&key| has(key)).collect();
+    assert_eq!(codec, sorted(PROMISED));
+    assert_eq!(every_version().count(), VERSIONS);
+    for range in laminarmq_kafka::served() {
+        for version in range.min_served..=range.max {
+            let promised = every_version().any(|one| one == (range.api, version));
+            assert!(promised, "{} v{version}", range.api);
         }
     }
+}
 
-    #[test]
-    fn responses_are_the_same_bytes(entropy in proptest::collection::vec(any::<u8>(), 0..400)) {
-        for (key, version) in every_version() {
-            check_response(key, version, &entropy);
-        }
-    }
+#[test]
+fn requests_are_the_same_bytes() {
+    for_every_version(entropy(), |key, version, entropy| {
+        check_request(key, version, entropy);
+    });
+}
 
-    #[test]
-    fn older_versions_refuse_the_same(entropy in proptest::collection::vec(any::<u8>(), 0..400)) {
-        for (key, version) in every_version() {
-            check_downgrade(key, version, &entropy);
-        }
-    }
+#[test]
+fn responses_are_the_same_bytes() {
+    for_every_version(entropy(), |key, version, entropy| {
+        check_response(key, version, entropy);
+    });
+}
 
-    #[test]
-    fn request_headers_are_the_same_bytes(
-        correlation_id in any::<i32>(),
-        client_id in proptest::option::of("[a-zé]{0,40}"),
-    ) {
-        use kafka_protocol::protocol::{Decodable, Encodable};
-        for (key, version) in every_version() {
-            let ours = RequestHeader {
-                api_key: key,
-                api_version: version,
-                correlation_id,
-                client_id: client_id.clone(),
-            };
-            let mut w = Writer::new();
-            ours.encode(&mut w).unwrap();
-            let bytes = joined(w);
+#[test]
+fn older_versions_refuse_the_same() {
+    for_every_version(entropy(), |key, version, entropy| {
+        check_downgrade(key, version, entropy);
+    });
+}
 
-            let form = their_key(key).request_header_version(version);
-            let mut rest = bytes.clone();
-            let theirs =
-                kafka_protocol::messages::RequestHeader::decode(&mut rest, form).unwrap();
-            assert!(rest.is_empty());
-            assert_eq!(theirs.request_api_key, key.number());
-            assert_eq!(theirs.request_api_version, version);
-            assert_eq!(theirs.correlation_id, correlation_id);
-            assert_eq!(theirs.client_id.as_deref(), client_id.as_deref());
-            let mut back = BytesMut::new();
-            theirs.encode(&mut back, form).unwrap();
-            assert_eq!(back.freeze(), bytes);
+#[test]
+fn headers_are_the_same_bytes() {
+    let client_id = proptest::option::of("[a-zé]{0,40}");
+    for_every_version((any::<i32>(), client_id), |key, version, value| {
+        let (correlation_id, client_id) = value;
+        check_request_header(key, version, *correlation_id, client_id.as_deref());
+        check_response_header(key, version, *correlation_id);
+    });
+}
 
-            let mut r = Reader::new(bytes);
-            assert_eq!(RequestHeader::decode(&mut r), Ok(ours));
-            assert_eq!(r.remaining(), 0);
-
-            let mut w = Writer::new();
-            ResponseHeader { correlation_id }.encode(&mut w, key, version);
-            let bytes = joined(w);
-            let form = their_key(key).response_header_version(version);
-            let mut rest = bytes.clone();
-            let theirs =
-                kafka_protocol::messages::ResponseHeader::decode(&mut rest, form).unwrap();
-            assert!(rest.is_empty());
-            assert_eq!(theirs.correlation_id, correlation_id);
-            let mut r = Reader::new(bytes);
-            let header = ResponseHeader::decode(&mut r, key, version);
-            assert_eq!(header, Ok(ResponseHeader { correlation_id }));
-            assert_eq!(r.remaining(), 0);
-        }
-    }
+#[test]
+fn the_values_reach_every_field() {
+    let fields = RefCell::new(Fields::default());
+    for_every_version(entropy(), |key, version, entropy| {
+        let source = &mut generate::Source::new(entropy);
+        let request = generate::request(key, version, source).expect("a version of the table");
+        let response = generate::response(key, version, source).expect("a version of the table");
+        let mut fields = fields.borrow_mut();
+        fields.note(&format!("{key} request"), &Tree::of(&request));
+        fields.note(&format!("{key} response"), &Tree::of(&response));
+    });
+    let fields = fields.into_inner();
+    assert!(fields.len() > 400, "{}", fields.len());
+    assert_eq!(fields.constant(), [""; 0]);
 }
 
 #[test]

@@ -7,16 +7,17 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use laminarmq_broker::{BrokerConfig, FlushMode, HostPort, limits};
+use laminarmq_broker::{BrokerConfig, BuildInfo, FlushMode, HostPort, limits};
 use serde_json::{Value, json};
 
+use super::log_filter::LogFilter;
 use super::{address, quantity};
 
 /// What `serve` runs with, once every layer had its say.
 #[derive(Debug, Clone)]
 pub(crate) struct ServeSettings {
     pub(crate) broker: BrokerConfig,
-    pub(crate) log_level: LogLevel,
+    pub(crate) log_filter: LogFilter,
     pub(crate) log_format: LogFormat,
 }
 
@@ -26,9 +27,13 @@ impl Default for ServeSettings {
         Self {
             broker: BrokerConfig {
                 shards: cores.min(limits::SHARDS_MAX),
+                build: BuildInfo {
+                    version: String::from(env!("CARGO_PKG_VERSION")),
+                    commit: String::from(env!("LAMINARMQ_BUILD_COMMIT")),
+                },
                 ..BrokerConfig::default()
             },
-            log_level: LogLevel::Info,
+            log_filter: LogFilter::default(),
             log_format: LogFormat::Text,
         }
     }
@@ -39,16 +44,6 @@ impl Default for ServeSettings {
 pub(crate) enum LogFormat {
     Text,
     Json,
-}
-
-/// The least important log lines that are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
 }
 
 /// One setting: its name is the flag (`--name`), the environment variable (`LAMINARMQ_NAME`) and the
@@ -66,6 +61,8 @@ pub(crate) struct Setting {
 #[derive(Debug)]
 pub(crate) enum Kind {
     Address(fn(&mut ServeSettings, HostPort)),
+    /// An address, or `off`.
+    AddressOrOff(fn(&mut ServeSettings, Option<HostPort>)),
     Path(fn(&mut ServeSettings, PathBuf)),
     Switch(fn(&mut ServeSettings, bool)),
     Count {
@@ -79,6 +76,9 @@ pub(crate) enum Kind {
         set: fn(&mut ServeSettings, u64),
     },
     Period(fn(&mut ServeSettings, Duration)),
+    Filter(fn(&mut ServeSettings, LogFilter)),
+    /// A period that may be none.
+    Delay(fn(&mut ServeSettings, Duration)),
     Choice {
         names: &'static [&'static str],
         /// The names as `--help` shows them.
@@ -87,13 +87,8 @@ pub(crate) enum Kind {
     },
 }
 
-const LOG_LEVELS: [(LogLevel, &str); 5] = [
-    (LogLevel::Error, "error"),
-    (LogLevel::Warn, "warn"),
-    (LogLevel::Info, "info"),
-    (LogLevel::Debug, "debug"),
-    (LogLevel::Trace, "trace"),
-];
+/// What switches an address off.
+const OFF: &str = "off";
 
 /// Every setting of `serve`, in the order in which `config show` and `--help` print them.
 pub(crate) static SETTINGS: &[Setting] = &[
@@ -108,6 +103,15 @@ pub(crate) static SETTINGS: &[Setting] = &[
         help: "Address that clients are told to connect to; unset: the one they dialled",
         kind: Kind::Address(|s, address| s.broker.advertise = Some(address)),
         get: |s| s.broker.advertise.as_ref().map(HostPort::to_string),
+    },
+    Setting {
+        name: "http",
+        help: "Address and port for metrics and health over HTTP, or `off`",
+        kind: Kind::AddressOrOff(|s, address| s.broker.http = address),
+        get: |s| {
+            let address = s.broker.http.as_ref();
+            Some(address.map_or_else(|| String::from(OFF), HostPort::to_string))
+        },
     },
     Setting {
         name: "data-dir",
@@ -163,6 +167,41 @@ pub(crate) static SETTINGS: &[Setting] = &[
         get: |s| Some(s.broker.flush_threads.to_string()),
     },
     Setting {
+        name: "group-initial-rebalance-delay",
+        help: "How long the first member of an empty consumer group waits for others; 0 for not at all",
+        kind: Kind::Delay(|s, delay| s.broker.groups.initial_rebalance_delay = delay),
+        get: |s| {
+            let delay = s.broker.groups.initial_rebalance_delay;
+            Some(quantity::exact_duration(delay))
+        },
+    },
+    Setting {
+        name: "group-min-session-timeout",
+        help: "The shortest session timeout that a member of a consumer group may ask for",
+        kind: Kind::Period(|s, period| s.broker.groups.session_timeout_min = period),
+        get: |s| {
+            Some(quantity::exact_duration(
+                s.broker.groups.session_timeout_min,
+            ))
+        },
+    },
+    Setting {
+        name: "group-max-session-timeout",
+        help: "The longest session timeout that a member of a consumer group may ask for",
+        kind: Kind::Period(|s, period| s.broker.groups.session_timeout_max = period),
+        get: |s| {
+            Some(quantity::exact_duration(
+                s.broker.groups.session_timeout_max,
+            ))
+        },
+    },
+    Setting {
+        name: "offsets-retention",
+        help: "How long the offsets of a consumer group are kept when it has no members",
+        kind: Kind::Period(|s, period| s.broker.groups.offsets_retention = period),
+        get: |s| Some(quantity::exact_duration(s.broker.groups.offsets_retention)),
+    },
+    Setting {
         name: "max-connections",
         help: "Client connections served at the same time; further ones wait",
         kind: Kind::Count {
@@ -190,16 +229,10 @@ pub(crate) static SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "log-level",
-        help: "The least important log lines to write: error, warn, info, debug or trace",
-        kind: Kind::Choice {
-            names: &["error", "warn", "info", "debug", "trace"],
-            shown: "LEVEL",
-            set: |s, at| s.log_level = LOG_LEVELS[at].0,
-        },
-        get: |s| {
-            let level = LOG_LEVELS.iter().find(|(level, _)| *level == s.log_level);
-            level.map(|(_, name)| (*name).to_owned())
-        },
+        help: "The least important log lines to write: error, warn, info, debug, trace or off; also by \
+               part, as in `info,laminarmq_broker=debug`",
+        kind: Kind::Filter(|s, filter| s.log_filter = filter),
+        get: |s| Some(s.log_filter.text().to_owned()),
     },
     Setting {
         name: "log-format",
@@ -252,6 +285,14 @@ impl Setting {
     pub(crate) fn store(&self, settings: &mut ServeSettings, text: &str) -> Result<(), String> {
         match self.kind {
             Kind::Address(set) => set(settings, address::parse(text)?),
+            Kind::AddressOrOff(set) if text == OFF => set(settings, None),
+            Kind::AddressOrOff(set) => {
+                let parsed = address::parse(text);
+                set(
+                    settings,
+                    Some(parsed.map_err(|why| format!("{why}, or `{OFF}`"))?),
+                );
+            }
             Kind::Path(_) if text.is_empty() => return Err(String::from("the path is empty")),
             Kind::Path(set) => set(settings, PathBuf::from(text)),
             Kind::Switch(set) => {
@@ -277,6 +318,8 @@ impl Setting {
                 Duration::ZERO => return Err(String::from("no time at all is too short")),
                 period => set(settings, period),
             },
+            Kind::Filter(set) => set(settings, LogFilter::parse(text)?),
+            Kind::Delay(set) => set(settings, quantity::parse_duration(text)?),
             Kind::Choice { names, set, .. } => {
                 let at = names.iter().position(|name| *name == text);
                 let at = at.ok_or_else(|| format!("`{text}` is none of {}", quoted_list(names)))?;
@@ -295,11 +338,13 @@ impl Setting {
     pub(crate) fn value_name(&self) -> &'static str {
         match self.kind {
             Kind::Address(_) => "HOST:PORT",
+            Kind::AddressOrOff(_) => "HOST:PORT|off",
             Kind::Path(_) => "DIR",
             Kind::Switch(_) => "true|false",
             Kind::Count { .. } => "N",
             Kind::Bytes { .. } => "SIZE",
-            Kind::Period(_) => "TIME",
+            Kind::Period(_) | Kind::Delay(_) => "TIME",
+            Kind::Filter(_) => "FILTER",
             Kind::Choice { shown, .. } => shown,
         }
     }
@@ -313,11 +358,17 @@ impl Setting {
             Kind::Switch(_) => json!(switch(&text)),
             Kind::Count { .. } => json!(text.parse::<u64>().ok()),
             Kind::Bytes { .. } => json!(quantity::parse_bytes(&text).ok()),
-            Kind::Period(_) => {
+            Kind::Period(_) | Kind::Delay(_) => {
                 let millis = quantity::parse_duration(&text).map(|period| period.as_millis());
                 json!(millis.ok().and_then(|millis| u64::try_from(millis).ok()))
             }
-            Kind::Address(_) | Kind::Path(_) | Kind::Choice { .. } => json!(text),
+            Kind::Address(_)
+            | Kind::AddressOrOff(_)
+            | Kind::Path(_)
+            | Kind::Filter(_)
+            | Kind::Choice { .. } => {
+                json!(text)
+            }
         }
     }
 }
@@ -370,12 +421,13 @@ mod tests {
         let before = ServeSettings::default();
         for setting in SETTINGS {
             let text = match setting.kind {
-                Kind::Address(_) => String::from("[::1]:7"),
+                Kind::Address(_) | Kind::AddressOrOff(_) => String::from("[::1]:7"),
                 Kind::Path(_) => String::from("/elsewhere"),
                 Kind::Switch(_) => String::from("false"),
                 Kind::Count { max, .. } => (max - 1).to_string(),
                 Kind::Bytes { .. } => String::from("3MiB"),
-                Kind::Period(_) => String::from("7s"),
+                Kind::Period(_) | Kind::Delay(_) => String::from("7s"),
+                Kind::Filter(_) => String::from("warn,laminarmq=debug"),
                 Kind::Choice { names, .. } => names[1].to_owned(),
             };
             let mut after = ServeSettings::default();
@@ -420,7 +472,13 @@ mod tests {
             ("log-format", "xml", "`xml` is none of `text` or `json`"),
             ("tail-cache", "2TiB", "`2TiB` is not between 0 and 1TiB"),
             ("idle-timeout", "0s", "no time at all is too short"),
+            ("offsets-retention", "0s", "no time at all is too short"),
             ("data-dir", "", "the path is empty"),
+            (
+                "http",
+                "8080",
+                "the port is missing (want HOST:PORT), or `off`",
+            ),
             (
                 "auto-create-topics",
                 "maybe",
@@ -430,5 +488,7 @@ mod tests {
             let error = store(&mut settings, name, text).expect_err(name);
             assert_eq!(error, says);
         }
+        let none = store(&mut settings, "group-initial-rebalance-delay", "0s");
+        assert_eq!(none, Ok(()));
     }
 }

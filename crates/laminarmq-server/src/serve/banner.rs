@@ -15,6 +15,7 @@ use crate::output;
 #[derive(Debug, Clone)]
 struct Facts<'a> {
     address: SocketAddr,
+    http: Option<SocketAddr>,
     data_dir: String,
     cluster: &'a str,
     node: i32,
@@ -29,6 +30,7 @@ pub(super) fn print(settings: &ServeSettings, broker: &Running) {
     let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
     let facts = Facts {
         address: broker.kafka_addr(),
+        http: broker.http_addr(),
         data_dir: data_dir.display().to_string(),
         cluster: broker.cluster_id(),
         node: broker.node_id(),
@@ -52,6 +54,10 @@ impl Facts<'_> {
             FlushMode::Sync => "after it is on disk",
             FlushMode::Os => "from the page cache: a power cut loses it",
         };
+        let http = match self.http {
+            Some(http) => format!("http://{http}/ (metrics, livez, readyz)"),
+            None => String::from("off"),
+        };
         let Self {
             address,
             data_dir,
@@ -65,6 +71,7 @@ impl Facts<'_> {
             "{title}\n\
              \n  \
              listening  {address} (Kafka protocol)\n  \
+             http       {http}\n  \
              data       {data_dir}\n  \
              cluster    {cluster}, node {node}\n  \
              acks=all   {ack}\n\
@@ -79,7 +86,10 @@ impl Facts<'_> {
 
     fn json(&self) -> String {
         let object = json!({
-            "ready": { "kafka": self.address.to_string() },
+            "ready": {
+                "kafka": self.address.to_string(),
+                "http": self.http.map(|http| http.to_string()),
+            },
             "version": env!("CARGO_PKG_VERSION"),
             "commit": env!("LAMINARMQ_BUILD_COMMIT"),
             "data_dir": self.data_dir,
@@ -138,6 +148,7 @@ mod tests {
     fn facts(address: &str, program: &str) -> Facts<'static> {
         Facts {
             address: address.parse().expect("an address"),
+            http: Some(SocketAddr::from(([127, 0, 0, 1], 8080))),
             data_dir: String::from("/data"),
             cluster: "c",
             node: 1,
@@ -164,8 +175,10 @@ mod tests {
     fn the_last_line_is_for_programs() {
         let text = facts("127.0.0.1:9092", "laminarmq").text(false);
         assert_eq!(text.lines().last(), Some("ready kafka=127.0.0.1:9092"));
+        assert!(text.contains("http://127.0.0.1:8080/"), "{text}");
         let json = facts("127.0.0.1:9092", "laminarmq").json();
         let value: serde_json::Value = serde_json::from_str(&json).expect("valid JSON");
         assert_eq!(value["ready"]["kafka"], "127.0.0.1:9092");
+        assert_eq!(value["ready"]["http"], "127.0.0.1:8080");
     }
 }

@@ -12,7 +12,12 @@ use crate::failure::Failure;
 pub(super) fn explain(error: &StartError, config: &BrokerConfig) -> Failure {
     let failure = Failure::failed(error);
     let hint = match error {
-        StartError::Listen { address, source } => return explain_listen(address, source, config),
+        StartError::Listen { address, source } => {
+            return Listening::kafka(config).explain(address, source);
+        }
+        StartError::Http { address, source } => {
+            return Listening::http(config).explain(address, source);
+        }
         StartError::Config(_) => Some(String::from("`laminarmq config show` lists every setting")),
         StartError::Thread(_) => Some(String::from(
             "the system allows no more threads: raise `ulimit -u`, or give fewer --shards",
@@ -70,20 +75,66 @@ fn disk_hint(kind: ErrorKind) -> &'static str {
     }
 }
 
-fn explain_listen(address: &str, error: &io::Error, config: &BrokerConfig) -> Failure {
-    let port = config.listen.port;
-    let cannot =
-        |reason: &str| Failure::failed(format_args!("cannot listen on {address}: {reason}"));
-    match error.kind() {
-        ErrorKind::AddrInUse => cannot("another program has this port").hint(format_args!(
-            "stop it (`ss -ltnp 'sport = :{port}'` shows which), or choose another port with \
-             --listen HOST:PORT"
-        )),
-        ErrorKind::PermissionDenied => cannot("no permission")
-            .hint("ports below 1024 are for root; choose a higher one with --listen HOST:PORT"),
-        ErrorKind::AddrNotAvailable => cannot("this machine does not have that address")
-            .hint("--listen 0.0.0.0:PORT takes all that it has"),
-        _ => cannot(&error.to_string()).hint("check --listen HOST:PORT"),
+/// What somebody wanted to listen on.
+struct Listening {
+    /// Follows the address in an error.
+    purpose: &'static str,
+    port: u16,
+    /// The flag that chooses another address, ...
+    flag: &'static str,
+    /// ... with one that fits on this machine, ...
+    example: &'static str,
+    /// ... and how to do without.
+    or_else: &'static str,
+}
+
+impl Listening {
+    fn kafka(config: &BrokerConfig) -> Self {
+        Self {
+            purpose: "",
+            port: config.listen.port,
+            flag: "--listen",
+            example: "HOST:PORT",
+            or_else: "",
+        }
+    }
+
+    fn http(config: &BrokerConfig) -> Self {
+        Self {
+            purpose: " for HTTP (metrics and health)",
+            port: config.http.as_ref().map_or(0, |address| address.port),
+            flag: "--http",
+            example: "127.0.0.1:PORT",
+            or_else: ", or switch it off with --http off",
+        }
+    }
+
+    fn explain(&self, address: &str, error: &io::Error) -> Failure {
+        let Self {
+            purpose,
+            port,
+            flag,
+            example,
+            or_else,
+        } = self;
+        let cannot = |reason: &str| {
+            Failure::failed(format_args!(
+                "cannot listen on {address}{purpose}: {reason}"
+            ))
+        };
+        match error.kind() {
+            ErrorKind::AddrInUse => cannot("another program has this port").hint(format_args!(
+                "stop it (`ss -ltnp 'sport = :{port}'` shows which), or choose another port with \
+                 {flag} {example}{or_else}"
+            )),
+            ErrorKind::PermissionDenied => cannot("no permission").hint(format_args!(
+                "ports below 1024 are for root; choose a higher one with {flag} {example}{or_else}"
+            )),
+            ErrorKind::AddrNotAvailable => cannot("this machine does not have that address").hint(
+                format_args!("{flag} 0.0.0.0:PORT takes all that it has{or_else}"),
+            ),
+            _ => cannot(&error.to_string()).hint(format_args!("check {flag} HOST:PORT{or_else}")),
+        }
     }
 }
 
@@ -116,6 +167,19 @@ mod tests {
             "{taken}"
         );
         assert!(listen(ErrorKind::PermissionDenied).contains("below 1024"));
+        let http = text(&StartError::Http {
+            address: String::from("127.0.0.1:8080"),
+            source: ErrorKind::AddrInUse.into(),
+        });
+        assert!(
+            http.starts_with("error: cannot listen on 127.0.0.1:8080 for HTTP "),
+            "{http}"
+        );
+        assert!(http.contains(":8080'"), "{http}");
+        assert!(
+            http.contains("--http 127.0.0.1:PORT, or switch it off with --http off"),
+            "{http}"
+        );
     }
 
     #[test]

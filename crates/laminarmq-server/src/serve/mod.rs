@@ -15,7 +15,7 @@ use laminarmq_broker::{Broker, Running};
 use tracing::{info, warn};
 
 use crate::config::layers::misspelt_variables;
-use crate::config::{Resolved, ServeFlags, ServeSettings};
+use crate::config::{LogFormat, Resolved, ServeFlags, ServeSettings};
 use crate::failure::Failure;
 use crate::output;
 use signals::Signals;
@@ -35,18 +35,23 @@ Ctrl-C or SIGTERM: answers what was received, syncs, and leaves with 0.";
 /// Runs a broker until it is told to end, or cannot go on.
 pub(crate) fn run(flags: &ServeFlags) -> Result<(), Failure> {
     let resolved = Resolved::load(flags)?;
-    logging::start(resolved.settings.log_level, resolved.settings.log_format);
+    let format = resolved.settings.log_format;
+    logging::start(&resolved.settings.log_filter, format);
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for (name, meant) in misspelt_variables(names) {
         warn!("the variable {name} is no setting; did you mean {meant}?");
     }
     open_files::raise_limit();
 
+    run_with(&resolved.settings).map_err(|failure| logging::tell_failure(failure, format))
+}
+
+fn run_with(settings: &ServeSettings) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format_args!("cannot start the runtime: {error}")))?;
-    let result = runtime.block_on(serve(&resolved.settings));
+    let result = runtime.block_on(serve(settings));
     // Whatever is still running has been told to end; nothing of it is owed to a client.
     runtime.shutdown_background();
     result
@@ -65,8 +70,7 @@ async fn serve(settings: &ServeSettings) -> Result<(), Failure> {
             return Ok(());
         }
     };
-    let address = broker.kafka_addr();
-    warn_if_open_to_all(address);
+    warn_if_open_to_all(&broker, settings.log_format);
     banner::print(settings, &broker);
 
     let ended = tokio::select! {
@@ -92,13 +96,26 @@ async fn shut_down(broker: Running, name: &str, mut signals: Signals) -> Result<
     Ok(())
 }
 
-fn warn_if_open_to_all(address: SocketAddr) {
-    if address.ip().is_loopback() {
-        return;
+fn warn_if_open_to_all(broker: &Running, format: LogFormat) {
+    let open = |address: &SocketAddr| !address.ip().is_loopback();
+    if let Some(address) = Some(broker.kafka_addr()).filter(open) {
+        match format {
+            LogFormat::Text => output::warn(format_args!(
+                "{address} is open to the network WITHOUT AUTHENTICATION.\n         \
+                 Whoever reaches this port reads, writes and deletes everything.\n         \
+                 Keep it behind a firewall, or listen on 127.0.0.1."
+            )),
+            LogFormat::Json => warn!(
+                %address,
+                "open to the network WITHOUT AUTHENTICATION: whoever reaches this port reads, writes and \
+                 deletes everything"
+            ),
+        }
     }
-    output::warn(format_args!(
-        "{address} is open to the network WITHOUT AUTHENTICATION.\n         \
-         Whoever reaches this port reads, writes and deletes everything.\n         \
-         Keep it behind a firewall, or listen on 127.0.0.1."
-    ));
+    if let Some(address) = broker.http_addr().filter(open) {
+        warn!(
+            %address,
+            "the HTTP port is open to the network: whoever reaches it sees the names of topics and groups"
+        );
+    }
 }

@@ -18,6 +18,8 @@ pub(crate) fn laminarmq(directory: &Path) -> Command {
     command
         .current_dir(directory)
         .stdin(Stdio::null())
+        // Tests run side by side: whoever wants HTTP asks for a free port.
+        .env("LAMINARMQ_HTTP", "off")
         .env_remove("NO_COLOR");
     command
 }

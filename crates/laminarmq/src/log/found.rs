@@ -85,8 +85,8 @@ pub(crate) async fn find<E: SegmentEnv>(
         }
         .into())
     };
-    let (header, has_header) = match decoded {
-        FoundHeader::Whole(header, _) if header.base_index == base => (header, true),
+    let (header, header_crc) = match decoded {
+        FoundHeader::Whole(header, crc) if header.base_index == base => (header, Some(crc)),
         FoundHeader::Whole(..) => return damaged("the file of another segment"),
         FoundHeader::Damaged => return damaged("the file header is damaged"),
         // What the header would be, were it written now.
@@ -100,11 +100,17 @@ pub(crate) async fn find<E: SegmentEnv>(
                     previous_base,
                     checksum: env.value_checksum().kind(),
                 },
-                false,
+                None,
             )
         }
     };
-    let mut segment = Segment::new(files, header, env.value_checksum());
+    let has_header = header_crc.is_some();
+    let values = env.value_checksum();
+    let segment_of = |files| match header_crc {
+        Some(crc) => Segment::found(files, header, crc, values),
+        None => Segment::new(files, header, values),
+    };
+    let mut segment = segment_of(files);
     assert_eq!(
         segment.framing.seed,
         chunk::seed(base),
@@ -127,7 +133,7 @@ pub(crate) async fn find<E: SegmentEnv>(
             Agreement::Stale => footer = None,
         }
         if !trusted {
-            segment = Segment::new(segment.files, header, env.value_checksum());
+            segment = segment_of(segment.files);
         }
     }
     Ok(Found {

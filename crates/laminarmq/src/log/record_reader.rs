@@ -80,7 +80,8 @@ impl<E: SegmentEnv> RecordReader<'_, E> {
     ///
     /// [`ReadError::Damaged`] where the bytes are not those that were written.
     pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, ReadError> {
-        if self.position == self.end {
+        // Every record has a chunk, one of no bytes too: an index that gives it no room is wrong.
+        if self.position == self.end && self.link.is_some() {
             return Ok(None);
         }
         let (view, index) = (&self.view, self.info.index);

@@ -116,14 +116,14 @@ impl StoredRecords {
         let length =
             FILE_HEADER_LENGTH.min(usize::try_from(files.store.len()).unwrap_or(usize::MAX));
         let bytes = poll_ready(window.exactly(&files.store, 0, length)).map_err(failed)?;
-        let header = match FileHeader::decode(&bytes, ChecksumKind::Crc32c) {
-            Ok(FoundHeader::Whole(header, _)) if header.base_index == base => header,
+        let (header, crc) = match FileHeader::decode(&bytes, ChecksumKind::Crc32c) {
+            Ok(FoundHeader::Whole(header, crc)) if header.base_index == base => (header, crc),
             Ok(FoundHeader::Whole(..)) => return Err(damaged("the file of another segment").into()),
             Ok(FoundHeader::Damaged) => return Err(damaged("the file header is damaged").into()),
             Ok(FoundHeader::Unwritten) => return Err(damaged("no file header").into()),
             Err(error) => return Err(failed(io::Error::other(error))),
         };
-        let segment = Segment::new(files, header, ValueChecksum::CRC32C);
+        let segment = Segment::found(files, header, crc, ValueChecksum::CRC32C);
         self.current = Some(Current {
             next_base: self.bases.front().copied(),
             window,

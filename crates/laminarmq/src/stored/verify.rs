@@ -352,6 +352,33 @@ impl IndexWalk {
     }
 }
 
+/// What a log whose records end in segment `number` is not opened for all the same, so that nothing is cut: the
+/// header of each segment behind it must be whole, or never written, and name the one before.
+fn refused_behind(
+    number: usize,
+    live: &[StoredSegment],
+    walks: &[Option<Walked>],
+) -> Option<Damage> {
+    for (at, info) in live.iter().enumerate().skip(number + 1) {
+        let Some(walked) = &walks[at] else {
+            return info.damage.clone();
+        };
+        let before = &live[at - 1];
+        if walked
+            .previous
+            .is_some_and(|said| said != before.base_index)
+        {
+            return Some(Damage {
+                segment: before.base_index,
+                index: before.end_index,
+                position: before.store_bytes,
+                what: "the segment behind this one is missing",
+            });
+        }
+    }
+    None
+}
+
 /// How the segments follow on each other, and what that means.
 fn judge(report: &mut Report, skipped: usize, walks: &[Option<Walked>], mark: u64) {
     let live = &report.segments[skipped..];
@@ -359,14 +386,13 @@ fn judge(report: &mut Report, skipped: usize, walks: &[Option<Walked>], mark: u6
     let mut end = report.end_index;
     for (number, (info, walked)) in live.iter().zip(walks).enumerate() {
         let base = info.base_index;
-        let mut note = |severity, part, index, position, what| {
-            let segment = base;
-            let place = Damage {
-                segment,
-                index,
-                position,
-                what,
-            };
+        let at = |index, position, what| Damage {
+            segment: base,
+            index,
+            position,
+            what,
+        };
+        let mut note = |severity, part, place| {
             findings.push(Finding {
                 severity,
                 part,
@@ -375,7 +401,7 @@ fn judge(report: &mut Report, skipped: usize, walks: &[Option<Walked>], mark: u6
         };
         let Some(walked) = walked else {
             let what = info.damage.as_ref().map_or("unknown", |damage| damage.what);
-            note(Severity::Damage, Part::Store, base, 0, what);
+            note(Severity::Damage, Part::Store, at(base, 0, what));
             break;
         };
         end = walked.end;
@@ -383,22 +409,36 @@ fn judge(report: &mut Report, skipped: usize, walks: &[Option<Walked>], mark: u6
         let behind = walks.get(number + 1).and_then(Option::as_ref);
         if behind.is_some_and(|next| next.previous.is_some_and(|previous| previous != base)) {
             let what = "the segment behind this one is missing";
-            note(Severity::Damage, Part::Store, end, walked.position, what);
+            note(
+                Severity::Damage,
+                Part::Store,
+                at(end, walked.position, what),
+            );
             break;
         }
-        if let Some(at) = walked.next_at {
+        if let Some(cut) = walked.next_at {
             end = next.unwrap_or(end);
-            let bytes = info.store_bytes - at;
-            let is_unused = walked.is_unused && at == walked.position;
+            let bytes = info.store_bytes - cut;
+            let is_unused = walked.is_unused && cut == walked.position;
             if bytes > 0 && !is_unused {
                 let what = "records that had been truncated";
-                note(Severity::Truncated { bytes }, Part::Store, end, at, what);
+                note(
+                    Severity::Truncated { bytes },
+                    Part::Store,
+                    at(end, cut, what),
+                );
             }
         } else if walked.end < mark {
             let what = walked
                 .stop
                 .unwrap_or("the store ends before records that had been durable");
-            note(Severity::Damage, Part::Store, end, walked.position, what);
+            note(
+                Severity::Damage,
+                Part::Store,
+                at(end, walked.position, what),
+            );
+        } else if let Some(place) = refused_behind(number, live, walks) {
+            note(Severity::Damage, Part::Store, place);
         } else if walked.stop.is_some() || next.is_some() {
             let here = if walked.is_unused {
                 0
@@ -409,7 +449,7 @@ fn judge(report: &mut Report, skipped: usize, walks: &[Option<Walked>], mark: u6
             let bytes = here + later.sum::<u64>();
             let what = walked.stop.unwrap_or("the store ends");
             let severity = Severity::TornEnd { bytes };
-            note(severity, Part::Store, end, walked.position, what);
+            note(severity, Part::Store, at(end, walked.position, what));
         }
         if let Some(wrong) = walked.index.as_ref().filter(|wrong| wrong.index <= end) {
             let severity = if info.footer == FooterState::Fits {
@@ -417,13 +457,8 @@ fn judge(report: &mut Report, skipped: usize, walks: &[Option<Walked>], mark: u6
             } else {
                 Severity::StaleIndex
             };
-            note(
-                severity,
-                Part::Index,
-                wrong.index,
-                wrong.position,
-                wrong.what,
-            );
+            let place = at(wrong.index, wrong.position, wrong.what);
+            note(severity, Part::Index, place);
         }
         if walked.next_at.is_none() {
             break;

@@ -12,13 +12,13 @@ mod describe_log_dirs;
 mod node_settings;
 mod offset_for_leader_epoch;
 
-use super::{Peer, Started, ready};
+use super::{Peer, Started, encode, ready};
 use crate::context::Context;
 use bytes::Bytes;
 use laminarmq_kafka::messages::{
     DeleteRecordsRequest, DescribeLogDirsRequest, OffsetForLeaderEpochRequest,
 };
-use laminarmq_kafka::{AnyRequest, EncodeError, RequestHeader, encode_response};
+use laminarmq_kafka::{AnyRequest, EncodeError, RequestHeader};
 
 /// A request that has to ask partitions.
 #[derive(Debug)]
@@ -36,21 +36,31 @@ pub(super) async fn start(
     request: AnyRequest,
 ) -> Started {
     match request {
-        AnyRequest::DescribeConfigs(request) => {
-            ready(&header, &describe_configs::handle(context, request))
-        }
-        AnyRequest::AlterConfigs(request) => {
-            ready(&header, &alter_configs::replace(context, request).await)
-        }
-        AnyRequest::IncrementalAlterConfigs(request) => {
-            ready(&header, &alter_configs::edit(context, request).await)
-        }
-        AnyRequest::CreatePartitions(request) => {
-            ready(&header, &create_partitions::handle(context, request).await)
-        }
-        AnyRequest::DescribeCluster(request) => {
-            ready(&header, &describe_cluster::handle(context, peer, &request))
-        }
+        AnyRequest::DescribeConfigs(request) => ready(
+            context,
+            &header,
+            &describe_configs::handle(context, request),
+        ),
+        AnyRequest::AlterConfigs(request) => ready(
+            context,
+            &header,
+            &alter_configs::replace(context, request).await,
+        ),
+        AnyRequest::IncrementalAlterConfigs(request) => ready(
+            context,
+            &header,
+            &alter_configs::edit(context, request).await,
+        ),
+        AnyRequest::CreatePartitions(request) => ready(
+            context,
+            &header,
+            &create_partitions::handle(context, request).await,
+        ),
+        AnyRequest::DescribeCluster(request) => ready(
+            context,
+            &header,
+            &describe_cluster::handle(context, peer, &request),
+        ),
         AnyRequest::DeleteRecords(request) => Started::Admin(header, Late::DeleteRecords(request)),
         AnyRequest::OffsetForLeaderEpoch(request) => Started::Admin(header, Late::Epochs(request)),
         AnyRequest::DescribeLogDirs(request) => Started::Admin(header, Late::LogDirs(request)),
@@ -66,16 +76,20 @@ pub(super) async fn finish(
     request: Late,
 ) -> Result<Vec<Bytes>, EncodeError> {
     match request {
-        Late::DeleteRecords(request) => {
-            encode_response(header, &delete_records::handle(context, request).await)
-        }
+        Late::DeleteRecords(request) => encode(
+            context,
+            header,
+            &delete_records::handle(context, request).await,
+        ),
         Late::Epochs(request) => {
             let response = offset_for_leader_epoch::handle(context, request).await;
-            encode_response(header, &response)
+            encode(context, header, &response)
         }
-        Late::LogDirs(request) => {
-            encode_response(header, &describe_log_dirs::handle(context, request).await)
-        }
+        Late::LogDirs(request) => encode(
+            context,
+            header,
+            &describe_log_dirs::handle(context, request).await,
+        ),
     }
 }
 

@@ -1,0 +1,157 @@
+//! A whole connection's bytes, as they come off a socket in pieces: split into frames as a model says, whose
+//! headers and bodies are then decoded.
+//!
+//! An input is: the size of the pieces, how many times 16 KiB of zeros follow, and the bytes.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use laminarmq_broker::limits::FRAME_BYTES_MIN;
+use laminarmq_broker::test_util::Frames;
+use laminarmq_kafka::{AnyRequest, Reader, RequestHeader, Writer, generate};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
+
+/// The largest frame; more than one step of the share of bytes in flight.
+const FRAME_BYTES_MAX: u32 = 600 << 10;
+/// So many zeros follow at most, in steps.
+const ZEROS_STEP: usize = 16 << 10;
+const ZEROS_STEPS: usize = 64;
+
+/// A socket that hands out its bytes in pieces of at most `most`.
+struct Pieces {
+    bytes: Vec<u8>,
+    at: usize,
+    most: usize,
+}
+
+impl AsyncRead for Pieces {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        let rest = &this.bytes[this.at..];
+        let piece = &rest[..rest.len().min(this.most).min(buf.remaining())];
+        buf.put_slice(piece);
+        this.at += piece.len();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What the framing says about a stream: the frames, and whether it ends well behind them.
+fn model(mut stream: &[u8]) -> (Vec<&[u8]>, bool) {
+    let mut frames = Vec::new();
+    while let Some((length, rest)) = stream.split_first_chunk::<4>() {
+        let length = i32::from_be_bytes(*length);
+        let allowed = FRAME_BYTES_MIN.cast_signed()..=FRAME_BYTES_MAX.cast_signed();
+        if !allowed.contains(&length) {
+            return (frames, false);
+        }
+        let Some((frame, rest)) = rest.split_at_checked(length.unsigned_abs() as usize) else {
+            return (frames, false);
+        };
+        frames.push(frame);
+        stream = rest;
+    }
+    (frames, stream.is_empty())
+}
+
+thread_local! {
+    static RUNTIME: RefCell<Runtime> = RefCell::new(
+        Builder::new_current_thread().enable_time().build().expect("a runtime"),
+    );
+}
+
+/// Splits the stream by the broker's code and by the model; decodes each frame.
+pub fn check(input: &[u8]) {
+    let [most, zeros, bytes @ ..] = input else {
+        return;
+    };
+    let most = match *most {
+        0 => usize::MAX,
+        small @ 1..128 => usize::from(small),
+        large => usize::from(large) << 7,
+    };
+    let mut stream = bytes.to_vec();
+    stream.resize(
+        stream.len() + usize::from(*zeros) % ZEROS_STEPS * ZEROS_STEP,
+        0,
+    );
+    let socket = Pieces {
+        bytes: stream.clone(),
+        at: 0,
+        most,
+    };
+    let (expected, ends_well) = model(&stream);
+    let mut frames = Vec::new();
+    let end = RUNTIME.with_borrow_mut(|runtime| {
+        runtime.block_on(async {
+            let mut reader = Frames::new(socket, FRAME_BYTES_MAX);
+            loop {
+                match reader.next().await {
+                    Ok(Some(frame)) => frames.push(frame),
+                    Ok(None) => return Ok(()),
+                    Err(error) => return Err(error),
+                }
+            }
+        })
+    });
+    assert_eq!(frames, expected);
+    assert_eq!(end.is_ok(), ends_well, "{end:?}");
+    frames.into_iter().for_each(decode);
+}
+
+/// Decodes header and body; what is taken must come back from its own bytes.
+fn decode(frame: Bytes) {
+    let mut r = Reader::new(frame);
+    let Ok(header) = RequestHeader::decode(&mut r) else {
+        return;
+    };
+    let mut w = Writer::new();
+    header.encode(&mut w).expect("what was read can be written");
+    let mut again = Reader::new(w.finish().concat().into());
+    assert_eq!(RequestHeader::decode(&mut again).as_ref(), Ok(&header));
+    assert_eq!(again.remaining(), 0);
+    if let Ok(request) = AnyRequest::decode(&header, &mut r) {
+        assert_eq!(request.api_key(), header.api_key);
+        // One client is known to leave three bytes behind one request.
+        assert!(matches!(r.remaining(), 0 | 3));
+    }
+}
+
+/// Some requests one behind the other, and a frame that is cut.
+pub fn seeds() -> Vec<Vec<u8>> {
+    use laminarmq_kafka::ApiKey::{ApiVersions, Fetch, Metadata, Produce};
+    let values: Vec<u8> = (0..100).collect();
+    let frame = |api_key, api_version| {
+        let mut w = Writer::frame();
+        let header = RequestHeader {
+            api_key,
+            api_version,
+            correlation_id: 7,
+            client_id: Some("seed".to_owned()),
+        };
+        header.encode(&mut w).expect("a short client id");
+        let source = &mut generate::Source::new(&values);
+        let body = generate::request(api_key, api_version, source).expect("it is in the table");
+        body.encode(&mut w, api_version)
+            .expect("made for this version");
+        w.finish_frame().expect("a short frame").concat()
+    };
+    let all = [
+        frame(ApiVersions, 3),
+        frame(Metadata, 1),
+        frame(Produce, 9),
+        frame(Fetch, 12),
+    ];
+    let mut seeds: Vec<_> = all.iter().map(|one| [&[0, 0], &one[..]].concat()).collect();
+    seeds.push([&[5, 0], &all.concat()[..]].concat());
+    seeds.push([&[200, 0], &all.concat()[..100]].concat());
+    // A frame of 300 KiB, which zeros fill.
+    seeds.push([&[0, 20][..], &[0, 4, 0xb0, 0]].concat());
+    seeds
+}
