@@ -2,13 +2,23 @@
 //!
 //! Only values may have another one, see [`ValueChecksum`].
 
+#[cfg(target_arch = "x86_64")]
+mod short;
+
 use std::fmt;
 use std::hash::Hasher;
 
 use crc_fast::{CrcAlgorithm, Digest};
 
 /// Of `bytes`.
+#[inline]
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    if bytes.len() <= short::SHORT_BYTES
+        && let Some(crc) = short::crc32c(bytes)
+    {
+        return crc;
+    }
     crc_fast::crc32_iscsi(bytes)
 }
 

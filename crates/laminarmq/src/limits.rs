@@ -59,6 +59,18 @@ pub(crate) const STREAM_BUFFER_KEEP_BYTES: usize = 64 << 10;
 /// Bytes that a stream of records reads at once, unless a record is longer.
 pub(crate) const STREAM_WINDOW_BYTES: usize = 256 << 10;
 
+/// Records that a stream looks up in the index at once, where it reads them one by one.
+pub(crate) const STREAM_PLACES: usize = 64;
+
+/// Most bytes of a storage in memory that a stream looks at together, unless one record is longer: what it takes ahead of
+/// whoever reads it.
+pub(crate) const STREAM_AHEAD_BYTES: u64 = 32 << 10;
+
+/// Memory that a storage in memory takes at once, in bytes, unless more is appended with one call: as much as it holds
+/// already, within these. What is never used of it is memory that the operating system need not find.
+pub(crate) const MEMORY_BLOCK_BYTES_MIN: usize = 4 << 10;
+pub(crate) const MEMORY_BLOCK_BYTES_MAX: usize = 1 << 20;
+
 /// A sync before which less than this was appended is a small one, in bytes.
 pub(crate) const WRITE_AHEAD_BELOW_BYTES: u64 = 256 << 10;
 
@@ -72,6 +84,14 @@ pub(crate) const WRITE_AHEAD_SYNCS: u64 = 32;
 /// How far ahead blocks are written, in bytes: an eighth of the store's length or those syncs, within these.
 pub(crate) const WRITE_AHEAD_STEP_MIN: u64 = 64 << 10;
 pub(crate) const WRITE_AHEAD_STEP_MAX: u64 = 1 << 20;
+
+/// Short appends to a file, each with a call, after which those that follow are put to reserved room without one; and what
+/// is short, in bytes, header included.
+pub(crate) const MAPPED_AFTER_APPENDS: u32 = 16;
+pub(crate) const MAPPED_APPEND_BYTES_MAX: usize = 8 << 10;
+
+// Most of the room that is made at once is used without another call.
+const _: () = assert!(WRITE_AHEAD_STEP_MIN >= 8 * MAPPED_APPEND_BYTES_MAX as u64);
 
 const _: () = assert!(STREAM_CHUNK_BYTES <= 1 << 20);
 // So much at least that a step serves more than the sync that it is made before.

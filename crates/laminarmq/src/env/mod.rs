@@ -27,6 +27,8 @@ use bytes::Bytes;
 
 use crate::checksum::ValueChecksum;
 
+#[cfg(target_os = "linux")]
+pub(crate) use file::Mapped;
 pub(crate) use file::names::{self, bases_in, file_name};
 pub use file::{Calls, DirEnv, Direct, FileEnv, LocalFile, LocalReader, LocalSync, OpenFiles};
 #[cfg(all(feature = "io_uring", target_os = "linux"))]
@@ -79,6 +81,10 @@ pub trait LogFile {
     /// A handle that reads this file beside its owner, see [`LogEnv`]. `()` where the storage has none.
     type Reader: Clone + Send + Sync + 'static;
 
+    /// Whether the bytes are in this process's memory for as long as the file lasts: several pieces are appended as
+    /// cheaply as one then, and writing the index early frees no memory.
+    const IN_MEMORY: bool = false;
+
     /// Length in bytes. Where [`LogFile::reserve`] made the file longer than what was written to it, that
     /// does not count.
     fn len(&self) -> u64;
@@ -91,6 +97,12 @@ pub trait LogFile {
     /// Writes all pieces at the end, in one call where the storage can. After an error the length is
     /// between the old one and the aimed one; [`LogFile::truncate`] restores it.
     async fn append(&mut self, pieces: &mut [IoSlice<'_>]) -> io::Result<()>;
+
+    /// Appends a header and a value behind it, as [`LogFile::append`] does.
+    async fn append_beside(&mut self, header: &[u8], value: &[u8]) -> io::Result<()> {
+        let pieces = &mut [IoSlice::new(header), IoSlice::new(value)];
+        self.append(pieces).await
+    }
 
     /// Exactly `length` bytes from `position`; `UnexpectedEof` where the file is shorter.
     async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes>;
@@ -112,6 +124,11 @@ pub trait LogFile {
     /// Bytes up to which nothing has to be reserved: at least [`LogFile::len`].
     fn reserved(&self) -> u64 {
         self.len()
+    }
+
+    /// Whether appends like the last ones become cheaper by reserved room, whether something is synced or not.
+    fn wants_room(&self) -> bool {
+        false
     }
 
     /// Takes note that nothing will be appended for now: once everything is synced, the storage may close

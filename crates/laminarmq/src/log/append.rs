@@ -7,7 +7,7 @@ use std::io;
 use std::ops::Range;
 
 use super::{FlushPolicy, IndexCache, Log};
-use crate::env::SegmentEnv;
+use crate::env::{LogFile, SegmentEnv};
 use crate::error::AppendError;
 use crate::format::CHUNK_HEADER_LENGTH;
 use crate::limits::COPY_BYTES_MAX;
@@ -50,13 +50,15 @@ impl<E: SegmentEnv> Log<E> {
         Ok(range.start)
     }
 
-    /// Length of a record's value in bytes, if the record is a short one, nothing is wrong with it, and nothing has to
+    /// Length of a record's value in bytes, if the record is a short one, or in one piece where that is as good, nothing is wrong with it, and nothing has to
     /// be done before or after it.
     #[inline]
     fn plain_length(&self, record: &Append<'_>) -> Option<u64> {
         let segment = self.write_segment();
         let length = record.value_len();
-        let is_short = length <= COPY_BYTES_MAX as u64 && length <= self.options.record_bytes_max;
+        let is_one_piece = E::File::IN_MEMORY && record.value.len() == 1;
+        let is_short = (is_one_piece || length <= COPY_BYTES_MAX as u64)
+            && length <= self.options.record_bytes_max;
         let goes_on = segment.count > 0
             && record.key >= segment.summary.last_key
             && segment.end() < u64::MAX - 1;
@@ -82,7 +84,7 @@ impl<E: SegmentEnv> Log<E> {
     }
 
     /// Writes waiting index entries, if enough of them wait, and forgets what need not be held.
-    async fn flush_index_block(&mut self) {
+    pub(super) async fn flush_index_block(&mut self) {
         let is_recent = self.options.index_cache == IndexCache::Recent;
         let segment = self.write_segment_mut();
         if segment.flush_index_block().await && is_recent {
@@ -203,7 +205,12 @@ impl<E: SegmentEnv> Log<E> {
     }
 
     /// Key of the last record; 0 without records.
+    #[inline]
     pub(crate) fn last_key(&self) -> u64 {
+        let last = self.write_segment();
+        if last.count > 0 {
+            return last.summary.last_key;
+        }
         let with_records = self.segments.iter().rev().find(|segment| segment.count > 0);
         with_records.map_or(0, |segment| segment.summary.last_key)
     }

@@ -84,11 +84,13 @@ impl<E: SegmentEnv> Log<E> {
     }
 
     /// Whether to make room in the write segment for an append that ends at `aim`: where that pays, because
-    /// small syncs come one after the other.
+    /// small syncs come one after the other, or the storage says so.
+    #[inline]
     pub(super) fn is_write_ahead_due(&self, aim: u64) -> bool {
+        let store = &self.write_segment().files.store;
         self.options.write_ahead
-            && self.pace.small_syncs >= WRITE_AHEAD_AFTER_SYNCS
-            && self.write_segment().files.store.reserved() < aim
+            && (self.pace.small_syncs >= WRITE_AHEAD_AFTER_SYNCS || store.wants_room())
+            && store.reserved() < aim
     }
 
     /// Makes that room. A failure costs speed only.

@@ -4,7 +4,7 @@
 //! end is known. Until [`RecordWriter::finish`] the chunks are a torn end that nobody reads, and that
 //! recovery cuts; dropping the writer leaves the log as it was before.
 
-use super::{IndexCache, Log};
+use super::Log;
 use crate::env::SegmentEnv;
 use crate::error::AppendError;
 use crate::limits::{STREAM_BUFFER_KEEP_BYTES, STREAM_CHUNK_BYTES};
@@ -140,8 +140,8 @@ impl<E: SegmentEnv> RecordWriter<'_, E> {
         let log = &mut *self.log;
         let segment = log.write_segment_mut();
         let index = segment.take_in_chunks(&self.head, &extent);
-        if segment.flush_index_block().await && log.options.index_cache == IndexCache::Recent {
-            log.write_segment().forget_written();
+        if segment.is_index_block_due() {
+            Box::pin(log.flush_index_block()).await;
         }
         log.unfinished = false;
         log.pace.appended(1, extent.stored);

@@ -28,9 +28,18 @@ impl<E: SegmentEnv> Log<E> {
             }
             self.names_changed_at = 0;
         }
+        let forget = match self.options.index_cache {
+            IndexCache::Recent | IndexCache::Segments(0) => true,
+            IndexCache::Segments(_) | IndexCache::All => false,
+        };
         let old = self.write_segment_mut();
         let (previous_base, base_index) = (old.base(), old.end());
-        let was_cut = old.complete().await.map_err(|source| AppendError::Io {
+        let completed = if forget || !E::File::IN_MEMORY {
+            old.complete().await
+        } else {
+            old.give_back().await
+        };
+        let was_cut = completed.map_err(|source| AppendError::Io {
             segment: previous_base,
             source,
         })?;
@@ -57,10 +66,6 @@ impl<E: SegmentEnv> Log<E> {
                     .poison("removing a segment that could not be created", error.kind())
                     .into());
             }
-        };
-        let forget = match self.options.index_cache {
-            IndexCache::Recent | IndexCache::Segments(0) => true,
-            IndexCache::Segments(_) | IndexCache::All => false,
         };
         let changes = self.changes + 1;
         let old = self.write_segment_mut();

@@ -10,19 +10,45 @@
 //!
 //! Who may have raced with a truncation finds that out from the log's count of truncations.
 
-use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::Summary;
-use crate::format::IndexEntry;
+use super::entry_list::EntryList;
+use crate::format::{CHUNK_HEADER_LENGTH, IndexEntry};
 
 #[derive(Debug)]
 struct Held {
     first: u64,
-    list: VecDeque<IndexEntry>,
+    list: EntryList,
     store_length: u64,
     summary: Summary,
+}
+
+/// Where a record stands in the store, by its index entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Of its first chunk's header.
+    pub(crate) position: u64,
+    /// Of its value, in bytes.
+    pub(crate) length: u64,
+}
+
+impl Place {
+    /// Where the record ends, if it is one chunk. An entry that was forged may say any number.
+    pub(crate) fn one_chunk_end(self) -> u64 {
+        let value = self.position.saturating_add(CHUNK_HEADER_LENGTH as u64);
+        value.saturating_add(self.length)
+    }
+}
+
+impl From<&IndexEntry> for Place {
+    fn from(entry: &IndexEntry) -> Self {
+        Self {
+            position: entry.position,
+            length: entry.length,
+        }
+    }
 }
 
 /// How far a segment goes at one time.
@@ -49,13 +75,17 @@ impl Held {
     fn end(&self) -> u64 {
         self.first + self.list.len() as u64
     }
-}
 
-impl Held {
+    #[inline]
+    fn push(&mut self, entry: IndexEntry, store_length: u64, summary: Summary) {
+        self.list.push(entry);
+        (self.store_length, self.summary) = (store_length, summary);
+    }
+
     fn none(bounds: Bounds) -> Self {
         Self {
             first: bounds.count,
-            list: VecDeque::new(),
+            list: EntryList::default(),
             store_length: bounds.store_length,
             summary: bounds.summary,
         }
@@ -96,7 +126,7 @@ impl Entries {
     pub(crate) fn forget_all(&self) {
         let mut held = self.lock();
         held.first = held.end();
-        held.list = VecDeque::new();
+        held.list = EntryList::default();
     }
 
     /// Holds these in front of those that are held, which follow on them.
@@ -104,7 +134,7 @@ impl Entries {
         let mut held = self.lock();
         assert!(entries.len() as u64 <= held.first, "they stand in front");
         held.first -= entries.len() as u64;
-        entries.extend(&held.list);
+        entries.extend(held.list.iter_from(0));
         held.list = entries.into();
     }
 
@@ -134,18 +164,37 @@ impl Entries {
         Some((entry, next.map_or(held.store_length, |next| next.position)))
     }
 
+    /// Adds the places that the entries from number `number` on say, at most `most`, if the first of them is held.
+    pub(crate) fn places(&self, number: u64, most: usize, places: &mut Vec<Place>) {
+        let held = self.lock();
+        let at = number.checked_sub(held.first);
+        if let Some(at) = at.and_then(|at| usize::try_from(at).ok()) {
+            places.extend(held.list.iter_from(at).take(most).map(Place::from));
+        }
+    }
+
     /// Numbers of the entries that are held.
     pub(crate) fn range(&self) -> Range<u64> {
         let held = self.lock();
         held.first..held.end()
     }
 
-    /// Takes in the segment's next entry, whose record ends at `store_length`.
+    /// Takes in the segment's next entry, whose record ends at `store_length`; without the lock where nobody shares them.
     #[inline]
-    pub(crate) fn push(&self, entry: IndexEntry, store_length: u64, summary: Summary) {
-        let mut held = self.lock();
-        held.list.push_back(entry);
-        (held.store_length, held.summary) = (store_length, summary);
+    pub(crate) fn push(
+        this: &mut Arc<Self>,
+        entry: IndexEntry,
+        store_length: u64,
+        summary: Summary,
+    ) {
+        match Arc::get_mut(this) {
+            Some(own) => own
+                .held
+                .get_mut()
+                .expect("no code panics while it holds this lock")
+                .push(entry, store_length, summary),
+            None => this.lock().push(entry, store_length, summary),
+        }
     }
 
     /// Takes in the segment's next entries, after which it goes that far.
@@ -174,7 +223,7 @@ impl Entries {
     pub(crate) fn forget_below(&self, number: u64) {
         let mut held = self.lock();
         let gone = number.min(held.end()).saturating_sub(held.first);
-        held.list.drain(..count(gone));
+        held.list.drop_front(count(gone));
         held.first += gone;
     }
 
@@ -185,8 +234,8 @@ impl Entries {
             held.first <= range.start && range.end <= held.end(),
             "what the index file lacks is in memory"
         );
-        let entries = count(range.start - held.first)..count(range.end - held.first);
-        for (number, entry) in range.zip(held.list.range(entries)) {
+        let from = held.list.iter_from(count(range.start - held.first));
+        for (number, entry) in range.zip(from) {
             take(number, entry);
         }
     }
@@ -205,7 +254,8 @@ impl Entries {
         let (mut low, mut high) = (range.start, range.end);
         while low < high {
             let middle = low + (high - low) / 2;
-            if before(&held.list[count(middle - held.first)]) {
+            let entry = held.list.get(count(middle - held.first));
+            if before(entry.expect("all of the range is held")) {
                 low = middle + 1;
             } else {
                 high = middle;

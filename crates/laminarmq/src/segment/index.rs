@@ -209,10 +209,11 @@ impl<F: LogFile> Segment<F> {
         Ok(true)
     }
 
-    /// Whether enough entries wait for [`Segment::flush_index_block`] to write them.
+    /// Whether enough entries wait for [`Segment::flush_index_block`] to write them. Where the files are in memory as well,
+    /// they never do.
     #[inline]
     pub(crate) fn is_index_block_due(&self) -> bool {
-        self.count >= self.next_block_at
+        !F::IN_MEMORY && self.count >= self.next_block_at
     }
 
     /// Writes a block of entries once enough of them wait. A failure costs nothing but memory: the next
@@ -221,7 +222,7 @@ impl<F: LogFile> Segment<F> {
         if !self.is_index_block_due() {
             return false;
         }
-        if let Err(error) = Box::pin(self.flush_index()).await {
+        if let Err(error) = self.flush_index().await {
             tracing::warn!(segment = self.base(), %error, "index entries stay in memory for now");
             self.block_written();
             return false;

@@ -11,6 +11,7 @@
 //! ```
 
 mod entries;
+mod entry_list;
 mod index;
 mod pieces;
 mod read;
@@ -26,7 +27,7 @@ use crate::env::{LogFile, SegmentFiles};
 use crate::format::{FILE_HEADER_LENGTH, FileHeader, Footer, IndexEntry, chunk};
 use crate::record::SegmentInfo;
 
-pub(crate) use entries::{Bounds, Entries};
+pub(crate) use entries::{Bounds, Entries, Place};
 pub(crate) use index::IndexCut;
 pub(crate) use read::{Extent, Parsed, Piece, parse_chunk, parse_record, parse_records, record_of};
 pub(crate) use scan::{Scan, Step, Window, entry_of, scan, search, step};
@@ -284,12 +285,18 @@ impl<F: LogFile> Segment<F> {
     /// Gives back what was reserved behind the last record, and writes the rest of the index. Says whether
     /// the store has to be synced for that.
     pub(crate) async fn complete(&mut self) -> std::io::Result<bool> {
+        let is_longer = self.give_back().await?;
+        self.flush_index().await?;
+        Ok(is_longer)
+    }
+
+    /// Gives back what was reserved behind the last record. Says whether the store has to be synced for that.
+    pub(crate) async fn give_back(&mut self) -> std::io::Result<bool> {
         let store = &mut self.files.store;
         let is_longer = store.reserved() > self.store_length;
         if is_longer {
             store.truncate(self.store_length).await?;
         }
-        self.flush_index().await?;
         Ok(is_longer)
     }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::entries::{Bounds, Entries};
+use super::entries::{Bounds, Entries, Place};
 use super::read::{Piece, check_chunk};
 use super::{Framing, Segment, Summary};
 use crate::env::{LogFile, ReadAt};
@@ -139,6 +139,29 @@ impl<R: ReadFile> View<'_, R> {
             entries.push(entry.ok_or_else(|| damaged(index, position, INDEX_REBUILDS))?);
         }
         Ok(entries)
+    }
+
+    /// Where the records from `first` on stand, which is in the segment: at least one, at most `most`, in place of what
+    /// is in `places`.
+    pub(crate) async fn places(
+        &self,
+        first: u64,
+        most: usize,
+        places: &mut Vec<Place>,
+    ) -> Result<(), ReadError> {
+        places.clear();
+        self.entries.places(first - self.base, most, places);
+        if !places.is_empty() {
+            return Ok(());
+        }
+        let in_file = self.entries.range().start.saturating_sub(first - self.base);
+        let read = self.read_entries(first - self.base, in_file.min(most as u64));
+        match Box::pin(read).await {
+            Ok(entries) => places.extend(entries.iter().map(Place::from)),
+            // It may be another one of them that is damaged.
+            Err(_) => places.push(Place::from(&self.entry(first).await?)),
+        }
+        Ok(())
     }
 
     /// First index in `[low, high)` whose entry does not fulfil `is_before`, or `high`. `is_before` holds up

@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
-use super::{Segment, Summary};
+use super::{Entries, Segment, Summary};
 use crate::env::LogFile;
 use crate::format::{CHUNK_HEADER_LENGTH, ChunkHeader, IndexEntry, chunk};
 use crate::limits::{COPY_BYTES_MAX, SCRATCH_KEEP_BYTES};
@@ -114,8 +114,8 @@ impl<F: LogFile> Segment<F> {
         Ok(())
     }
 
-    /// As [`Segment::append_run`], for one record whose value is short: `length` bytes, which are copied behind the
-    /// header. The segment has records already.
+    /// As [`Segment::append_run`], for one record whose value has `length` bytes, and is short or in one piece in front of a
+    /// file in memory; such a file, and mapped room, take header and value from where they are. The segment has records already.
     // What is borrowed before the write or made after it stays in functions of its own: an `async` one would keep it
     // in memory across the write.
     #[inline]
@@ -127,8 +127,18 @@ impl<F: LogFile> Segment<F> {
         scratch: &mut Scratch,
     ) -> Result<(), Run> {
         let bytes = &mut scratch.bytes;
-        let (checksum, crc) = self.encode_short(record, length, durable, bytes);
-        if let Err(error) = self.files.store.append(&mut [IoSlice::new(bytes)]).await {
+        let (checksum, crc, written);
+        match record.value {
+            [value] if F::IN_MEMORY || self.files.store.wants_room() => {
+                (checksum, crc) = self.encode_beside(record, value, durable, bytes);
+                written = self.files.store.append_beside(bytes, value).await;
+            }
+            _ => {
+                (checksum, crc) = self.encode_short(record, length, durable, bytes);
+                written = self.files.store.append(&mut [IoSlice::new(bytes)]).await;
+            }
+        }
+        if let Err(error) = written {
             return Err(Box::pin(self.undo(error)).await);
         }
         self.take_in_short(record, length, checksum, crc);
@@ -163,6 +173,28 @@ impl<F: LogFile> Segment<F> {
         (checksum, crc)
     }
 
+    /// Puts the header of the next record into `bytes`; returns the checksums of the value and of the header.
+    #[inline(always)]
+    fn encode_beside(
+        &self,
+        record: &Append<'_>,
+        value: &[u8],
+        durable: u64,
+        bytes: &mut Vec<u8>,
+    ) -> (u64, u32) {
+        bytes.resize(CHUNK_HEADER_LENGTH, 0);
+        let header = bytes.first_chunk_mut().expect("it has that length");
+        let checksum = self.framing.values.of(value);
+        let chunk = ChunkHeader {
+            flags: chunk::FIRST | chunk::LAST,
+            length: u32::try_from(value.len()).expect("callers check the record's length"),
+            checksum,
+            ..record.chunk_header(self.end(), durable, self.summary.last_chunk_crc)
+        };
+        let crc = chunk.encode_into(self.framing.seed, header);
+        (checksum, crc)
+    }
+
     /// Takes in the one record that was written behind the last one.
     #[inline(always)]
     fn take_in_short(&mut self, record: &Append<'_>, length: u64, checksum: u64, crc: u32) {
@@ -186,7 +218,7 @@ impl<F: LogFile> Segment<F> {
         self.summary.push(false, &entry, (position, crc));
         self.store_length = end;
         self.count += 1;
-        self.entries.push(entry, end, self.summary);
+        Entries::push(&mut self.entries, entry, end, self.summary);
     }
 
     /// Takes in the records that the store has now, up to `length`.

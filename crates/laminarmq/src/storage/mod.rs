@@ -9,16 +9,18 @@
 pub mod commit_log;
 pub mod impls;
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::future::poll_fn;
 use std::io::IoSlice;
 use std::iter::Sum;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::pin::Pin;
 
 use futures_core::Stream;
 use num_traits::{CheckedSub, FromPrimitive, ToPrimitive, Unsigned, Zero, zero};
 
+use crate::common::split::SplitAt;
 use crate::common::stream::StreamUnexpectedLength;
 
 /// Values that are read by a dense, unsigned index.
@@ -221,6 +223,10 @@ pub trait Storage:
     /// Why something failed.
     type Error: Error + From<StreamUnexpectedLength>;
 
+    /// Whether the bytes are in this process's memory for as long as the storage lasts. Several pieces are then appended as
+    /// cheaply as one, and a log writes its index only where it does not hold it itself.
+    const IN_MEMORY: bool = false;
+
     /// Appends bytes; returns where they begin and how many they are.
     ///
     /// # Errors
@@ -283,6 +289,54 @@ pub trait Storage:
         size: &Self::Size,
     ) -> Result<Self::Content, Self::Error>;
 
+    /// Of `size` bytes from `position`, the part that `part` picks once it has seen them, and what else it found; `None`
+    /// where it picks none. A storage that has the bytes in memory can lend them, and copy the part alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Storage::read`].
+    async fn read_part<T>(
+        &self,
+        position: &Self::Position,
+        size: &Self::Size,
+        part: impl FnOnce(&[u8]) -> Option<(Range<usize>, T)>,
+    ) -> Result<Option<(Self::Content, T)>, Self::Error>
+    where
+        Self::Content: SplitAt<u8>,
+    {
+        let content = self.read(position, size).await?;
+        let Some((range, found)) = part(&content) else {
+            return Ok(None);
+        };
+        let whole = if range.end == content.len() {
+            Some(content)
+        } else {
+            content.split_at(range.end).map(|(whole, _)| whole)
+        };
+        let content = whole.and_then(|whole| whole.tail(range.start));
+        Ok(content.map(|content| (content, found)))
+    }
+
+    /// As [`Storage::read_part`], for as many parts of the same bytes as a storage that can lend them likes: `part` is asked
+    /// until it picks none, and what it picked goes behind what is in `parts`. Others ask it once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Storage::read`].
+    async fn read_parts<T>(
+        &self,
+        position: &Self::Position,
+        size: &Self::Size,
+        part: impl FnMut(&[u8]) -> Option<(Range<usize>, T)>,
+        parts: &mut VecDeque<(Self::Content, T)>,
+    ) -> Result<(), Self::Error>
+    where
+        Self::Content: SplitAt<u8>,
+    {
+        parts.extend(self.read_part(position, size, part).await?);
+        Ok(())
+    }
+
     /// Appends several pieces, one after the other, with as few calls as the storage can.
     ///
     /// # Errors
@@ -317,6 +371,11 @@ pub trait Storage:
     /// Bytes up to which there is nothing to preallocate: at least [`Sizable::size`].
     fn preallocated(&self) -> Self::Position {
         self.size()
+    }
+
+    /// Whether appends like the last ones become cheaper by preallocated room, whether something is synced or not.
+    fn wants_room(&self) -> bool {
+        false
     }
 
     /// Takes note that nothing will be appended for now, so that the storage may let go of what only an append

@@ -173,6 +173,10 @@ impl<E: LogEnv> Storage for EnvStorage<E> {
         self.file.reserved()
     }
 
+    fn wants_room(&self) -> bool {
+        self.file.wants_room()
+    }
+
     fn rest(&mut self) {
         self.file.rest();
     }

@@ -117,6 +117,7 @@ pub struct Faults {
 struct State {
     counts: Counts,
     paused: bool,
+    wants_room: bool,
     /// Its `after` goes down with each call that it counts.
     armed: Option<Fault>,
 }
@@ -140,6 +141,11 @@ impl Faults {
     /// Ends [`Faults::pause`].
     pub fn resume(&self) {
         self.lock().paused = false;
+    }
+
+    /// Lets files want room from now on ([`LogFile::wants_room`]), so that it is reserved for every append, or no longer.
+    pub fn want_room(&self, wants_room: bool) {
+        self.lock().wants_room = wants_room;
     }
 
     /// How many calls there were.
@@ -425,6 +431,10 @@ impl<F: LogFile<Reader: ReadAt>> LogFile for Faulty<F> {
             .count(Call::Change)
             .map_err(|(_, error)| error)?;
         self.inner.reserve(length).await
+    }
+
+    fn wants_room(&self) -> bool {
+        self.faults.lock().wants_room
     }
 
     fn reserved(&self) -> u64 {

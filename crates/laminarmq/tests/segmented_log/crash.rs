@@ -385,10 +385,11 @@ fn stopped(most: u64, durable: u64) -> Known {
 fn power_cuts_at_every_sync_point() {
     let dir = fast_dir();
     let mut images = 0;
-    for keep in 0..6u64 {
+    for (keep, wants_room) in (0..6u64).flat_map(|keep| [(keep, false), (keep, true)]) {
         for stop in 0.. {
             let disk = MemEnv::new();
             let faults = Faults::default();
+            faults.want_room(wants_room);
             let env = FaultEnv::with(disk.clone(), &faults);
             faults.arm(Fault::nth(Call::Sync, stop));
             let (mut most, mut durable) = (0, 0);
@@ -408,7 +409,7 @@ fn power_cuts_at_every_sync_point() {
                 }
             });
             images += 1;
-            let name = format!("sync {stop}, kept by {keep}");
+            let name = format!("sync {stop}, kept by {keep}, room: {wants_room}");
             judge_both(&disk, dir.path(), stopped(most, durable), &name);
             if ended.is_ok() {
                 break;
@@ -424,10 +425,12 @@ fn each_call_fails_once() {
     let dir = fast_dir();
     let mut images = 0;
     for call in [Call::Change, Call::Sync, Call::Read] {
-        for left in [Left::Nothing, Left::Half, Left::All] {
+        let ways = [Left::Nothing, Left::Half, Left::All];
+        for (left, wants_room) in ways.into_iter().flat_map(|it| [(it, false), (it, true)]) {
             for after in 0.. {
                 let disk = MemEnv::new();
                 let faults = Faults::default();
+                faults.want_room(wants_room);
                 faults.arm(Fault {
                     left,
                     ..Fault::nth(call, after)
@@ -439,7 +442,7 @@ fn each_call_fails_once() {
                     |end, mark| (most, durable) = (most.max(end), mark),
                 ));
                 images += 1;
-                let name = format!("{call:?} {after} failed and left {left:?}");
+                let name = format!("{call:?} {after} failed, left {left:?}, room: {wants_room}");
                 judge_both(&disk, dir.path(), stopped(most, durable), &name);
                 if ended.is_ok() && faults.counts().failed == 0 {
                     break;

@@ -7,6 +7,7 @@ mod common;
 #[path = "../model/replay.rs"]
 mod replay;
 
+mod anywhere;
 mod contract;
 mod crash;
 mod kinds;

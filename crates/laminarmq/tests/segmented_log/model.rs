@@ -68,15 +68,19 @@ fn act() -> impl Strategy<Value = Act> {
 struct Case {
     max_store_size: u64,
     cached: Option<usize>,
+    /// Whether room is made ahead of every append.
+    wants_room: bool,
     acts: Vec<Act>,
 }
 
 fn case() -> impl Strategy<Value = Case> {
     let acts = prop::collection::vec(act(), 1..40);
     let cached = prop_oneof![Just(None), (0..3usize).prop_map(Some)];
-    (100..2000u64, cached, acts).prop_map(|(max_store_size, cached, acts)| Case {
+    let cases = (100..2000u64, cached, prop::bool::weighted(0.3), acts);
+    cases.prop_map(|(max_store_size, cached, wants_room, acts)| Case {
         max_store_size,
         cached,
+        wants_room,
         acts,
     })
 }
@@ -109,6 +113,7 @@ impl Run {
             expect: Expect::new(5, Vec::new()),
             made: 0,
         };
+        run.faults.want_room(case.wants_room);
         run.log = Some(run.open().unwrap());
         run
     }

@@ -83,10 +83,8 @@ async fn targets(
         old.keys().collect()
     };
     if topics.is_empty() {
-        let group = &args.name;
-        let what =
-            format_args!("group `{group}` has no offsets yet, nor is it told in which topic");
-        return Err(Failure::failed(what).hint("name one with --topic"));
+        let what = format_args!("group `{}` has no offsets yet", args.name);
+        return Err(Failure::failed(what).hint("name the topic to begin in with --topic"));
     }
     let mut targets = TopicOffsets::new();
     for name in topics {

@@ -9,6 +9,9 @@ use std::io::{self, IoSlice};
 /// Lengths are as the system gives them: a write may write less than it was given, a read may read less than was asked
 /// for, and 0 means that the disk is full, or that the file ends.
 pub trait Calls: Debug + Send + Sync + 'static {
+    /// Whether a storage with these calls may do without one where it puts bytes to memory that the file is mapped to.
+    const MAY_MAP: bool = false;
+
     /// Writes at a position.
     ///
     /// # Errors
@@ -43,6 +46,8 @@ pub trait Calls: Debug + Send + Sync + 'static {
 pub struct Direct;
 
 impl Calls for Direct {
+    const MAY_MAP: bool = cfg!(target_os = "linux");
+
     #[inline(always)]
     fn write(file: &File, bytes: &[u8], position: u64) -> io::Result<usize> {
         Ok(rustix::io::pwrite(file, bytes, position)?)

@@ -63,6 +63,22 @@ impl<C: Calls> LocalFile<C> {
         result
     }
 
+    /// The file itself, to be mapped, and where what was written and where what was reserved ends in it.
+    #[cfg(target_os = "linux")]
+    pub(super) fn reserved_stretch(&mut self) -> io::Result<(&File, u64, u64)> {
+        let (length, reserved) = (self.length, self.reserved);
+        Ok((self.pinned()?, length, reserved))
+    }
+
+    /// Takes note that the owner put so many bytes behind the last ones, to where was reserved.
+    #[cfg(target_os = "linux")]
+    #[inline]
+    pub(super) fn was_put(&mut self, length: u64) {
+        self.length += length;
+        assert!(self.length <= self.reserved, "only what is there is mapped");
+        self.slot.wrote();
+    }
+
     #[inline(never)]
     fn read_unpinned(&self, position: u64, length: usize) -> io::Result<Bytes> {
         read_exactly::<C>(&*self.slot.get()?, position, length)

@@ -6,6 +6,10 @@
 
 mod calls;
 mod local;
+#[cfg(target_os = "linux")]
+mod map;
+#[cfg(target_os = "linux")]
+mod mapped;
 pub(crate) mod names;
 mod open_files;
 #[cfg(all(feature = "io_uring", target_os = "linux"))]
@@ -23,6 +27,8 @@ use super::{LogEnv, Part, SegmentEnv, SegmentFiles};
 
 pub use calls::{Calls, Direct};
 pub use local::{LocalFile, LocalReader, LocalSync};
+#[cfg(target_os = "linux")]
+pub(crate) use mapped::Mapped;
 pub use open_files::OpenFiles;
 #[cfg(all(feature = "io_uring", target_os = "linux"))]
 pub use uring::Uring;

@@ -48,10 +48,26 @@ where
     {
         let index = self.check_index(record.metadata.index)?;
         let metadata = Serialized::of::<M, SERP, _>(&record.metadata.metadata)?;
+        // A future is moved before it is polled: what is rare stays out of it.
+        if self.write_segment().is_maxed() {
+            Box::pin(self.append_whole_rotated(&metadata, &record.value)).await?;
+        } else {
+            self.append_whole(&metadata, &record.value).await?;
+        }
+        Ok(index)
+    }
+
+    /// As [`Self::append_whole`], where the write segment is full.
+    #[cold]
+    async fn append_whole_rotated(
+        &mut self,
+        metadata: &Serialized<SERP::SerializedBytes>,
+        value: &[u8],
+    ) -> Result<(), LogError<S, SERP, C>> {
         let rotated = self.make_room().await?;
-        let appended = self.append_whole(&metadata, &record.value).await;
+        let appended = self.append_whole(metadata, value).await;
         self.undo_rotation(rotated, appended.is_err()).await?;
-        appended.map(|()| index)
+        appended
     }
 
     /// The index that the next record gets.
@@ -95,7 +111,7 @@ where
         }
         let before = self.read_segment_count() - 1;
         if !failed || self.log.poisoned().is_some() {
-            return self.keep_index_of(before);
+            return self.keep_index_of(before).await;
         }
         let end = self.log.end_index();
         let cut = Box::pin(self.log.cut_segment(before, end)).await;
@@ -118,6 +134,7 @@ where
         segment.append_threshold().saturating_sub(per_record)
     }
 
+    #[inline]
     async fn append_whole(
         &mut self,
         metadata: &Serialized<SERP::SerializedBytes>,

@@ -32,7 +32,7 @@ where
             if all || place == reads {
                 segment.cache_index().await?;
             } else {
-                segment.forget_index();
+                segment.forget_index().await;
             }
         }
         Ok(())
@@ -52,23 +52,23 @@ where
             return Ok(());
         }
         self.log.all_segments_mut()[place].cache_index().await?;
-        self.hold(place)
+        self.hold(place).await
     }
 
     /// The write segment at `place` became a read segment, its index still in memory.
-    pub(super) fn keep_index_of(&mut self, place: usize) -> Result<(), LogError<S, SERP, C>> {
+    pub(super) async fn keep_index_of(&mut self, place: usize) -> Result<(), LogError<S, SERP, C>> {
         match &self.cache {
             None => Ok(()),
             Some(cache) if cache.capacity() == 0 => {
-                self.log.all_segments_mut()[place].forget_index();
+                self.log.all_segments_mut()[place].forget_index().await;
                 Ok(())
             }
-            Some(_) => self.hold(place),
+            Some(_) => self.hold(place).await,
         }
     }
 
     /// Enters a segment whose index is in memory into the cache.
-    fn hold(&mut self, place: usize) -> Result<(), LogError<S, SERP, C>> {
+    async fn hold(&mut self, place: usize) -> Result<(), LogError<S, SERP, C>> {
         let number = self.removed + place;
         let Some(cache) = &mut self.cache else {
             return Ok(());
@@ -79,7 +79,7 @@ where
                 let evicted = key.checked_sub(self.removed);
                 let segments = self.log.all_segments_mut();
                 if let Some(segment) = evicted.and_then(|place| segments.get_mut(place)) {
-                    segment.forget_index();
+                    segment.forget_index().await;
                 }
                 Ok(())
             }

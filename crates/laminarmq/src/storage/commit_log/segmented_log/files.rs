@@ -5,10 +5,12 @@
 //! - A storage is there except while it is closed and obtained again; where that fails it stays away, and every
 //!   later call fails.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::hash::Hasher;
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
@@ -17,6 +19,7 @@ use num_traits::{FromPrimitive, ToPrimitive};
 use super::index::IndexRecord;
 use super::segment::{Limits, Replaced, SegmentStorage, SegmentStorageProvider};
 use crate::checksum::ValueChecksum;
+use crate::common::split::SplitAt;
 use crate::env::{LogFile, Part, SegmentEnv, SegmentFiles, cut_in_place, system_now_ms};
 use crate::storage::{Storage, Synced};
 
@@ -93,6 +96,14 @@ impl<S: Storage, M, H, Idx, Size, SERP> StorageFile<S, M, H, Idx, Size, SERP> {
         &self.shown
     }
 
+    #[inline]
+    fn changed(&mut self) {
+        if self.shown.get().is_some() {
+            self.shown.take();
+        }
+    }
+
+    #[inline]
     fn length(&self) -> u64 {
         let size = self.storage.as_ref().map(|storage| storage.size());
         size.and_then(|size| size.to_u64()).unwrap_or(0)
@@ -115,9 +126,9 @@ impl<S: Storage, M, H, Idx, Size, SERP> StorageFile<S, M, H, Idx, Size, SERP> {
         self.storage.as_mut()
     }
 
-    /// Exactly `length` bytes from `position`, as the storage gives them; `UnexpectedEof` where it has not as many.
+    /// The storage, and a stretch of it in its own numbers; `UnexpectedEof` where it has not as many bytes.
     #[inline]
-    pub(crate) async fn read_content(&self, position: u64, length: u64) -> io::Result<S::Content> {
+    fn stretch(&self, position: u64, length: u64) -> io::Result<(&S, S::Position, S::Position)> {
         let storage = self.storage.as_ref().ok_or_else(gone)?;
         let end = position.checked_add(length);
         if end.is_none_or(|end| end > self.length()) {
@@ -125,6 +136,13 @@ impl<S: Storage, M, H, Idx, Size, SERP> StorageFile<S, M, H, Idx, Size, SERP> {
         }
         let at = S::Position::from_u64(position).ok_or_else(too_large)?;
         let size = S::Position::from_u64(length).ok_or_else(too_large)?;
+        Ok((storage, at, size))
+    }
+
+    /// Exactly `length` bytes from `position`, as the storage gives them; `UnexpectedEof` where it has not as many.
+    #[inline]
+    pub(crate) async fn read_content(&self, position: u64, length: u64) -> io::Result<S::Content> {
+        let (storage, at, size) = self.stretch(position, length)?;
         let read = storage.read(&at, &size).await;
         let content = read.map_err(|error| self.aside.put(error))?;
         if content.len() as u64 != length {
@@ -134,15 +152,67 @@ impl<S: Storage, M, H, Idx, Size, SERP> StorageFile<S, M, H, Idx, Size, SERP> {
     }
 }
 
+impl<S, M, H, Idx, Size, SERP> StorageFile<S, M, H, Idx, Size, SERP>
+where
+    S: Storage,
+    S::Content: SplitAt<u8>,
+{
+    /// Of exactly `length` bytes from `position`, the part that `part` picks, see [`Storage::read_part`].
+    #[inline]
+    pub(crate) async fn read_part<T>(
+        &self,
+        position: u64,
+        length: u64,
+        part: impl FnOnce(&[u8]) -> Option<(Range<usize>, T)>,
+    ) -> io::Result<Option<(S::Content, T)>> {
+        let (storage, at, size) = self.stretch(position, length)?;
+        let mut is_short = false;
+        let picked = storage.read_part(&at, &size, |bytes| {
+            is_short = bytes.len() as u64 != length;
+            if is_short { None } else { part(bytes) }
+        });
+        let picked = picked.await.map_err(|error| self.aside.put(error))?;
+        if is_short {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(picked)
+    }
+
+    /// As [`Storage::read_parts`]; there may be fewer than `length` bytes for `part` to see.
+    pub(crate) async fn read_parts<T>(
+        &self,
+        position: u64,
+        length: u64,
+        part: impl FnMut(&[u8]) -> Option<(Range<usize>, T)>,
+        parts: &mut VecDeque<(S::Content, T)>,
+    ) -> io::Result<()> {
+        let (storage, at, size) = self.stretch(position, length)?;
+        let read = storage.read_parts(&at, &size, part, parts).await;
+        read.map_err(|error| self.aside.put(error))
+    }
+}
+
 impl<S: Storage, M, H, Idx, Size, SERP> LogFile for StorageFile<S, M, H, Idx, Size, SERP> {
     type Reader = ();
+
+    const IN_MEMORY: bool = S::IN_MEMORY;
 
     fn len(&self) -> u64 {
         self.length()
     }
 
+    // A function of its own, since it is the only one that is called for each record.
+    #[inline]
+    async fn append_beside(&mut self, header: &[u8], value: &[u8]) -> io::Result<()> {
+        self.changed();
+        let storage = self.storage.as_mut().ok_or_else(gone)?;
+        let pieces = &mut [IoSlice::new(header), IoSlice::new(value)];
+        let appended = storage.append_vectored(pieces).await;
+        appended.map_err(|error| self.aside.put(error))
+    }
+
     async fn append(&mut self, pieces: &mut [IoSlice<'_>]) -> io::Result<()> {
-        self.shown.take();
+        self.changed();
         let storage = self.storage.as_mut().ok_or_else(gone)?;
         let appended = match pieces {
             [piece] => storage.append_slice(piece).await.map(|_| ()),
@@ -157,7 +227,7 @@ impl<S: Storage, M, H, Idx, Size, SERP> LogFile for StorageFile<S, M, H, Idx, Si
     }
 
     async fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.shown.take();
+        self.changed();
         let mark = S::Position::from_u64(length).ok_or_else(too_large)?;
         let truncated = self.storage()?.truncate(&mark).await;
         truncated.map_err(|error| self.aside.put(error))
@@ -174,6 +244,12 @@ impl<S: Storage, M, H, Idx, Size, SERP> LogFile for StorageFile<S, M, H, Idx, Si
     fn reserved(&self) -> u64 {
         let reserved = self.storage.as_ref().map(|storage| storage.preallocated());
         reserved.and_then(|bytes| bytes.to_u64()).unwrap_or(0)
+    }
+
+    #[inline]
+    fn wants_room(&self) -> bool {
+        let storage = self.storage.as_ref();
+        storage.is_some_and(Storage::wants_room)
     }
 
     fn rest(&mut self) {

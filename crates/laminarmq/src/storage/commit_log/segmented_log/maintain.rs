@@ -33,7 +33,7 @@ where
         let before = self.read_segment_count();
         self.roll().await?;
         if self.read_segment_count() > before {
-            self.keep_index_of(before)?;
+            self.keep_index_of(before).await?;
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ where
         if was_read {
             self.roll().await?;
             if !was_cached {
-                self.log.all_segments_mut()[place].forget_index();
+                self.log.all_segments_mut()[place].forget_index().await;
             }
         }
         Ok(())

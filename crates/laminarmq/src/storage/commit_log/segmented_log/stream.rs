@@ -1,5 +1,6 @@
 //! Reading many records one after the other.
 
+use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::hash::Hasher;
 use std::ops::{Bound, RangeBounds};
@@ -11,14 +12,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::metadata::Framed;
-use super::segment::{Chunks, SegmentError, SegmentStorageProvider, record};
+use super::segment::{Ahead, Chunks, SegmentError, SegmentStorageProvider, record};
 use super::{LogError, ReadResult, Record, SegmentedLog};
 use crate::common::cache::Cache;
 use crate::common::serde_compat::SerializationProvider;
 use crate::common::split::SplitAt;
-use crate::limits::STREAM_WINDOW_BYTES;
+use crate::limits::{STREAM_PLACES, STREAM_WINDOW_BYTES};
 use crate::log::locate;
-use crate::segment::parse_chunk;
+use crate::segment::{Place, parse_chunk};
 use crate::storage::Storage;
 
 /// The next record of a stream, or what is wrong with it.
@@ -28,12 +29,16 @@ type Next<S, M, Idx, SERP> = Result<
 >;
 
 /// Where a stream has come to.
-struct Cursor<C> {
+struct Cursor<S: Storage, M, SERP: SerializationProvider> {
     next: u64,
     end: u64,
     /// Of the segment that holds `next`, or ends there.
     place: usize,
-    window: Option<Window<C>>,
+    window: Option<Window<S::Content>>,
+    /// The next records, where they are read ahead.
+    ahead: VecDeque<Ahead<S, M, SERP>>,
+    /// Memory for where those stand.
+    places: Vec<Place>,
 }
 
 /// Records that were read with one call.
@@ -134,7 +139,7 @@ where
 
     fn readable(
         &self,
-        cursor: Cursor<S::Content>,
+        cursor: Box<Cursor<S, M, SERP>>,
     ) -> impl Stream<Item = Record<M, Idx, S::Content>> + '_ {
         unfold(cursor, move |mut cursor| async move {
             match self.advance(&mut cursor).await {
@@ -150,7 +155,8 @@ where
         })
     }
 
-    fn cursor(&self, bounds: &impl RangeBounds<Idx>) -> Cursor<S::Content> {
+    /// In a box, because streams hand it from one step to the next.
+    fn cursor(&self, bounds: &impl RangeBounds<Idx>) -> Box<Cursor<S, M, SERP>> {
         let (start, end) = (self.log.start_index(), self.log.end_index());
         // An index that is no u64 is behind every log.
         let number = |idx: &Idx| idx.to_u64().unwrap_or(u64::MAX);
@@ -165,16 +171,19 @@ where
             Bound::Unbounded => end,
         };
         let next = from.max(start);
-        Cursor {
+        Box::new(Cursor {
             next,
             end: to.min(end),
             place: self.place_of(next),
             window: None,
-        }
+            ahead: VecDeque::new(),
+            places: Vec::new(),
+        })
     }
 
-    /// The next record; `None` at the end.
-    async fn advance(&self, cursor: &mut Cursor<S::Content>) -> Next<S, M, Idx, SERP> {
+    /// The next record; `None` at the end. What is not done for each record is in boxes: this future is moved for each.
+    #[inline]
+    async fn advance(&self, cursor: &mut Cursor<S, M, SERP>) -> Next<S, M, Idx, SERP> {
         if cursor.next >= cursor.end {
             return Ok(None);
         }
@@ -186,21 +195,51 @@ where
         let segment = &segments[cursor.place];
         if S::Content::SHARES {
             if cursor.window.is_none() {
-                cursor.window = Some(self.read_window(cursor).await?);
+                cursor.window = Some(Box::pin(self.read_window(cursor)).await?);
             }
             if let Some(record) = self.take_from_window(cursor)? {
                 return Ok(Some(record));
             }
         }
-        let record = segment.read_record(cursor.next).await?;
+        if S::IN_MEMORY {
+            if cursor.ahead.is_empty() {
+                Box::pin(self.read_ahead(cursor)).await?;
+            }
+            if let Some((value, metadata)) = cursor.ahead.pop_front() {
+                let record = record(metadata?, cursor.next, value);
+                cursor.next += 1;
+                return Ok(Some(record));
+            }
+        }
+        let record = Box::pin(segment.read_record(cursor.next)).await?;
         cursor.next += 1;
         Ok(Some(record))
+    }
+
+    /// Takes some of the next records from memory, none where the next one is not as nearly all are.
+    #[inline(never)]
+    async fn read_ahead(
+        &self,
+        cursor: &mut Cursor<S, M, SERP>,
+    ) -> Result<(), SegmentError<S::Error, SERP::Error>> {
+        let segment = &self.log.all_segments()[cursor.place];
+        let end = cursor.end.min(segment.end());
+        let most = usize::try_from(end - cursor.next).unwrap_or(usize::MAX);
+        let places = &mut cursor.places;
+        let view = segment.view();
+        let found = view.places(cursor.next, STREAM_PLACES.min(most), places);
+        let failed = |error| SegmentError::of_index(error, segment.files.index.aside());
+        found.await.map_err(failed)?;
+        segment
+            .read_ahead(cursor.next, places, &mut cursor.ahead)
+            .await;
+        Ok(())
     }
 
     /// Reads as many records as fit into a window, at least the next one.
     async fn read_window(
         &self,
-        cursor: &Cursor<S::Content>,
+        cursor: &Cursor<S, M, SERP>,
     ) -> Result<Window<S::Content>, SegmentError<S::Error, SERP::Error>> {
         let segment = &self.log.all_segments()[cursor.place];
         let (store, index) = (&segment.files.store, &segment.files.index);
@@ -219,7 +258,7 @@ where
     }
 
     /// The next record, if it is one chunk and undamaged, as nearly all are; else the window is given up.
-    fn take_from_window(&self, cursor: &mut Cursor<S::Content>) -> Next<S, M, Idx, SERP> {
+    fn take_from_window(&self, cursor: &mut Cursor<S, M, SERP>) -> Next<S, M, Idx, SERP> {
         let Some(Window { rest, left, link }) = cursor.window.take() else {
             return Ok(None);
         };

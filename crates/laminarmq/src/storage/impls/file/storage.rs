@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 
 use super::FileStorageError;
+#[cfg(target_os = "linux")]
+use crate::env::Mapped;
 use crate::env::{Calls, Direct, LocalFile, LogFile, OpenFiles};
 use crate::storage::impls::common::PathAddressedStorageProvider;
 use crate::storage::{AsyncConsume, AsyncTruncate, Sizable, Storage, Synced};
@@ -34,6 +36,8 @@ use crate::storage::{AsyncConsume, AsyncTruncate, Sizable, Storage, Synced};
 #[derive(Debug)]
 pub struct PathStorage<C> {
     file: LocalFile<C>,
+    #[cfg(target_os = "linux")]
+    mapped: Mapped,
     path: PathBuf,
 }
 
@@ -81,8 +85,47 @@ impl<C: Calls> PathAddressedStorageProvider<PathStorage<C>> for PathStorageProvi
     ) -> Result<PathStorage<C>, FileStorageError> {
         let path = path.as_ref().to_path_buf();
         let file = LocalFile::open(&self.files, path.clone())?;
-        Ok(PathStorage { file, path })
+        Ok(PathStorage {
+            file,
+            #[cfg(target_os = "linux")]
+            mapped: Mapped::default(),
+            path,
+        })
     }
+}
+
+#[cfg(target_os = "linux")]
+impl<C: Calls> PathStorage<C> {
+    /// Appends without a call, where there is mapped room; says whether there was.
+    #[inline]
+    fn put(&mut self, pieces: &[IoSlice<'_>]) -> bool {
+        C::MAY_MAP && self.mapped.append(&mut self.file, pieces)
+    }
+
+    /// To be called before the file is cut.
+    fn unmap(&mut self) {
+        self.mapped.give_up();
+    }
+
+    fn map_room(&mut self, is_there: bool) {
+        if !C::MAY_MAP {
+        } else if is_there {
+            self.mapped.room_was_made(&mut self.file);
+        } else {
+            self.mapped.no_room();
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl<C: Calls> PathStorage<C> {
+    fn put(&mut self, _pieces: &[IoSlice<'_>]) -> bool {
+        false
+    }
+
+    fn unmap(&mut self) {}
+
+    fn map_room(&mut self, _is_there: bool) {}
 }
 
 impl<C: Calls> Sizable for PathStorage<C> {
@@ -101,6 +144,7 @@ impl<C: Calls> AsyncTruncate for PathStorage<C> {
         if *mark > self.file.len() {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
+        self.unmap();
         Ok(self.file.truncate(*mark).await?)
     }
 }
@@ -109,12 +153,13 @@ impl<C: Calls> AsyncConsume for PathStorage<C> {
     type ConsumeError = FileStorageError;
 
     async fn remove(self) -> Result<(), FileStorageError> {
-        let Self { file, path } = self;
+        let Self { file, path, .. } = self;
         drop(file);
         Ok(std::fs::remove_file(path)?)
     }
 
-    async fn close(self) -> Result<(), FileStorageError> {
+    async fn close(mut self) -> Result<(), FileStorageError> {
+        self.unmap();
         Ok(self.file.sync()?)
     }
 }
@@ -125,8 +170,10 @@ impl<C: Calls> Storage for PathStorage<C> {
     type Error = FileStorageError;
 
     async fn append_slice(&mut self, slice: &[u8]) -> Result<(u64, u64), FileStorageError> {
-        let start = self.file.len();
-        self.file.append(&mut [IoSlice::new(slice)]).await?;
+        let (start, pieces) = (self.file.len(), &mut [IoSlice::new(slice)]);
+        if !self.put(pieces) {
+            self.file.append(pieces).await?;
+        }
         Ok((start, slice.len() as u64))
     }
 
@@ -143,7 +190,10 @@ impl<C: Calls> Storage for PathStorage<C> {
         &mut self,
         pieces: &mut [IoSlice<'_>],
     ) -> Result<(), FileStorageError> {
-        Ok(self.file.append(pieces).await?)
+        if !self.put(pieces) {
+            self.file.append(pieces).await?;
+        }
+        Ok(())
     }
 
     async fn sync(&mut self) -> Result<Synced, FileStorageError> {
@@ -152,7 +202,15 @@ impl<C: Calls> Storage for PathStorage<C> {
     }
 
     async fn preallocate(&mut self, length: u64) -> Result<(), FileStorageError> {
-        Ok(self.file.reserve(length).await?)
+        let reserved = self.file.reserve(length).await;
+        self.map_room(reserved.is_ok());
+        Ok(reserved?)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[inline]
+    fn wants_room(&self) -> bool {
+        C::MAY_MAP && self.mapped.wants_room()
     }
 
     fn preallocated(&self) -> u64 {
@@ -160,6 +218,7 @@ impl<C: Calls> Storage for PathStorage<C> {
     }
 
     fn rest(&mut self) {
+        self.unmap();
         self.file.rest();
     }
 }

@@ -1,9 +1,13 @@
 //! Bytes in memory.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::io::IoSlice;
+use std::ops::{Deref, Range};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::blocks::Blocks;
 use crate::common::stream::StreamUnexpectedLength;
 use crate::storage::{AsyncConsume, AsyncTruncate, Sizable, Storage, Synced};
 
@@ -21,7 +25,7 @@ pub enum InMemStorageError {
 /// Bytes that handles share, and whether they were removed.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    bytes: Mutex<Vec<u8>>,
+    bytes: Mutex<Blocks>,
     /// How many there are, to be told without the lock.
     length: AtomicUsize,
     is_removed: AtomicBool,
@@ -31,12 +35,12 @@ impl Memory {
     pub(super) fn of(bytes: Vec<u8>) -> Self {
         Self {
             length: AtomicUsize::new(bytes.len()),
-            bytes: Mutex::new(bytes),
+            bytes: Mutex::new(Blocks::of(bytes)),
             is_removed: AtomicBool::new(false),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+    fn lock(&self) -> MutexGuard<'_, Blocks> {
         // Nothing is half done where a thread that held the lock panicked.
         self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -47,11 +51,18 @@ impl Memory {
 
     /// A copy of the first bytes, if there are as many.
     pub(super) fn beginning(&self, length: usize) -> Option<Vec<u8>> {
-        self.lock().get(..length).map(<[u8]>::to_vec)
+        self.lock().get(0, length).map(Cow::into_owned)
     }
 
     #[inline]
-    fn change<T>(&self, change: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    fn append<P: Deref<Target = [u8]>>(&self, pieces: &[P]) -> usize {
+        let mut bytes = self.lock();
+        let end = bytes.append(pieces);
+        self.length.store(end, Ordering::Release);
+        end
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Blocks) -> T) -> T {
         let mut bytes = self.lock();
         let result = change(&mut bytes);
         self.length.store(bytes.len(), Ordering::Release);
@@ -113,7 +124,7 @@ impl AsyncConsume for InMemStorage {
     type ConsumeError = InMemStorageError;
 
     async fn remove(self) -> Result<(), InMemStorageError> {
-        self.memory.change(|bytes| *bytes = Vec::new());
+        self.memory.change(|bytes| *bytes = Blocks::default());
         self.memory.is_removed.store(true, Ordering::Release);
         Ok(())
     }
@@ -128,32 +139,52 @@ impl Storage for InMemStorage {
     type Position = usize;
     type Error = InMemStorageError;
 
+    const IN_MEMORY: bool = true;
+
     async fn append_slice(&mut self, slice: &[u8]) -> Result<(usize, usize), InMemStorageError> {
-        Ok(self.memory.change(|bytes| {
-            let start = bytes.len();
-            bytes.extend_from_slice(slice);
-            (start, slice.len())
-        }))
+        let end = self.memory.append(&[slice]);
+        Ok((end - slice.len(), slice.len()))
     }
 
     async fn read(&self, position: &usize, size: &usize) -> Result<Vec<u8>, InMemStorageError> {
         let bytes = self.memory.lock();
-        let end = position.checked_add(*size);
-        let wanted = end.and_then(|end| bytes.get(*position..end));
-        wanted
-            .map(<[u8]>::to_vec)
-            .ok_or(InMemStorageError::OutOfBounds)
+        let wanted = bytes.get(*position, *size).map(Cow::into_owned);
+        wanted.ok_or(InMemStorageError::OutOfBounds)
+    }
+
+    async fn read_part<T>(
+        &self,
+        position: &usize,
+        size: &usize,
+        part: impl FnOnce(&[u8]) -> Option<(Range<usize>, T)>,
+    ) -> Result<Option<(Vec<u8>, T)>, InMemStorageError> {
+        let bytes = self.memory.lock();
+        let all = bytes.get(*position, *size);
+        let all = all.ok_or(InMemStorageError::OutOfBounds)?;
+        Ok(part(&all).map(|(range, found)| (all[range].to_vec(), found)))
+    }
+
+    async fn read_parts<T>(
+        &self,
+        position: &usize,
+        size: &usize,
+        mut part: impl FnMut(&[u8]) -> Option<(Range<usize>, T)>,
+        parts: &mut VecDeque<(Vec<u8>, T)>,
+    ) -> Result<(), InMemStorageError> {
+        let bytes = self.memory.lock();
+        let all = bytes.get(*position, *size);
+        let all = all.ok_or(InMemStorageError::OutOfBounds)?;
+        while let Some((range, found)) = part(&all) {
+            parts.push_back((all[range].to_vec(), found));
+        }
+        Ok(())
     }
 
     async fn append_vectored(
         &mut self,
         pieces: &mut [IoSlice<'_>],
     ) -> Result<(), InMemStorageError> {
-        self.memory.change(|bytes| {
-            for piece in pieces {
-                bytes.extend_from_slice(piece);
-            }
-        });
+        self.memory.append(pieces);
         Ok(())
     }
 

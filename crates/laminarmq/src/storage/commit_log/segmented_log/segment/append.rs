@@ -116,7 +116,9 @@ where
             SegmentError::of_append(AppendError::Io { segment, source }, aside)
                 .expect("only a log stops")
         })?;
-        self.flush_index_block().await;
+        if self.is_index_block_due() {
+            Box::pin(self.flush_index_block()).await;
+        }
         Ok(index)
     }
 

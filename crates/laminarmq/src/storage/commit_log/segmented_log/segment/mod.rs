@@ -16,7 +16,7 @@ pub use config::Config;
 pub(crate) use config::Limits;
 pub use error::{SegmentError, SegmentOpError};
 pub use provider::{Replaced, SegmentStorage, SegmentStorageProvider};
-pub(crate) use read::{Chunks, record};
+pub(crate) use read::{Ahead, Chunks, record};
 
 use super::files::StorageFile;
 

@@ -1,6 +1,8 @@
 //! Reading a segment, and what it says of itself.
 
+use std::collections::VecDeque;
 use std::hash::Hasher;
+use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -14,7 +16,8 @@ use crate::common::split::SplitAt;
 use crate::env::system_now_ms;
 use crate::error::ReadError;
 use crate::format::{CHUNK_HEADER_LENGTH, FILE_HEADER_LENGTH, IndexEntry};
-use crate::segment::{Piece, parse_chunk};
+use crate::limits::STREAM_AHEAD_BYTES;
+use crate::segment::{Piece, Place, parse_chunk};
 use crate::storage::commit_log::segmented_log::index::{
     INDEX_BASE_MARKER_LENGTH, INDEX_RECORD_LENGTH, IndexError, IndexRecord,
 };
@@ -129,12 +132,19 @@ where
     /// storage does not have yet stay all the same.
     pub fn take_cached_index_records(&mut self) -> Option<Vec<IndexRecord>> {
         let records = self.cached_index_records().cloned();
-        self.forget_index();
+        self.forget_written_index();
         records
     }
 
-    /// Forgets the index entries that the index storage has.
-    pub(crate) fn forget_index(&mut self) {
+    /// Forgets the index entries, which the index storage has after this. Where it cannot be written they stay.
+    pub(crate) async fn forget_index(&mut self) {
+        if let Err(error) = self.flush_index().await {
+            tracing::warn!(segment = self.base(), %error, "index entries stay in memory");
+        }
+        self.forget_written_index();
+    }
+
+    fn forget_written_index(&mut self) {
         if self.entries_written == self.count {
             self.entries.forget_all();
         }
@@ -158,51 +168,97 @@ where
         if !(self.base()..self.end()).contains(&index) {
             return Err(SegmentError::IndexError(IndexError::IndexOutOfBounds));
         }
-        let view = self.view();
-        let store = &self.files.store;
-        let entry = view.entry(index).await;
+        let entry = self.view().entry(index).await;
         let entry =
             entry.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
-        let failed = |error: ReadError| SegmentError::of_store(&error, store.aside());
+        self.read_at_place(index, Place::from(&entry)).await
+    }
+
+    /// The record with this index, which stands there by the index, verified.
+    #[inline]
+    pub(crate) async fn read_at_place(
+        &self,
+        index: u64,
+        place: Place,
+    ) -> Result<Record<M, Idx, S::Content>, SegmentOpError<S, SERP>> {
+        let store = &self.files.store;
         // Nearly every record is one chunk.
-        let length = entry.length.saturating_add(CHUNK_HEADER_LENGTH as u64);
-        let piece = Piece::one(&view, index, entry.position, length);
-        let content = store.read_content(entry.position, length).await;
-        let content = content.map_err(|error| failed(piece.error(error)))?;
-        let parsed = parse_chunk(&content, 0, index, true, None, self.framing);
-        let (head, _, value) = match parsed {
-            Ok(chunk) if chunk.0.is_last() => chunk,
-            Ok(_) => {
-                let what = "the record ends without its last chunk";
-                return Box::pin(self.read_chunks(index, &entry, what)).await;
+        let length = place.length.saturating_add(CHUNK_HEADER_LENGTH as u64);
+        let mut what = "the record ends without its last chunk";
+        let picked = store.read_part(place.position, length, |bytes| {
+            match parse_chunk(bytes, 0, index, true, None, self.framing) {
+                Ok((head, _, value)) if head.is_last() => {
+                    Some(pick::<S, M, SERP>(bytes, value, head.entry_flags))
+                }
+                Ok(_) => None,
+                Err((_, error)) => {
+                    what = error;
+                    None
+                }
             }
-            Err((_, what)) => return Box::pin(self.read_chunks(index, &entry, what)).await,
+        });
+        match picked.await {
+            Ok(Some((value, metadata))) => Ok(record(metadata?, index, value)),
+            Ok(None) => Box::pin(self.read_chunks(index, place.position, what)).await,
+            Err(error) => {
+                let piece = Piece::one(&self.view(), index, place.position, length);
+                Err(SegmentError::of_store(&piece.error(error), store.aside()))
+            }
+        }
+    }
+
+    /// Reads the records from `index` on, as many as the storage likes of those that stand at `places`, one behind the
+    /// other and in a chunk each: puts them behind what is in `ahead`, verified. A record that cannot be read like this, and those behind it, are not among them.
+    pub(crate) async fn read_ahead(
+        &self,
+        index: u64,
+        places: &[Place],
+        ahead: &mut VecDeque<Ahead<S, M, SERP>>,
+    ) {
+        let Some(first) = places.first() else { return };
+        let follow = |pair: &[Place; 2]| {
+            pair[0].one_chunk_end() == pair[1].position
+                && pair[1].one_chunk_end() - first.position <= STREAM_AHEAD_BYTES
         };
-        let flags = head.entry_flags;
-        let (metadata, value) = self.split_first(Some(Chunk {
-            content,
-            value,
-            flags,
-        }))?;
-        Ok(record(metadata, index, value))
+        let behind = places.array_windows().take_while(|pair| follow(pair));
+        let last = places[behind.count()];
+        let length = last.one_chunk_end().saturating_sub(first.position);
+        let (mut at, mut link, mut next) = (0, None, index);
+        let read = self.files.store.read_parts(
+            first.position,
+            length,
+            |bytes| {
+                if at == bytes.len() {
+                    return None;
+                }
+                let parsed = parse_chunk(bytes, at, next, true, link, self.framing);
+                let (head, crc, value) = parsed.ok().filter(|(head, ..)| head.is_last())?;
+                (at, link, next) = (value.end, Some(crc), next + 1);
+                Some(pick::<S, M, SERP>(bytes, value, head.entry_flags))
+            },
+            ahead,
+        );
+        // Whoever needs the record reads it alone, and is told what is wrong with it.
+        let _: io::Result<()> = read.await;
     }
 
     /// A record that is not one undamaged chunk, which `what` says of it.
     async fn read_chunks(
         &self,
         index: u64,
-        entry: &IndexEntry,
+        position: u64,
         what: &'static str,
     ) -> Result<Record<M, Idx, S::Content>, SegmentOpError<S, SERP>> {
         let view = self.view();
         let store = &self.files.store;
         let failed = |error: ReadError| SegmentError::of_store(&error, store.aside());
-        let piece = Piece::one(&view, index, entry.position, 0);
-        let end = view.end_position(index).await;
-        let end = end.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
+        let piece = Piece::one(&view, index, position, 0);
+        let span = view.span(index).await;
+        let (entry, end) =
+            span.map_err(|error| SegmentError::of_index(error, self.files.index.aside()))?;
         let one_chunk = entry.length.saturating_add(CHUNK_HEADER_LENGTH as u64);
-        if end <= entry.position.saturating_add(one_chunk) {
-            return Err(failed(piece.damaged(index, entry.position, what)));
+        if end <= position.saturating_add(one_chunk) {
+            return Err(failed(piece.damaged(index, position, what)));
         }
         let mut chunks = self.chunks(index).await?;
         let mut parts = Vec::new();
@@ -301,6 +357,31 @@ where
         };
         let value = content.tail(value.start);
         Ok(Some(value.ok_or(SegmentError::RecordMetadataNotFound)?))
+    }
+}
+
+/// A record that was read ahead: its value, and its metadata.
+pub(crate) type Ahead<S, M, SERP> = (<S as Storage>::Content, Result<M, SegmentOpError<S, SERP>>);
+
+/// Where the value is in a chunk that is a whole record, and the record's metadata.
+#[inline]
+fn pick<S, M, SERP>(
+    bytes: &[u8],
+    payload: Range<usize>,
+    flags: u8,
+) -> (Range<usize>, Result<M, SegmentOpError<S, SERP>>)
+where
+    S: Storage,
+    M: DeserializeOwned,
+    SERP: SerializationProvider,
+{
+    let stored = &bytes[payload.clone()];
+    match Framed::of(stored, flags) {
+        Ok(framed) => {
+            let value = payload.start + framed.value_at..payload.end;
+            (value, framed.metadata::<M, SERP, _>(stored))
+        }
+        Err(error) => (payload, Err(error)),
     }
 }
 

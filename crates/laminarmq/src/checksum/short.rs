@@ -1,0 +1,40 @@
+//! CRC-32C of a few bytes, by the processor's instruction for it. A library that serves all lengths looks for the best way
+//! at each call, which costs more than the sum of a header.
+//!
+//! What makes the `unsafe` place sound: the instruction is reached only after the processor was asked whether it has it.
+
+#![allow(
+    unsafe_code,
+    reason = "a sum of 12 bytes takes 3 ns in place of 8, one of a header 5 in place of 11"
+)]
+
+use std::arch::is_x86_feature_detected;
+use std::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u64};
+
+/// Longest input that this is the fastest way for, in bytes: the instruction takes eight at a time, one after the other.
+pub(super) const SHORT_BYTES: usize = 64;
+
+/// Of `bytes`, if the processor has the instruction.
+#[inline]
+pub(super) fn crc32c(bytes: &[u8]) -> Option<u32> {
+    if !is_x86_feature_detected!("sse4.2") {
+        return None;
+    }
+    // SAFETY: the processor has what the function needs.
+    Some(unsafe { by_instruction(bytes) })
+}
+
+#[target_feature(enable = "sse4.2")]
+fn by_instruction(bytes: &[u8]) -> u32 {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut crc = u64::from(u32::MAX);
+    for word in words {
+        crc = _mm_crc32_u64(crc, u64::from_le_bytes(*word));
+    }
+    // The instruction leaves the upper half empty.
+    let mut crc = crc as u32;
+    for byte in rest {
+        crc = _mm_crc32_u8(crc, *byte);
+    }
+    !crc
+}
