@@ -277,7 +277,7 @@ pub const GROUP_REQUESTS_LEN: usize = 1024;
 pub const GROUP_OUTBOX_LEN: usize = 1024;
 
 /// Committed commands and answers to proposals on their way from the shards to the coordinator of groups.
-pub const GROUP_EVENTS_LEN: usize = 4096;
+pub const GROUP_EVENTS_LEN: usize = 256;
 
 // A batch fits in a frame with room for the rest of its request, and a fetch answer holds the largest
 // batch: otherwise a batch could be accepted that no consumer can ever read.

@@ -139,6 +139,10 @@ impl GroupService {
                 break;
             }
             let deadline = self.next_deadline();
+            if deadline <= Instant::now() {
+                // Requests that never end must not keep members from falling silent.
+                self.tick();
+            }
             let has_room = self.outbox.len() < GROUP_OUTBOX_LEN
                 && !self.coordinators.values().any(Coordinator::is_busy);
             let target = self.outbox.front().map(|(group, _)| *group);
