@@ -3,8 +3,8 @@
 //! ```text
 //! start:  addresses taken -> HTTP port up -> directory locked -> shards and flusher -> metadata replayed, partitions
 //!         opened -> listening, ready
-//! stop:   not ready -> no new connections and requests -> those that were read are answered -> controller ->
-//!         shards close their logs -> flusher -> directory unlocked -> HTTP port closed
+//! stop:   not ready -> no new connections and requests -> those that were read are answered -> groups ->
+//!         controller -> shards close their logs -> flusher -> directory unlocked -> HTTP port closed
 //! ```
 
 use crate::config::{BrokerConfig, ConfigError};
@@ -168,6 +168,7 @@ impl Broker {
             image,
             router: engine.router(),
             controller: engine.controller(),
+            groups: engine.groups(),
             producer_ids: ProducerIds::default(),
             stopping,
             failure: failure.clone(),

@@ -85,6 +85,35 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// How consumer groups are set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// How long the first member of an empty group waits for others; each that comes starts the wait anew,
+    /// within the group's rebalance timeout. Zero: not at all. Default
+    /// [`limits::GROUP_INITIAL_DELAY_DEFAULT`], at most [`limits::GROUP_INITIAL_DELAY_MAX`].
+    pub initial_rebalance_delay: Duration,
+    /// Shortest session timeout that a member may ask for. Default
+    /// [`limits::GROUP_SESSION_MIN_DEFAULT`], at least a millisecond.
+    pub session_timeout_min: Duration,
+    /// Longest session timeout that a member may ask for. Default
+    /// [`limits::GROUP_SESSION_MAX_DEFAULT`], at most [`limits::GROUP_SESSION_CEILING`].
+    pub session_timeout_max: Duration,
+    /// How long committed offsets are kept of a group that has no members. Default
+    /// [`limits::OFFSETS_RETENTION_DEFAULT`], at most [`limits::OFFSETS_RETENTION_MAX`].
+    pub offsets_retention: Duration,
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        Self {
+            initial_rebalance_delay: limits::GROUP_INITIAL_DELAY_DEFAULT,
+            session_timeout_min: limits::GROUP_SESSION_MIN_DEFAULT,
+            session_timeout_max: limits::GROUP_SESSION_MAX_DEFAULT,
+            offsets_retention: limits::OFFSETS_RETENTION_DEFAULT,
+        }
+    }
+}
+
 /// What was built, for whoever asks the running program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildInfo {
@@ -125,6 +154,8 @@ pub struct BrokerConfig {
     pub shards: usize,
     /// Flush threads, 1 to [`limits::FLUSH_THREADS_MAX`].
     pub flush_threads: usize,
+    /// Consumer groups.
+    pub groups: GroupConfig,
     /// How often partitions look for records that are too old or too many. 1 ms to a day.
     pub retention_check: Duration,
     /// Bounds.
@@ -151,6 +182,7 @@ impl Default for BrokerConfig {
             default_flush: FlushMode::Sync,
             shards: 0,
             flush_threads: limits::FLUSH_THREADS_DEFAULT,
+            groups: GroupConfig::default(),
             retention_check: limits::RETENTION_CHECK_DEFAULT,
             limits: Limits::default(),
             build: BuildInfo::default(),
@@ -201,9 +233,35 @@ impl BrokerConfig {
             1,
             limits::FLUSH_THREADS_MAX as u64,
         )?;
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let g = &self.groups;
+        check(
+            "groups.initial_rebalance_delay, in milliseconds,",
+            millis(g.initial_rebalance_delay),
+            0,
+            millis(limits::GROUP_INITIAL_DELAY_MAX),
+        )?;
+        check(
+            "groups.session_timeout_min, in milliseconds,",
+            millis(g.session_timeout_min),
+            1,
+            millis(g.session_timeout_max),
+        )?;
+        check(
+            "groups.session_timeout_max, in milliseconds,",
+            millis(g.session_timeout_max),
+            1,
+            millis(limits::GROUP_SESSION_CEILING),
+        )?;
+        check(
+            "groups.offsets_retention, in milliseconds,",
+            millis(g.offsets_retention),
+            1,
+            millis(limits::OFFSETS_RETENTION_MAX),
+        )?;
         check(
             "retention_check, in milliseconds,",
-            u64::try_from(self.retention_check.as_millis()).unwrap_or(u64::MAX),
+            millis(self.retention_check),
             1,
             24 * 3600 * 1000,
         )?;
@@ -277,6 +335,14 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "default_partitions is 0, but must be between 1 and 4096"
+        );
+        let mut config = BrokerConfig::default();
+        config.groups.session_timeout_min = config.groups.session_timeout_max * 2;
+        let error = config.validate().unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("groups.session_timeout_min, in milliseconds, is 3600000")
         );
     }
 }

@@ -3,6 +3,7 @@
 use crate::config::BrokerConfig;
 use crate::controller::{ControllerHandle, Image};
 use crate::env::Env;
+use crate::groups::GroupsHandle;
 use crate::handlers::ProducerIds;
 use crate::metrics::Metrics;
 use crate::routing::Router;
@@ -20,6 +21,7 @@ pub(crate) struct Context {
     pub(crate) image: watch::Receiver<Arc<Image>>,
     pub(crate) router: Arc<Router>,
     pub(crate) controller: ControllerHandle,
+    pub(crate) groups: GroupsHandle,
     pub(crate) producer_ids: ProducerIds,
     /// What is left of `limits.bytes_in_flight`.
     pub(crate) frame_bytes: Arc<Semaphore>,

@@ -1,4 +1,4 @@
-//! The threads of a broker: shards, flusher, controller. Everything below the network.
+//! The threads of a broker: shards, flusher, controller, coordinator of groups. Everything below the network.
 
 use crate::broker::StartError;
 use crate::config::BrokerConfig;
@@ -9,7 +9,8 @@ use crate::controller::{
 use crate::data_dir::DataDir;
 use crate::env::Env;
 use crate::flusher::{FlushThreads, Flusher};
-use crate::limits::{APPLIED_QUEUE_LEN, MAILBOX_LEN, SHARDS_MAX};
+use crate::groups::{GroupService, GroupsHandle, GroupsWiring, ServiceRequest};
+use crate::limits::{APPLIED_QUEUE_LEN, GROUP_EVENTS_LEN, MAILBOX_LEN, SHARDS_MAX};
 use crate::metrics::Metrics;
 use crate::routing::Router;
 use crate::runtime::{Failure, ShardThread, ShardWiring};
@@ -17,6 +18,8 @@ use crate::shard::Input;
 use crate::topics::TopicDefaults;
 use laminarmq::OpenFiles;
 use laminarmq_replica::{RaftStateFile, StateDir};
+use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::runtime::Handle;
@@ -31,6 +34,8 @@ pub(crate) struct Engine {
     router: Arc<Router>,
     controller: ControllerHandle,
     controller_thread: JoinHandle<()>,
+    groups: GroupsHandle,
+    groups_thread: JoinHandle<()>,
     shards: Vec<ShardThread>,
     flush: FlushThreads,
     flusher: Flusher,
@@ -58,6 +63,8 @@ impl Engine {
         let router = Arc::new(Router::new(mailboxes));
         let flusher = Flusher::new(Arc::clone(metrics));
         let (applied_sender, applied) = mpsc::channel(APPLIED_QUEUE_LEN);
+        let (events_sender, events) = mpsc::channel(GROUP_EVENTS_LEN);
+        let (image_sender, image) = watch::channel(Arc::new(Image::default()));
         // A thread that cannot be started is an error of the process; what was started ends with it.
         let flush = flusher
             .start(config.flush_threads, journal, &router, failure)
@@ -70,10 +77,29 @@ impl Engine {
                 router: Arc::clone(&router),
                 flusher: flusher.clone(),
                 applied: applied_sender.clone(),
+                groups: events_sender.clone(),
                 failure: failure.clone(),
             };
             shards.push(ShardThread::spawn(wiring).map_err(StartError::Thread)?);
         }
+        // Before the controller: it takes what the partitions' logs hold while those are opened.
+        let wiring = GroupsWiring {
+            config: config.groups.clone(),
+            env: env.clone(),
+            router: Arc::clone(&router),
+            image,
+            events,
+            failure: failure.clone(),
+        };
+        let (groups, requests) = GroupService::channel();
+        let service = GroupService::new(wiring, requests).run();
+        let groups_thread = spawn(
+            "groups",
+            service,
+            failure,
+            "the coordinator of groups panicked",
+        )
+        .map_err(StartError::Thread)?;
         let tail_cache_bytes = config.limits.tail_cache_bytes;
         let opener = Opener::new(Arc::clone(dir), env.clone(), saved, tail_cache_bytes);
         let sealed = opener.sealed_files();
@@ -86,19 +112,13 @@ impl Engine {
                 flusher: flusher.clone(),
             },
             applied,
+            image: image_sender,
             failure: failure.clone(),
         };
         let (controller, requests) = Controller::channel();
         let (started_sender, started) = oneshot::channel();
         let run = run_controller(wiring, requests, started_sender);
-        let guard = failure.clone().on_panic("the controller panicked");
-        let runtime = Handle::current();
-        let controller_thread = std::thread::Builder::new()
-            .name("controller".to_owned())
-            .spawn(move || {
-                let _guard = guard;
-                runtime.block_on(run);
-            })
+        let controller_thread = spawn("controller", run, failure, "the controller panicked")
             .map_err(StartError::Thread)?;
         let _dir = Arc::clone(dir);
         Ok((
@@ -106,6 +126,8 @@ impl Engine {
                 router,
                 controller,
                 controller_thread,
+                groups,
+                groups_thread,
                 shards,
                 flush,
                 flusher,
@@ -122,6 +144,10 @@ impl Engine {
 
     pub(crate) fn controller(&self) -> ControllerHandle {
         self.controller.clone()
+    }
+
+    pub(crate) fn groups(&self) -> GroupsHandle {
+        self.groups.clone()
     }
 
     pub(crate) fn flusher(&self) -> Flusher {
@@ -148,6 +174,8 @@ impl Engine {
 
     fn stop_now(self) {
         // An error means in each case that what shall be stopped has stopped already.
+        let _ = self.groups.0.blocking_send(ServiceRequest::Stop);
+        let _ = self.groups_thread.join();
         let _ = self.controller.0.blocking_send(Request::Stop);
         let _ = self.controller_thread.join();
         let mut closing = Vec::with_capacity(self.shards.len());
@@ -165,6 +193,22 @@ impl Engine {
         }
         self.flush.finish();
     }
+}
+
+/// A thread that waits for one piece of work.
+fn spawn(
+    name: &str,
+    work: impl Future<Output = ()> + Send + 'static,
+    failure: &Failure,
+    if_it_panics: &'static str,
+) -> io::Result<JoinHandle<()>> {
+    let guard = failure.clone().on_panic(if_it_panics);
+    let runtime = Handle::current();
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(move || {
+        let _guard = guard;
+        runtime.block_on(work);
+    })
 }
 
 async fn run_controller(

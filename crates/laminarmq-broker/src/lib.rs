@@ -8,6 +8,7 @@
 //! routing     which shard has a partition; waking those who wait for it
 //! shard       owns partitions; a synchronous step without clock, locks or I/O of its own
 //! flusher     makes what the shards wrote durable
+//! groups      consumer groups and their offsets, in partitions whose logs hold commands
 //! controller  the metadata group: topics, their partitions, producer ids
 //! retention   from time to time: old records go
 //! data_dir    the directory: lock, identity, folders
@@ -29,6 +30,7 @@ mod data_dir;
 mod engine;
 mod env;
 mod flusher;
+mod groups;
 mod handlers;
 mod http;
 pub mod limits;
@@ -42,7 +44,7 @@ pub mod shard;
 mod topics;
 
 pub use broker::{Broker, BrokerFailure, Running, StartError};
-pub use config::{BrokerConfig, BuildInfo, ConfigError, FlushMode, HostPort};
+pub use config::{BrokerConfig, BuildInfo, ConfigError, FlushMode, GroupConfig, HostPort};
 pub use controller::{ControllerError, OpenError};
 pub use data_dir::DataDirError;
 pub use env::{Clock, Entropy, Env};

@@ -165,6 +165,9 @@ pub const HTTP_FINISH_MAX: Duration = Duration::from_secs(10);
 /// Pages of metrics in memory at the same time; one of 30 000 partitions has some 25 MB.
 pub const PAGES_MAX: usize = 2;
 
+/// How long a scrape waits for the picture of the groups; then it goes without.
+pub const GROUPS_LOOK_MAX: Duration = Duration::from_secs(2);
+
 /// How long a scrape waits for its turn.
 pub const PAGE_WAIT_MAX: Duration = Duration::from_secs(5);
 
@@ -176,6 +179,105 @@ pub const TOPIC_CONFIGS_MAX: usize = 64;
 
 /// Largest command of the metadata group, in bytes.
 pub const COMMAND_BYTES_MAX: usize = 1 << 20;
+
+/// Longest group id, in bytes.
+pub const GROUP_ID_BYTES_MAX: usize = 1024;
+
+/// Longest other name in a group: of a member, an instance, a protocol.
+pub const GROUP_NAME_BYTES_MAX: usize = 1024;
+
+/// Bytes of a client's id that are kept of it: they begin its member id.
+pub const GROUP_CLIENT_ID_BYTES_MAX: usize = 255;
+
+/// Groups of one partition of groups.
+pub const GROUPS_PER_PARTITION_MAX: usize = 32 << 10;
+
+/// Members of one group, and as many ids that were given out and not used yet.
+pub const GROUP_MEMBERS_MAX: usize = 4096;
+
+/// Protocols of one member.
+pub const GROUP_PROTOCOLS_MAX: usize = 64;
+
+/// Bytes of all that the members of one group say about themselves, and of what they are told to do: about
+/// what the group's record takes.
+pub const GROUP_BYTES_MAX: u64 = 8 << 20;
+
+/// Longest metadata of a committed offset, in bytes; other brokers have the same.
+pub const OFFSET_METADATA_BYTES_MAX: usize = 4096;
+
+/// Bytes of what is kept of all groups of one partition.
+pub const GROUP_STATE_BYTES_MAX: u64 = 128 << 20;
+
+/// Bytes of offsets in one command; a longer list takes several.
+pub const GROUP_OFFSETS_BYTES: u64 = 256 << 10;
+
+/// Bytes of one chunk of a checkpoint, unless it holds a single record that is longer.
+pub const GROUP_CHUNK_BYTES: u64 = 256 << 10;
+
+/// Largest command of a partition of groups, in bytes: a group's record, with names and lengths.
+pub const GROUP_COMMAND_BYTES_MAX: u32 = 16 << 20;
+
+/// Bytes of commands of one partition of groups that are proposed and not committed; one is always let
+/// through.
+pub const GROUP_PROPOSED_BYTES_MAX: usize = 8 << 20;
+
+/// The same as its replica counts it, with what else stands in the log: never the first to be reached, so
+/// that nothing is refused.
+pub const GROUP_UNCOMMITTED_BYTES_MAX: u64 = 64 << 20;
+
+/// Commands of one partition of groups that are proposed and not committed.
+pub const GROUP_PROPOSED_MAX: usize = 256;
+
+/// Commands of one partition of groups that wait to be proposed; with more, no requests are taken.
+pub const GROUP_QUEUED_MAX: usize = 4096;
+
+/// A checkpoint of a partition's groups is written when the commands since the last have this many bytes,
+/// and twice what is kept.
+pub const GROUP_CHECKPOINT_BYTES_MIN: u64 = 1 << 20;
+
+/// Segments of partitions of groups: small, so that cutting the log's start frees space.
+pub const GROUP_SEGMENT_BYTES: u64 = 1 << 20;
+
+/// A member that has no id yet waits at most this long for the others: its client may be gone.
+pub const GROUP_NEW_MEMBER_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// How often offsets and groups are looked for that nobody needs any more.
+pub const GROUP_EXPIRY_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Default of `groups.initial_rebalance_delay`.
+///
+/// The first member of an empty group waits this long for others, so that a deployment of many consumers
+/// takes one rebalance, not one per consumer; each that comes starts the wait anew. Other brokers take 3 s,
+/// which everybody feels who reads a topic by hand. Members of one deployment are less than half a second
+/// apart, mostly; one that comes later costs a rebalance more, nothing else.
+pub const GROUP_INITIAL_DELAY_DEFAULT: Duration = Duration::from_millis(500);
+
+/// Ceiling of `groups.initial_rebalance_delay`.
+pub const GROUP_INITIAL_DELAY_MAX: Duration = Duration::from_secs(60);
+
+/// Defaults of the shortest and longest session timeout that a member may ask for; other brokers have the
+/// same.
+pub const GROUP_SESSION_MIN_DEFAULT: Duration = Duration::from_secs(6);
+/// See [`GROUP_SESSION_MIN_DEFAULT`].
+pub const GROUP_SESSION_MAX_DEFAULT: Duration = Duration::from_secs(1800);
+
+/// Ceiling of both; the wire has 31 bits of milliseconds.
+pub const GROUP_SESSION_CEILING: Duration = Duration::from_secs(24 * 3600);
+
+/// Default of how long offsets are kept of a group without members: seven days, as with other brokers.
+pub const OFFSETS_RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Ceiling of that: a hundred years.
+pub const OFFSETS_RETENTION_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Requests that wait for the coordinator of groups.
+pub const GROUP_REQUESTS_LEN: usize = 1024;
+
+/// Commands on their way from the coordinator of groups to the shards; with more, no requests are taken.
+pub const GROUP_OUTBOX_LEN: usize = 1024;
+
+/// Committed commands and answers to proposals on their way from the shards to the coordinator of groups.
+pub const GROUP_EVENTS_LEN: usize = 4096;
 
 // A batch fits in a frame with room for the rest of its request, and a fetch answer holds the largest
 // batch: otherwise a batch could be accepted that no consumer can ever read.
@@ -200,6 +302,17 @@ const _: () = assert!(
 const _: () = assert!(PAGES_MAX <= HTTP_CONNECTIONS_MAX);
 const _: () = assert!(HTTP_BUFFER_BYTES >= 8 << 10);
 const _: () = assert!(PARTITION_TAIL_BYTES_MAX <= TAIL_CACHE_BYTES_DEFAULT);
+// Whatever a group may hold fits in its record, with the names of group, protocol and leader, and one
+// group's record or one list of offsets fits in a chunk of a checkpoint.
+const _: () = assert!(GROUP_BYTES_MAX + GROUP_CHUNK_BYTES < GROUP_COMMAND_BYTES_MAX as u64);
+const _: () = assert!(GROUP_OFFSETS_BYTES <= GROUP_CHUNK_BYTES);
+const _: () = assert!(
+    2 * (GROUP_PROPOSED_BYTES_MAX as u64 + GROUP_COMMAND_BYTES_MAX as u64)
+        <= GROUP_UNCOMMITTED_BYTES_MAX
+);
+const _: () = assert!(OFFSET_METADATA_BYTES_MAX <= u16::MAX as usize);
+const _: () =
+    assert!(GROUP_ID_BYTES_MAX <= u16::MAX as usize && GROUP_NAME_BYTES_MAX <= u16::MAX as usize);
 
 /// The bounds that a deployment may move.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -265,11 +265,7 @@ async fn deleted_records_are_gone_and_stay_gone() {
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.ends_with(".log")).min().unwrap()
     };
-    assert!(
-        first() > "00000000000000000005.log".to_owned(),
-        "{}",
-        first()
-    );
+    assert!(first().as_str() > "00000000000000000005.log", "{}", first());
 }
 
 /// Error, epoch and end that are answered to this epoch, by somebody who believes in the `current` one.

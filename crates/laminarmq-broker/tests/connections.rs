@@ -235,6 +235,20 @@ fn default_request(api: i16) -> laminarmq_kafka::AnyRequest {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn librdkafkas_question_for_all_topics_is_answered() {
+    use laminarmq_kafka::messages::MetadataRequest;
+    let mut fixture = fixture().await;
+    let client = &mut fixture.client;
+    client.create("t", 1, &[]).await;
+    // No tags of the header, then the body with three bytes too many.
+    client
+        .write(&request(3, 12, 9, &[0, 0, 0, 0, 0, 1, 0, 0]))
+        .await;
+    let (id, response) = client.receive::<MetadataRequest>(12).await;
+    assert_eq!((id, response.topics.len()), (9, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_no_requests_close_their_connection_and_no_other() {
     let mut fixture = fixture().await;
     fixture.client.create("t", 1, &[]).await;

@@ -53,15 +53,18 @@ fn value<'a>(result: &'a DescribeConfigsResult, name: &str) -> (&'a str, i8) {
     (found.value.as_deref().unwrap(), found.config_source)
 }
 
+/// Name of a setting, what is done with it, and a value.
+type Edit<'a> = (&'a str, i8, Option<&'a str>);
+
 /// Changes settings of topics one by one.
-fn edits(topics: &[(&str, &[(&str, i8, Option<&str>)])]) -> IncrementalAlterConfigsRequest {
+fn edits(topics: &[(&str, &[Edit<'_>])]) -> IncrementalAlterConfigsRequest {
     use incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
-    let config = |(name, config_operation, value): &(&str, i8, Option<&str>)| AlterableConfig {
+    let config = |(name, config_operation, value): &Edit<'_>| AlterableConfig {
         name: (*name).to_owned(),
         config_operation: *config_operation,
         value: value.map(str::to_owned),
     };
-    let resource = |(name, configs): &(&str, &[(&str, i8, Option<&str>)])| AlterConfigsResource {
+    let resource = |(name, configs): &(&str, &[Edit<'_>])| AlterConfigsResource {
         resource_type: TOPIC,
         resource_name: (*name).to_owned(),
         configs: configs.iter().map(config).collect(),
@@ -72,7 +75,7 @@ fn edits(topics: &[(&str, &[(&str, i8, Option<&str>)])]) -> IncrementalAlterConf
     }
 }
 
-async fn edit(client: &mut Client, topic: &str, configs: &[(&str, i8, Option<&str>)]) -> ErrorCode {
+async fn edit(client: &mut Client, topic: &str, configs: &[Edit<'_>]) -> ErrorCode {
     let response = client.ask(1, &edits(&[(topic, configs)])).await;
     response.responses[0].error_code
 }

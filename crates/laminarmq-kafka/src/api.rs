@@ -186,7 +186,7 @@ macro_rules! apis {
             }
 
             /// Reads the body behind this header, to the end of the frame: bytes behind the last field are
-            /// an error. Whether the API and version are served is the caller's question.
+            /// an error, but for those that a known client leaves there. Whether the API and version are served is the caller's question.
             pub fn decode(header: &RequestHeader, r: &mut Reader) -> Result<Self, DecodeError> {
                 let version = header.api_version;
                 let request = match header.api_key {
@@ -197,7 +197,9 @@ macro_rules! apis {
                             .or_at("RequestHeader", "api_key"));
                     }
                 };
-                r.finish().map_err(|e| e.or_at(header.api_key.name(), "end"))?;
+                if !is_known_rest(header, r.remaining()) {
+                    r.finish().map_err(|e| e.or_at(header.api_key.name(), "end"))?;
+                }
                 Ok(request)
             }
 
@@ -263,6 +265,15 @@ macro_rules! apis {
     };
 }
 
+/// Whether a client is known to leave so many bytes behind a request.
+///
+/// librdkafka 2.16 asks for all topics with a list of topics that is null, which is one byte in flexible
+/// versions, and takes four for it. The other three it meant as flags; read early, as zeros, they are what
+/// it wants: nothing is created where all topics are asked for. Other brokers do not look behind requests.
+const fn is_known_rest(header: &RequestHeader, rest: usize) -> bool {
+    matches!(header.api_key, ApiKey::Metadata) && header.api_version >= 9 && rest == 3
+}
+
 /// An API that has no flexible version.
 const NEVER: i16 = i16::MAX;
 
@@ -302,16 +313,15 @@ apis! {
     Fetch: FetchRequest => FetchResponse, 4..=12, flexible from 12, listed from 4;
     ListOffsets: ListOffsetsRequest => ListOffsetsResponse, 1..=7, flexible from 6, listed from 1;
     Metadata: MetadataRequest => MetadataResponse, 0..=12, flexible from 9, listed from 0;
-    OffsetCommit: OffsetCommitRequest => OffsetCommitResponse, 2..=9, flexible from 8;
-    OffsetFetch: OffsetFetchRequest => OffsetFetchResponse, 1..=9, flexible from 6;
-    // Listed although groups are not there yet: without it librdkafka does not compress with lz4.
+    OffsetCommit: OffsetCommitRequest => OffsetCommitResponse, 2..=9, flexible from 8, listed from 2;
+    OffsetFetch: OffsetFetchRequest => OffsetFetchResponse, 1..=9, flexible from 6, listed from 1;
     FindCoordinator: FindCoordinatorRequest => FindCoordinatorResponse, 0..=4, flexible from 3, listed from 0;
-    JoinGroup: JoinGroupRequest => JoinGroupResponse, 0..=9, flexible from 6;
-    Heartbeat: HeartbeatRequest => HeartbeatResponse, 0..=4, flexible from 4;
-    LeaveGroup: LeaveGroupRequest => LeaveGroupResponse, 0..=5, flexible from 4;
-    SyncGroup: SyncGroupRequest => SyncGroupResponse, 0..=5, flexible from 4;
-    DescribeGroups: DescribeGroupsRequest => DescribeGroupsResponse, 0..=5, flexible from 5;
-    ListGroups: ListGroupsRequest => ListGroupsResponse, 0..=5, flexible from 3;
+    JoinGroup: JoinGroupRequest => JoinGroupResponse, 0..=9, flexible from 6, listed from 0;
+    Heartbeat: HeartbeatRequest => HeartbeatResponse, 0..=4, flexible from 4, listed from 0;
+    LeaveGroup: LeaveGroupRequest => LeaveGroupResponse, 0..=5, flexible from 4, listed from 0;
+    SyncGroup: SyncGroupRequest => SyncGroupResponse, 0..=5, flexible from 4, listed from 0;
+    DescribeGroups: DescribeGroupsRequest => DescribeGroupsResponse, 0..=5, flexible from 5, listed from 0;
+    ListGroups: ListGroupsRequest => ListGroupsResponse, 0..=5, flexible from 3, listed from 0;
     ApiVersions: ApiVersionsRequest => ApiVersionsResponse, 0..=4, flexible from 3, listed from 0;
     CreateTopics: CreateTopicsRequest => CreateTopicsResponse, 2..=7, flexible from 5, listed from 2;
     DeleteTopics: DeleteTopicsRequest => DeleteTopicsResponse, 1..=6, flexible from 4, listed from 1;
@@ -322,8 +332,8 @@ apis! {
     AlterConfigs: AlterConfigsRequest => AlterConfigsResponse, 0..=2, flexible from 2, listed from 0;
     DescribeLogDirs: DescribeLogDirsRequest => DescribeLogDirsResponse, 1..=4, flexible from 2, listed from 1;
     CreatePartitions: CreatePartitionsRequest => CreatePartitionsResponse, 0..=3, flexible from 2, listed from 0;
-    DeleteGroups: DeleteGroupsRequest => DeleteGroupsResponse, 0..=2, flexible from 2;
+    DeleteGroups: DeleteGroupsRequest => DeleteGroupsResponse, 0..=2, flexible from 2, listed from 0;
     IncrementalAlterConfigs: IncrementalAlterConfigsRequest => IncrementalAlterConfigsResponse, 0..=1, flexible from 1, listed from 0;
-    OffsetDelete: OffsetDeleteRequest => OffsetDeleteResponse, 0..=0, flexible from NEVER;
+    OffsetDelete: OffsetDeleteRequest => OffsetDeleteResponse, 0..=0, flexible from NEVER, listed from 0;
     DescribeCluster: DescribeClusterRequest => DescribeClusterResponse, 0..=1, flexible from 0, listed from 0;
 }

@@ -143,6 +143,29 @@ fn lengths_that_do_not_hold() {
 }
 
 #[test]
+fn librdkafkas_question_for_all_topics_is_understood() {
+    let decode = |api_version, body: &'static [u8]| {
+        let header = RequestHeader {
+            api_key: ApiKey::Metadata,
+            api_version,
+            correlation_id: 1,
+            client_id: None,
+        };
+        AnyRequest::decode(&header, &mut Reader::new(body.into()))
+    };
+    // As version 2.16 sends it: a null list, three bytes of nothing, two flags, no tags.
+    let Ok(AnyRequest::Metadata(request)) = decode(12, &[0, 0, 0, 0, 1, 0, 0]) else {
+        panic!("not understood");
+    };
+    assert_eq!(request.topics, None);
+    assert!(!request.allow_auto_topic_creation);
+    for (version, body) in [(12, &[0; 6][..]), (12, &[0; 8]), (8, &[0xff; 10])] {
+        let error = decode(version, body).unwrap_err().to_string();
+        assert!(error.contains("bytes too many"), "{error}");
+    }
+}
+
+#[test]
 fn what_follows_a_request_is_refused() {
     let header = RequestHeader {
         api_key: ApiKey::ApiVersions,

@@ -17,7 +17,9 @@ fn help_explains_every_verb_with_examples() {
     let dir = directory();
     let top = run(dir.path(), &["--help"]);
     assert_eq!(top.code, Some(0));
-    for verb in ["serve", "topic", "produce", "consume", "config", "bench"] {
+    for verb in [
+        "serve", "topic", "group", "cluster", "produce", "consume", "config", "bench",
+    ] {
         assert!(top.stdout.contains(verb), "{}", top.stdout);
     }
     for command in [
@@ -25,7 +27,16 @@ fn help_explains_every_verb_with_examples() {
         &["topic", "create"],
         &["topic", "list"],
         &["topic", "describe"],
+        &["topic", "alter-config"],
+        &["topic", "add-partitions"],
+        &["topic", "trim"],
         &["topic", "delete"],
+        &["group", "list"],
+        &["group", "describe"],
+        &["group", "seek"],
+        &["group", "delete"],
+        &["cluster", "info"],
+        &["cluster", "health"],
         &["produce"],
         &["consume"],
         &["config", "show"],
@@ -86,6 +97,30 @@ fn a_wrong_call_is_2_and_says_what_is_wrong() {
             "`yesterday` is not an offset",
         ),
         (&["consume", "t", "-o", "9:5"], "before its start"),
+        (&["consume", "t", "-o", "@noon"], "`@noon` is not a time"),
+        (
+            &["consume", "t", "-g", "g", "-p", "0"],
+            "cannot be used with",
+        ),
+        (
+            &["consume", "t", "-g", "g", "-o", "1:5"],
+            "does not go with --group",
+        ),
+        (&["consume", "t", "-g", ""], "value"),
+        (&["group", "seek", "g"], "--to"),
+        (&["group", "seek", "g", "--to", "end", "-p", "0"], "--topic"),
+        (
+            &["group", "seek", "g", "--to", "end", "-t", "a,b", "-p", "0"],
+            "one --topic only",
+        ),
+        (&["group", "seek", "g", "--to", "there"], "is not an offset"),
+        (&["topic", "alter-config", "t"], "--config"),
+        (
+            &["topic", "alter-config", "t", "-c", "a=1", "--unset", "a"],
+            "`a` is named twice",
+        ),
+        (&["topic", "add-partitions", "t"], "--partitions"),
+        (&["topic", "trim", "t"], "--to"),
         (&["consume", "t", "-f", "%q"], "unknown token `%q`"),
         (&["consume", "t", "-b", "host:port"], "`port` is not a port"),
         (&["produce", "t", "-H", "x"], "NAME:VALUE"),
@@ -179,8 +214,13 @@ fn no_broker_is_1_and_says_how_to_start_one() {
     for command in [
         &["topic", "list"][..],
         &["topic", "create", "t"],
+        &["topic", "trim", "t", "--to", "end"],
+        &["group", "list"],
+        &["group", "describe", "g"],
+        &["cluster", "info"],
         &["produce", "t"],
         &["consume", "t"],
+        &["consume", "t", "-g", "g"],
         &["bench"],
     ] {
         let failed = run(dir.path(), &[command, &["-b", &brokers]].concat());

@@ -4,6 +4,7 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::process::Stdio;
 
 use common::broker::{Broker, Running};
@@ -113,6 +114,9 @@ fn offsets_choose_where_to_read() {
     assert_eq!(read(&["-o", "-2:end"]), range(18..20));
     assert_eq!(read(&["-o", "end", "-e"]), range(0..0));
     assert_eq!(read(&["-n", "0"]), range(0..0));
+    assert_eq!(read(&["-o", "@1970-01-01", "-e"]), range(0..20));
+    assert_eq!(read(&["-o", "@-1h:end"]), range(0..20));
+    assert_eq!(read(&["-o", "@9999-12-31T23:59:59Z", "-e"]), range(0..0));
 
     let beyond = common::said(&mut broker.command(&["consume", "t", "-o", "99", "-e"]));
     assert_eq!((beyond.code, beyond.stdout.as_str()), (Some(0), ""));
@@ -208,6 +212,10 @@ fn a_reader_follows_until_ctrl_c() {
         (status.code(), rest.as_str(), stderr.as_str()),
         (Some(0), "", "")
     );
+    let mut reader = Running::start(&mut broker.command(&["consume", "t", "-o", "start"]));
+    assert_eq!(reader.line().as_deref(), Some("before"));
+    reader.signal(Signal::TERM);
+    assert_eq!(reader.end().0.code(), Some(0));
 }
 
 #[test]
@@ -244,6 +252,23 @@ fn a_closed_pipe_ends_a_reader_quietly() {
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert!(output.stderr.is_empty(), "{output:?}");
     }
+}
+
+#[test]
+fn a_closed_pipe_ends_a_reader_that_waits() {
+    let (_dir, broker) = broker();
+    broker.produce(&["t"], b"line\n");
+    let mut command = broker.command(&["consume", "t", "-o", "start"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("starts");
+    let mut stdout = child.stdout.take().expect("piped");
+    let mut line = [0; 5];
+    stdout.read_exact(&mut line).expect("a line");
+    // Nothing more comes, so only the pipe itself can tell.
+    drop(stdout);
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
 }
 
 #[test]

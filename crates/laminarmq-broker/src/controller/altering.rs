@@ -79,7 +79,7 @@ impl Controller {
     }
 
     fn open_partitions(&self, topic: &str) -> usize {
-        let image = self.image.borrow();
+        let image = self.wiring.image.borrow();
         image
             .topic(topic)
             .map_or(0, |image| image.topic.partitions.len())
@@ -136,7 +136,7 @@ impl Controller {
         grown: Vec<Result<Arc<Topic>, GrowError>>,
     ) -> Vec<Result<(), GrowError>> {
         let to_open = |topic: &Arc<Topic>| {
-            let image = self.image.borrow();
+            let image = self.wiring.image.borrow();
             let shown = image
                 .topic(&topic.name)
                 .expect("topics are shown before they grow");

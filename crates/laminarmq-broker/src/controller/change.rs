@@ -23,6 +23,8 @@ pub(crate) struct NewTopic {
     /// Nodes of each partition; empty to let the broker choose.
     pub(crate) assignments: Vec<(i32, Vec<i32>)>,
     pub(crate) settings: Vec<(String, Option<String>)>,
+    /// It is the broker that wants it: for its own use, whatever clients have.
+    pub(crate) internal: bool,
 }
 
 /// A topic by name, or by id.
@@ -102,15 +104,19 @@ pub(crate) fn plan_create(
     topic_id: Uuid,
 ) -> Result<CreatePlan, CreateError> {
     check_name(&wish.name)?;
+    if is_internal(&wish.name) && !wish.internal {
+        return Err(NameError::Reserved.into());
+    }
     if state.topic(&wish.name).is_some() {
         return Err(CreateError::Exists);
     }
-    if let Some(other) = state.lookalike(&wish.name) {
+    let lookalike = state.lookalike(&wish.name);
+    if let Some(other) = lookalike.filter(|_| !wish.internal) {
         return Err(CreateError::Lookalike(other.name.clone()));
     }
     let partitions = count_partitions(policy, &wish)?;
     let wanted = state.partitions() + reserved + partitions;
-    if wanted > policy.partitions_max {
+    if wanted > policy.partitions_max && !wish.internal {
         return Err(CreateError::TooManyPartitions {
             wanted,
             max: policy.partitions_max,

@@ -4,8 +4,10 @@ use super::state::{METADATA_GROUP, Topic};
 use crate::config::FlushMode;
 use crate::data_dir::{DataDir, DataDirError, PartitionMeta, PartitionName};
 use crate::env::{Env, millis};
+use crate::groups::GROUPS_TOPIC;
 use crate::limits::{
-    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
+    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, GROUP_COMMAND_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX,
+    PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
 };
 use crate::topics::TopicSettings;
 use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, Recovery, poll_ready};
@@ -26,6 +28,7 @@ const FIRST_REPLICA: ReplicaId = ReplicaId(1);
 const RECORD_BYTES_MAX: u64 = BATCH_BYTES_MAX as u64;
 const _: () = assert!(PRODUCERS_BYTES_MAX <= RECORD_BYTES_MAX);
 const _: () = assert!(COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
+const _: () = assert!(GROUP_COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
 
 /// Why a partition cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +129,15 @@ impl Opener {
         let group = topic.partitions[partition as usize].group;
         let mut config = replica_config(group);
         config.tune(tuning(settings));
-        config.tail_cache_bytes = self.tails.lock().expect("no holder panics").take(group);
+        if topic.name == GROUPS_TOPIC {
+            // Its entries are commands, which the coordinator of groups keeps in memory itself.
+            config.state_machine = true;
+            config.entry_bytes_max = GROUP_COMMAND_BYTES_MAX;
+            config.uncommitted_bytes_max = GROUP_UNCOMMITTED_BYTES_MAX;
+        } else {
+            let mut tails = self.tails.lock().expect("no holder panics");
+            config.tail_cache_bytes = tails.take(group);
+        }
         let meta = PartitionMeta::new(topic.id.0, group.0, FIRST_REPLICA.0);
         self.open(&PartitionName::new(&topic.name, partition), &meta, config)
     }
@@ -196,6 +207,18 @@ impl Opener {
     }
 }
 
+/// What a topic's settings say about its replicas.
+pub(super) fn tuning(settings: &TopicSettings) -> Tuning {
+    Tuning {
+        flush: match settings.flush {
+            FlushMode::Sync => Flush::Sync,
+            FlushMode::Os => Flush::Os,
+        },
+        segment_bytes: settings.segment_bytes,
+        entry_bytes_max: settings.max_message_bytes,
+    }
+}
+
 /// Says what opening a log had to do, where that was more than looking at it.
 fn tell_recovery(name: &PartitionName, recovery: &Recovery, took: Duration) {
     if recovery.is_clean() {
@@ -231,18 +254,6 @@ fn tell_recovery(name: &PartitionName, recovery: &Recovery, took: Duration) {
             took_ms,
             "the log was recovered: nothing was lost"
         );
-    }
-}
-
-/// What a topic's settings say about its replicas.
-pub(super) fn tuning(settings: &TopicSettings) -> Tuning {
-    Tuning {
-        flush: match settings.flush {
-            FlushMode::Sync => Flush::Sync,
-            FlushMode::Os => Flush::Os,
-        },
-        segment_bytes: settings.segment_bytes,
-        entry_bytes_max: settings.max_message_bytes,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::env::Env;
 use crate::limits::{
     APPLIED_QUEUE_LEN, CONTROLLER_QUEUE_LEN, PRODUCER_ID_BLOCK, TOPICS_PER_CHANGE_MAX,
 };
-use crate::runtime::{AppliedCommand, Failure};
+use crate::runtime::{AppliedCommand, CommandReply, Failure};
 use crate::shard::{Input, Refusal};
 use crate::topics::TopicSettings;
 use bytes::Bytes;
@@ -33,6 +33,8 @@ pub(crate) struct ControllerWiring {
     pub(crate) env: Env,
     pub(crate) local: LocalPartitions,
     pub(crate) applied: mpsc::Receiver<AppliedCommand>,
+    /// What is shown to the rest of the broker.
+    pub(crate) image: watch::Sender<Arc<Image>>,
     pub(crate) failure: Failure,
 }
 
@@ -42,7 +44,6 @@ pub(crate) struct Controller {
     pub(super) state: MetadataState,
     /// Commands up to here are in `state`.
     applied: LogIndex,
-    pub(super) image: watch::Sender<Arc<Image>>,
 }
 
 /// Why the controller cannot start.
@@ -70,13 +71,10 @@ type Plan = Result<(Command, Arc<TopicImage>), CreateError>;
 impl Controller {
     /// Opens the metadata group, brings the state up to date, and opens this node's partitions.
     pub(crate) async fn open(wiring: ControllerWiring) -> Result<Self, ControllerError> {
-        let image = watch::Sender::new(Arc::new(Image::default()));
-        let state = MetadataState::new();
         let mut controller = Self {
             wiring,
-            state,
+            state: MetadataState::new(),
             applied: LogIndex(0),
-            image,
         };
         let local = &controller.wiring.local;
         let ready = local
@@ -88,7 +86,7 @@ impl Controller {
     }
 
     pub(crate) fn image(&self) -> watch::Receiver<Arc<Image>> {
-        self.image.subscribe()
+        self.wiring.image.subscribe()
     }
 
     /// A handle, and the queue behind it for [`Controller::run`].
@@ -206,7 +204,7 @@ impl Controller {
         if topics.is_empty() {
             return;
         }
-        self.image.send_modify(|image| {
+        self.wiring.image.send_modify(|image| {
             let image = Arc::make_mut(image);
             topics.into_iter().for_each(|topic| image.insert(topic));
         });
@@ -348,7 +346,7 @@ impl Controller {
             })
             .collect();
         if !deleted.is_empty() {
-            self.image.send_modify(|image| {
+            self.wiring.image.send_modify(|image| {
                 let image = Arc::make_mut(image);
                 deleted.iter().for_each(|topic| image.remove(topic.id));
             });
@@ -413,7 +411,7 @@ impl Controller {
         let input = Input::Command {
             group: METADATA_GROUP,
             command,
-            reply,
+            reply: CommandReply::Once(reply),
         };
         router.send(route.shard, input).await?;
         Ok(answer)

@@ -82,6 +82,7 @@ fn wish(topic: CreatableTopic) -> NewTopic {
             .into_iter()
             .map(|config| (config.name, config.value))
             .collect(),
+        internal: false,
     }
 }
 

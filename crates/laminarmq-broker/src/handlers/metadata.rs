@@ -103,6 +103,7 @@ async fn create_missing(
         .iter()
         .filter_map(|topic| topic.name.as_ref())
         .filter(|name| image.topic(name).is_none() && check_name(name).is_ok())
+        .filter(|name| !is_internal(name))
         .collect();
     // More than one change may hold are left for the client's next request.
     let missing: Vec<String> = missing

@@ -11,6 +11,7 @@ mod create_topics;
 mod delete_topics;
 mod fetch;
 mod find_coordinator;
+mod groups;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
@@ -36,6 +37,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
+    /// Where it comes from.
+    pub(crate) remote: SocketAddr,
     /// Our address, as the peer dialled it.
     pub(crate) dialled: SocketAddr,
     /// Becomes true when the peer sends no more requests.
@@ -60,6 +63,7 @@ pub(crate) enum Started {
     ListOffsets(RequestHeader, ListOffsetsRequest),
     InitProducerId(RequestHeader, InitProducerIdRequest),
     Admin(RequestHeader, admin::Late),
+    Groups(RequestHeader, groups::Late),
     /// Nothing can be said; the connection closes.
     Impossible(String),
 }
@@ -119,7 +123,7 @@ pub(crate) async fn start(
         AnyRequest::FindCoordinator(request) => ready(
             context,
             &header,
-            &find_coordinator::answer(request, header.api_version),
+            &find_coordinator::handle(context, peer, request, header.api_version).await,
         ),
         AnyRequest::Metadata(request) => ready(
             context,
@@ -136,7 +140,7 @@ pub(crate) async fn start(
             &header,
             &delete_topics::handle(context, request, header.api_version).await,
         ),
-        other => admin::start(context, peer, header, other).await,
+        other => groups::start(context, peer, header, other).await,
     }
 }
 
@@ -189,6 +193,9 @@ pub(crate) async fn finish(
         Started::InitProducerId(header, request) => {
             let response = init_producer_id::handle(context, &request).await;
             (encode(context, &header, &response), None)
+        }
+        Started::Groups(header, request) => {
+            (groups::finish(context, peer, &header, request).await, None)
         }
         Started::Admin(header, request) => (admin::finish(context, &header, request).await, None),
     };

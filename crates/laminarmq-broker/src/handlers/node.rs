@@ -20,6 +20,9 @@ const fn bits(numbers: &[u32]) -> i32 {
     all
 }
 
+/// The same of a group: read, delete, describe.
+pub(super) const GROUP_OPERATIONS: i32 = bits(&[3, 6, 8]);
+
 /// The operations where somebody asked for them.
 pub(super) fn operations(asked: bool, all: i32) -> i32 {
     if asked { all } else { i32::MIN }

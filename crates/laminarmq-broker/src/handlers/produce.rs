@@ -16,7 +16,7 @@ use crate::controller::Image;
 use crate::limits::{BATCH_INFLATION_MAX, BATCH_INFLATION_MIN_BYTES, PRODUCE_WAIT_MAX};
 use crate::metrics::{Amount, Metrics};
 use crate::shard::{Ack, Append, Appended, Input, Refusal};
-use crate::topics::{TimestampType, TopicSettings};
+use crate::topics::{TimestampType, TopicSettings, is_internal};
 use bytes::Bytes;
 use laminarmq_kafka::RequestHeader;
 use laminarmq_kafka::batch::{BatchError, BatchLimits, CheckedBatch, validate};
@@ -34,6 +34,8 @@ use tokio::time::timeout;
 pub(super) enum ProduceError {
     #[error("there is no such topic or partition")]
     UnknownPartition,
+    #[error("the topic belongs to the broker")]
+    Internal,
     #[error("acks={0}, only -1, 0 and 1 are allowed")]
     RequiredAcks(i16),
     #[error("transactions are not supported")]
@@ -155,6 +157,9 @@ fn check(
 ) -> Result<(GroupId, CheckedBatch), ProduceError> {
     if context.failure.is_set() {
         return Err(Refusal::Failed.into());
+    }
+    if is_internal(topic) {
+        return Err(ProduceError::Internal);
     }
     let topic = image.topic(topic).ok_or(ProduceError::UnknownPartition)?;
     let partition = usize::try_from(data.index)

@@ -3,6 +3,7 @@
 
 use super::produce::ProduceError;
 use crate::controller::{AlterError, CreateError, DeleteError, GrowError};
+use crate::groups::GroupError;
 use crate::shard::Refusal;
 use crate::topics::SettingError;
 use laminarmq_kafka::ErrorCode;
@@ -28,6 +29,7 @@ pub(super) fn refusal_code(refusal: &Refusal) -> ErrorCode {
 pub(super) fn produce_code(error: &ProduceError) -> ErrorCode {
     match error {
         ProduceError::UnknownPartition => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+        ProduceError::Internal => ErrorCode::INVALID_TOPIC_EXCEPTION,
         ProduceError::RequiredAcks(_) => ErrorCode::INVALID_REQUIRED_ACKS,
         // Fatal to every client, and true: nobody may use transactions here.
         ProduceError::Transactional => ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
@@ -88,6 +90,29 @@ pub(super) fn grow_code(error: &GrowError) -> ErrorCode {
         GrowError::Assignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
         GrowError::Open(_) => ErrorCode::KAFKA_STORAGE_ERROR,
         GrowError::Refused(refusal) => change_code(refusal),
+    }
+}
+
+pub(super) fn group_code(error: &GroupError) -> ErrorCode {
+    match error {
+        GroupError::NotCoordinator => ErrorCode::NOT_COORDINATOR,
+        GroupError::Loading => ErrorCode::COORDINATOR_LOAD_IN_PROGRESS,
+        GroupError::GroupId => ErrorCode::INVALID_GROUP_ID,
+        GroupError::UnknownMember => ErrorCode::UNKNOWN_MEMBER_ID,
+        GroupError::FencedInstance => ErrorCode::FENCED_INSTANCE_ID,
+        GroupError::IllegalGeneration => ErrorCode::ILLEGAL_GENERATION,
+        GroupError::Rebalancing => ErrorCode::REBALANCE_IN_PROGRESS,
+        GroupError::InconsistentProtocol => ErrorCode::INCONSISTENT_GROUP_PROTOCOL,
+        GroupError::SessionTimeout => ErrorCode::INVALID_SESSION_TIMEOUT,
+        GroupError::MemberIdRequired => ErrorCode::MEMBER_ID_REQUIRED,
+        GroupError::Full => ErrorCode::GROUP_MAX_SIZE_REACHED,
+        GroupError::NoRoomForOffsets => ErrorCode::INVALID_COMMIT_OFFSET_SIZE,
+        // The leader gives up on this one, and shows it to its user.
+        GroupError::AssignmentTooLarge => ErrorCode::UNKNOWN_SERVER_ERROR,
+        GroupError::Invalid => ErrorCode::INVALID_REQUEST,
+        GroupError::NotEmpty => ErrorCode::NON_EMPTY_GROUP,
+        GroupError::NotFound => ErrorCode::GROUP_ID_NOT_FOUND,
+        GroupError::Subscribed => ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC,
     }
 }
 

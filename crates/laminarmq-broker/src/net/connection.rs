@@ -46,11 +46,15 @@ impl CloseReason {
 
 pub(super) async fn serve(stream: TcpStream, context: Arc<Context>) -> Result<(), CloseReason> {
     stream.set_nodelay(true)?;
-    let dialled = stream.local_addr()?;
+    let (remote, dialled) = (stream.peer_addr()?, stream.local_addr()?);
     let (read, write) = stream.into_split();
     let (queue, queued) = mpsc::channel(context.config.limits.requests_in_flight);
     let (hangup, gone) = watch::channel(false);
-    let peer = Peer { dialled, gone };
+    let peer = Peer {
+        remote,
+        dialled,
+        gone,
+    };
     let writer = tokio::spawn(writer::run(
         write,
         queued,

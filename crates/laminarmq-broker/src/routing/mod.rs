@@ -9,6 +9,7 @@ use crate::shard::Refusal;
 use laminarmq_replica::GroupId;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
+use tokio::sync::mpsc;
 
 /// A partition of this node, as seen from outside of its shard.
 #[derive(Debug)]
@@ -110,6 +111,15 @@ impl Router {
             .send(input)
             .await
             .map_err(|_| Refusal::Closing)
+    }
+
+    /// A place in the mailbox of a shard, once there is one.
+    pub(crate) async fn reserve(
+        &self,
+        shard: usize,
+    ) -> Result<mpsc::Permit<'_, ShardInput>, Refusal> {
+        let place = self.mailboxes[shard].reserve().await;
+        place.map_err(|_| Refusal::Closing)
     }
 
     /// Like [`Router::send`], for threads that may wait.

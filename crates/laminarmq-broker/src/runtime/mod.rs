@@ -7,10 +7,11 @@ mod shard_thread;
 pub(crate) use failure::Failure;
 pub(crate) use shard_thread::{ShardThread, ShardWiring};
 
+use crate::groups::ProposalToken;
 use crate::shard::{Appended, Input, Outside, Refusal};
 use bytes::Bytes;
 use laminarmq::FileEnv;
-use laminarmq_replica::{FetchPlan, LogIndex, Offset, OffsetAnswer};
+use laminarmq_replica::{FetchPlan, GroupId, LogIndex, Offset, OffsetAnswer};
 use tokio::sync::{mpsc, oneshot};
 
 /// Files, and channels of tokio to answer on.
@@ -23,13 +24,42 @@ impl Outside for Real {
     type ReadReply = oneshot::Sender<Vec<Result<FetchPlan<FileEnv>, Refusal>>>;
     type LookupReply = oneshot::Sender<Result<OffsetAnswer<FileEnv>, Refusal>>;
     type MeasureReply = oneshot::Sender<Vec<Result<u64, Refusal>>>;
-    type CommandReply = oneshot::Sender<Result<LogIndex, Refusal>>;
+    type CommandReply = CommandReply;
     type TrimReply = oneshot::Sender<Result<Offset, Refusal>>;
     type ChangeReply = oneshot::Sender<Result<(), Refusal>>;
 }
 
 pub(crate) type ShardInput = Input<Real>;
 pub(crate) type Mailbox = mpsc::Sender<ShardInput>;
+
+/// Who proposed a command.
+#[derive(Debug)]
+pub(crate) enum CommandReply {
+    /// Somebody who waits for the answer alone.
+    Once(oneshot::Sender<Result<LogIndex, Refusal>>),
+    /// The coordinator of the groups in this partition. It hears of the answer behind the command itself.
+    Groups {
+        group: GroupId,
+        token: ProposalToken,
+    },
+}
+
+/// What the coordinators of groups hear from their partitions, in the order of the log.
+#[derive(Debug)]
+pub(crate) enum LogEvent {
+    /// A command is committed.
+    Applied {
+        group: GroupId,
+        index: LogIndex,
+        command: Bytes,
+    },
+    /// A proposal is committed, behind its own command, or was refused.
+    Proposed {
+        group: GroupId,
+        token: ProposalToken,
+        result: Result<LogIndex, Refusal>,
+    },
+}
 
 /// A committed command of the metadata group.
 #[derive(Debug)]

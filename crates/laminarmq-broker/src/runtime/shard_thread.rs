@@ -1,9 +1,9 @@
 //! The thread of one shard: takes inputs from its mailbox, steps the shard, carries its outputs out.
 //!
-//! It waits for its mailbox and, at most, for the controller to take commands; the flusher's queue always
+//! It waits for its mailbox and, at most, for the controller and the coordinators of groups to take commands; the flusher's queue always
 //! has room for the one job that each partition may have outside.
 
-use super::{AppliedCommand, Failure, Real, ShardInput};
+use super::{AppliedCommand, CommandReply, Failure, LogEvent, Real, ShardInput};
 use crate::controller::METADATA_GROUP;
 use crate::flusher::{FlushJob, Flusher};
 use crate::limits::SHARD_BATCH_LEN;
@@ -21,7 +21,10 @@ pub(crate) struct ShardWiring {
     pub(crate) mailbox: mpsc::Receiver<ShardInput>,
     pub(crate) router: Arc<Router>,
     pub(crate) flusher: Flusher,
+    /// Commands of the metadata group.
     pub(crate) applied: mpsc::Sender<AppliedCommand>,
+    /// Commands of partitions of groups.
+    pub(crate) groups: mpsc::Sender<LogEvent>,
     pub(crate) failure: Failure,
 }
 
@@ -87,6 +90,12 @@ impl Runner {
         }
     }
 
+    /// The coordinators end before the shards only when the broker stops. They take what comes from here
+    /// before anything else, also while they wait for a place in this shard's mailbox.
+    fn tell_groups(&self, event: LogEvent) {
+        let _ = self.wiring.groups.blocking_send(event);
+    }
+
     /// Whoever asked may be gone by now: then nobody hears the answer, and that is fine.
     fn carry_out(&mut self, output: Output<Real>) {
         match output {
@@ -107,24 +116,37 @@ impl Runner {
             Output::Read { reply, results } => drop(reply.send(results)),
             Output::Lookup { reply, result } => drop(reply.send(result)),
             Output::Measured { reply, results } => drop(reply.send(results)),
-            Output::Proposed { reply, result } => drop(reply.send(result)),
+            Output::Proposed { reply, result } => match reply {
+                CommandReply::Once(reply) => drop(reply.send(result)),
+                CommandReply::Groups { group, token } => self.tell_groups(LogEvent::Proposed {
+                    group,
+                    token,
+                    result,
+                }),
+            },
             Output::Trimmed { reply, result } => drop(reply.send(result)),
             Output::Changed { reply, result } => drop(reply.send(result)),
             Output::Command {
                 group,
                 index,
                 command,
-            } => {
-                assert_eq!(
-                    group, METADATA_GROUP,
-                    "only the metadata group has commands"
-                );
+            } if group == METADATA_GROUP => {
                 // The controller ends before the shards only when the broker stops.
                 let _ = self
                     .wiring
                     .applied
                     .blocking_send(AppliedCommand { index, command });
             }
+            // No other groups have commands.
+            Output::Command {
+                group,
+                index,
+                command,
+            } => self.tell_groups(LogEvent::Applied {
+                group,
+                index,
+                command,
+            }),
             Output::Progress { group, progress } => {
                 if let Some(route) = self.wiring.router.route(group) {
                     route.watch.update(progress);

@@ -3,6 +3,7 @@
 //! A name that passes is safe as the first part of a folder's name.
 
 use crate::data_dir::METADATA_TOPIC;
+use crate::groups::GROUPS_TOPIC;
 use crate::limits::TOPIC_NAME_BYTES_MAX;
 
 /// What is wrong with a topic's name.
@@ -16,12 +17,12 @@ pub(crate) enum NameError {
     TooLong(usize),
     #[error("{0:?} is not allowed in a name, only letters, digits, '.', '_' and '-' are")]
     Character(char),
-    #[error("the name {METADATA_TOPIC} belongs to the broker")]
+    #[error("the name belongs to the broker")]
     Reserved,
 }
 
 /// Topics in which the broker keeps its own records.
-const INTERNAL: [&str; 3] = [METADATA_TOPIC, "__consumer_offsets", "__transaction_state"];
+const INTERNAL: [&str; 3] = [METADATA_TOPIC, GROUPS_TOPIC, "__transaction_state"];
 
 /// Whether the topic belongs to the broker: clients may look at it, and neither change nor remove it.
 pub(crate) fn is_internal(name: &str) -> bool {

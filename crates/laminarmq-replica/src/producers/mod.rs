@@ -32,8 +32,8 @@ pub const PRODUCERS_MAX: usize = 10_000;
 pub const PRODUCERS_BYTES_MAX: u64 = 2 << 20;
 
 const _: () = assert!(
-    checkpoint::HEADER_BYTES + PRODUCERS_MAX * checkpoint::PRODUCER_BYTES_MAX
-        <= PRODUCERS_BYTES_MAX as usize
+    (checkpoint::HEADER_BYTES + PRODUCERS_MAX * checkpoint::PRODUCER_BYTES_MAX) as u64
+        <= PRODUCERS_BYTES_MAX
 );
 
 /// A batch that is in the log.

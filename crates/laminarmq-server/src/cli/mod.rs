@@ -2,11 +2,16 @@
 
 mod bench;
 mod brokers;
+mod cluster;
 mod config;
 mod consume;
+mod group;
 mod interrupt;
 mod log;
+mod partitions;
+mod place;
 mod produce;
+mod time;
 mod topic;
 mod version;
 
@@ -36,6 +41,7 @@ Examples:
   laminarmq serve                              start a broker on 127.0.0.1:9092
   echo hello | laminarmq produce greetings     write a record
   laminarmq consume greetings -o start         read from the first record on
+  laminarmq consume greetings -g readers       share the work with others, and go on there next time
   laminarmq topic list                         what is there
 
 `laminarmq COMMAND --help` shows the flags of a command and examples.
@@ -61,9 +67,15 @@ enum Command {
     /// Start a broker in the foreground
     #[command(after_help = serve::EXAMPLES)]
     Serve(ServeArgs),
-    /// Create, list, describe and delete topics
+    /// Create, list, describe, alter, trim and delete topics
     #[command(subcommand, visible_alias = "topics")]
     Topic(topic::TopicCommand),
+    /// List, describe, move and delete consumer groups
+    #[command(subcommand, visible_alias = "groups")]
+    Group(group::GroupCommand),
+    /// Show the nodes of the cluster, and whether it is well
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Write records: one per line of standard input or a file
     #[command(after_help = produce::EXAMPLES)]
     Produce(produce::ProduceArgs),
@@ -103,6 +115,8 @@ impl Command {
         match self {
             Self::Serve(_) => false,
             Self::Topic(command) => command.json(),
+            Self::Group(command) => command.json(),
+            Self::Cluster(command) => command.json(),
             Self::Produce(args) => args.json.json,
             Self::Consume(args) => args.json.json,
             Self::Config(command) => command.json(),
@@ -116,6 +130,8 @@ impl Command {
         match self {
             Self::Serve(args) => serve::run(&args.flags),
             Self::Topic(command) => on_client_runtime(topic::run(command)),
+            Self::Group(command) => on_client_runtime(group::run(command)),
+            Self::Cluster(command) => on_client_runtime(cluster::run(command)),
             Self::Produce(args) => on_client_runtime(produce::run(args)),
             Self::Consume(args) => on_client_runtime(consume::run(args)),
             Self::Config(command) => config::run(&command),

@@ -1,10 +1,13 @@
-//! Creating and deleting topics.
+//! Creating topics, adding partitions to them, deleting them.
 
 use std::time::Duration;
 
+use laminarmq_kafka::messages::create_partitions::CreatePartitionsTopic;
 use laminarmq_kafka::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use laminarmq_kafka::messages::delete_topics::DeleteTopicState;
-use laminarmq_kafka::messages::{CreateTopicsRequest, DeleteTopicsRequest};
+use laminarmq_kafka::messages::{
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
+};
 use laminarmq_kafka::{ErrorCode, Uuid};
 
 use super::{Client, ClientError};
@@ -73,6 +76,34 @@ impl Client {
         })
     }
 
+    /// Makes `total` of a topic's partitions, or with `dry_run` only checks whether that would work.
+    pub(crate) async fn add_partitions(
+        &self,
+        name: &str,
+        total: i32,
+        dry_run: bool,
+    ) -> Result<(), ClientError> {
+        let request = CreatePartitionsRequest {
+            topics: vec![CreatePartitionsTopic {
+                name: name.to_owned(),
+                count: total,
+                assignments: None,
+            }],
+            timeout_ms: millis(self.options().request_timeout),
+            validate_only: dry_run,
+        };
+        let what = || format!("cannot add partitions to topic `{name}`");
+        let response = self.ask(&request).await?;
+        let result = response.results.into_iter().next();
+        let result = result.ok_or_else(|| no_answer(what()))?;
+        self.forget(name);
+        match result.error_code {
+            ErrorCode::NONE => Ok(()),
+            ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => Err(ClientError::NoSuchTopic(name.to_owned())),
+            code => Err(ClientError::refused(what(), code, result.error_message)),
+        }
+    }
+
     /// Deletes a topic with everything in it.
     pub(crate) async fn delete_topic(&self, name: &str) -> Result<(), ClientError> {
         let request = DeleteTopicsRequest {
@@ -111,6 +142,6 @@ fn no_answer(what: String) -> ClientError {
     ClientError::refused(what, ErrorCode::UNKNOWN_SERVER_ERROR, Some(message))
 }
 
-fn millis(duration: Duration) -> i32 {
+pub(super) fn millis(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }

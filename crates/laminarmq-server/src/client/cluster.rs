@@ -110,7 +110,8 @@ impl Client {
         Err(first_error.expect("there is a seed, and each candidate connects or fails"))
     }
 
-    async fn to(&self, broker: &HostPort) -> Result<Arc<Connection>, ClientError> {
+    /// A connection to this broker, which others use too.
+    pub(super) async fn to(&self, broker: &HostPort) -> Result<Arc<Connection>, ClientError> {
         let mut connections = self.inner.connections.lock().await;
         if let Some(connection) = connections.get(broker).filter(|known| known.is_alive()) {
             return Ok(Arc::clone(connection));

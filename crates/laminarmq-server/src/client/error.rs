@@ -53,6 +53,12 @@ pub(crate) enum ClientError {
         partition: i32,
         count: usize,
     },
+    /// The group is not there.
+    #[error("there is no group `{0}`")]
+    NoSuchGroup(String),
+    /// Only a group without members can be changed from outside.
+    #[error("group `{0}` has members")]
+    GroupInUse(String),
     /// A partition nobody leads.
     #[error("partition {partition} of topic `{topic}` has no leader")]
     NoLeader { topic: String, partition: i32 },
@@ -95,7 +101,17 @@ impl ClientError {
             | Self::Batch { .. }
             | Self::NoSuchTopic(_)
             | Self::NoSuchPartition { .. }
+            | Self::NoSuchGroup(_)
+            | Self::GroupInUse(_)
             | Self::RecordTooLarge { .. } => false,
+        }
+    }
+
+    /// The code that the broker refused with, if it did.
+    pub(crate) fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused { code, .. } => Some(*code),
+            _ => None,
         }
     }
 
@@ -128,6 +144,10 @@ impl ClientError {
             Self::NoSuchPartition { topic, .. } => {
                 format!("`laminarmq topic describe {topic}` lists them")
             }
+            Self::NoSuchGroup(_) => String::from("`laminarmq group list` shows what is there"),
+            Self::GroupInUse(group) => {
+                format!("stop them first; `laminarmq group describe {group}` shows who they are")
+            }
             Self::NoLeader { .. } => String::from("wait for an election, then try again"),
             Self::RecordTooLarge { .. } => String::from("see --batch-bytes"),
             Self::Refused { code, .. } => return refusal_hint(*code).map(String::from),
@@ -158,6 +178,19 @@ fn refusal(code: ErrorCode, message: Option<&str>) -> String {
         ErrorCode::OFFSET_OUT_OF_RANGE => "the offset is not there (any more)",
         ErrorCode::REQUEST_TIMED_OUT => "the broker ran out of time",
         ErrorCode::KAFKA_STORAGE_ERROR => "the broker cannot use its disk",
+        ErrorCode::COORDINATOR_NOT_AVAILABLE => "no broker coordinates it at the moment",
+        ErrorCode::COORDINATOR_LOAD_IN_PROGRESS => "its coordinator is still starting",
+        ErrorCode::NOT_COORDINATOR => "another broker coordinates it now",
+        ErrorCode::UNKNOWN_MEMBER_ID | ErrorCode::ILLEGAL_GENERATION => {
+            "the group has gone on without this member"
+        }
+        ErrorCode::REBALANCE_IN_PROGRESS => "the group is sharing out its partitions again",
+        ErrorCode::INVALID_GROUP_ID => "that is no name for a group",
+        ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
+            "its members share out partitions neither by range nor by roundrobin"
+        }
+        ErrorCode::GROUP_MAX_SIZE_REACHED => "it has as many members as it may",
+        ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC => "members of the group read it",
         _ => "",
     };
     match (message.filter(|message| !message.is_empty()), words) {
@@ -175,6 +208,15 @@ fn refusal_hint(code: ErrorCode) -> Option<&'static str> {
             "send smaller records, or create the topic with -c max.message.bytes=BYTES"
         }
         ErrorCode::KAFKA_STORAGE_ERROR => "look at the broker's log",
+        ErrorCode::COORDINATOR_NOT_AVAILABLE
+        | ErrorCode::COORDINATOR_LOAD_IN_PROGRESS
+        | ErrorCode::NOT_COORDINATOR => {
+            "`laminarmq cluster health` tells what is missing; try again when it is back"
+        }
+        ErrorCode::INCONSISTENT_GROUP_PROTOCOL => {
+            "read with another group, or let its members use range or roundrobin"
+        }
+        ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC => "stop them first",
         ErrorCode::INVALID_REPLICATION_FACTOR => "a single broker holds one replica: -r 1",
         _ => return None,
     })

@@ -6,12 +6,17 @@ use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 use laminarmq_broker::HostPort;
-use laminarmq_kafka::api::api_versions_answer;
+use laminarmq_kafka::api::{api_versions_answer, codec_versions};
 use laminarmq_kafka::batch::{BatchHeader, HEAD_BYTES, set_base_offset_and_epoch, verify};
 use laminarmq_kafka::frame::encode_response_as;
+use laminarmq_kafka::messages::api_versions::ApiVersion;
+use laminarmq_kafka::messages::delete_records::{
+    DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
+};
+use laminarmq_kafka::messages::describe_cluster::DescribeClusterBroker;
 use laminarmq_kafka::messages::fetch::{FetchableTopicResponse, PartitionData};
 use laminarmq_kafka::messages::list_offsets::{
-    EARLIEST_TIMESTAMP, ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+    EARLIEST_TIMESTAMP, LATEST_TIMESTAMP, ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
 };
 use laminarmq_kafka::messages::metadata::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
@@ -19,10 +24,12 @@ use laminarmq_kafka::messages::metadata::{
 use laminarmq_kafka::messages::produce::{PartitionProduceResponse, TopicProduceResponse};
 use laminarmq_kafka::messages::*;
 use laminarmq_kafka::{
-    AnyRequest, ApiKey, ErrorCode, Reader, Records, RequestHeader, encode_response,
+    AnyRequest, ApiKey, EncodeError, ErrorCode, Reader, Records, RequestHeader, encode_response,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+use super::fake_groups::{self, FakeGroup, Groups};
 
 /// What the broker does in place of answering as it should.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +44,9 @@ pub(crate) enum Fault {
     Stale,
 }
 
+/// A response on its way out.
+type Encoded = Result<Vec<Bytes>, EncodeError>;
+
 #[derive(Debug, Default)]
 struct State {
     /// Ports of node 1 and 2.
@@ -49,6 +59,11 @@ struct State {
     faults: BTreeMap<ApiKey, VecDeque<Fault>>,
     /// Requests that came, by API.
     requests: Vec<(ApiKey, i16)>,
+    /// APIs that are not spoken in all of our versions, and the last that is.
+    last_versions: BTreeMap<ApiKey, i16>,
+    groups: Groups,
+    /// The node that coordinates every group.
+    coordinator: i32,
 }
 
 /// A running one; its state is shared with the test.
@@ -66,6 +81,7 @@ impl FakeBroker {
         let broker = Self {
             state: Arc::new(Mutex::new(State {
                 leader: 1,
+                coordinator: 1,
                 topics: topics.collect(),
                 ..State::default()
             })),
@@ -97,9 +113,29 @@ impl FakeBroker {
         self.with(|state| state.leader = 2);
     }
 
+    /// Makes node 2 the coordinator of everything; node 1 refuses from now on.
+    pub(crate) fn move_coordinator(&self) {
+        self.with(|state| state.coordinator = 2);
+    }
+
     /// Queues a fault for the next request of `api`.
     pub(crate) fn fault(&self, api: ApiKey, fault: Fault) {
         self.with(|state| state.faults.entry(api).or_default().push_back(fault));
+    }
+
+    /// Speaks no later version of `api` from now on.
+    pub(crate) fn speak_at_most(&self, api: ApiKey, version: i16) {
+        self.with(|state| state.last_versions.insert(api, version));
+    }
+
+    /// Adds a partition to a topic.
+    pub(crate) fn add_partition(&self, topic: &str) {
+        self.with(|state| state.topics.get_mut(topic).expect("known").push(Vec::new()));
+    }
+
+    /// Looks at a group, or changes it; one that is not there is made.
+    pub(crate) fn group<T>(&self, name: &str, work: impl FnOnce(&mut FakeGroup) -> T) -> T {
+        self.with(|state| work(state.groups.entry(name.to_owned()).or_default()))
     }
 
     /// How many requests of `api` came.
@@ -134,22 +170,26 @@ impl FakeBroker {
                 faults.and_then(VecDeque::pop_front)
             });
             let leads = self.with(|state| state.leader == node);
+            let coordinates = self.with(|state| state.coordinator == node);
             let of_leader = matches!(
                 header.api_key,
-                ApiKey::Produce | ApiKey::Fetch | ApiKey::ListOffsets
+                ApiKey::Produce | ApiKey::Fetch | ApiKey::ListOffsets | ApiKey::DeleteRecords
             );
             let answer = match fault {
                 _ if of_leader && !leads => {
-                    self.answer(&header, request, ErrorCode::NOT_LEADER_OR_FOLLOWER)
+                    self.answer(node, &header, request, ErrorCode::NOT_LEADER_OR_FOLLOWER)
                 }
-                Some(Fault::Stale) => self.answer(&header, stale(request), ErrorCode::NONE),
+                _ if fake_groups::of_coordinator(header.api_key) && !coordinates => {
+                    self.answer(node, &header, request, ErrorCode::NOT_COORDINATOR)
+                }
+                Some(Fault::Stale) => self.answer(node, &header, stale(request), ErrorCode::NONE),
                 Some(Fault::Answer(bytes)) => vec![Bytes::from(bytes)],
                 Some(Fault::DropAnswer) => {
-                    self.answer(&header, request, ErrorCode::NONE);
+                    self.answer(node, &header, request, ErrorCode::NONE);
                     return;
                 }
-                Some(Fault::Refuse(code)) => self.answer(&header, request, code),
-                None => self.answer(&header, request, ErrorCode::NONE),
+                Some(Fault::Refuse(code)) => self.answer(node, &header, request, code),
+                None => self.answer(node, &header, request, ErrorCode::NONE),
             };
             for piece in answer {
                 if stream.write_all(&piece).await.is_err() {
@@ -160,10 +200,23 @@ impl FakeBroker {
     }
 
     /// Does the work and encodes the answer; none for `acks=0`.
-    fn answer(&self, header: &RequestHeader, request: AnyRequest, code: ErrorCode) -> Vec<Bytes> {
+    fn answer(
+        &self,
+        node: i32,
+        header: &RequestHeader,
+        request: AnyRequest,
+        code: ErrorCode,
+    ) -> Vec<Bytes> {
+        let version = header.api_version;
+        let grouped = |name: &str, work: &mut dyn FnMut(&mut FakeGroup) -> Encoded| {
+            self.group(name, |group| work(group))
+        };
         let encoded = match request {
             AnyRequest::ApiVersions(_) => {
                 let (mut response, version) = api_versions_answer(header.api_version);
+                if response.error_code.is_none() {
+                    response.api_keys = self.versions();
+                }
                 response.error_code = code;
                 encode_response_as(header.correlation_id, version, &response)
             }
@@ -190,9 +243,84 @@ impl FakeBroker {
             AnyRequest::ListOffsets(request) => {
                 encode_response(header, &self.list_offsets(&request, code))
             }
+            AnyRequest::DeleteRecords(request) => {
+                encode_response(header, &delete_records(&request, code))
+            }
+            AnyRequest::FindCoordinator(request) => {
+                let node = self.with(|state| state.coordinator);
+                let port = self.with(|state| state.ports[slot(node)]);
+                encode_response(header, &fake_groups::find(&request, node, port, code))
+            }
+            AnyRequest::JoinGroup(request) => grouped(&request.group_id, &mut |group| {
+                encode_response(header, &group.join(&request, version, code))
+            }),
+            AnyRequest::SyncGroup(request) => grouped(&request.group_id, &mut |group| {
+                encode_response(header, &group.sync(&request, code))
+            }),
+            AnyRequest::Heartbeat(request) => grouped(&request.group_id, &mut |group| {
+                encode_response(header, &group.heartbeat(&request, code))
+            }),
+            AnyRequest::LeaveGroup(request) => grouped(&request.group_id, &mut |group| {
+                encode_response(header, &group.leave(&request, code))
+            }),
+            AnyRequest::OffsetCommit(request) => grouped(&request.group_id, &mut |group| {
+                encode_response(header, &group.commit(&request, code))
+            }),
+            AnyRequest::OffsetFetch(request) => self.with(|state| {
+                let response = fake_groups::fetch(&state.groups, &request, version, code);
+                encode_response(header, &response)
+            }),
+            AnyRequest::ListGroups(_) => self.with(|state| {
+                encode_response(header, &fake_groups::list(&state.groups, node, code))
+            }),
+            AnyRequest::DescribeGroups(request) => self.with(|state| {
+                let response = fake_groups::describe(&state.groups, &request, code);
+                encode_response(header, &response)
+            }),
+            AnyRequest::DeleteGroups(request) => self.with(|state| {
+                let response = fake_groups::delete(&mut state.groups, &request, code);
+                encode_response(header, &response)
+            }),
+            AnyRequest::OffsetDelete(request) => self.with(|state| {
+                let response = fake_groups::forget(&mut state.groups, &request, code);
+                encode_response(header, &response)
+            }),
+            AnyRequest::DescribeCluster(_) => encode_response(header, &self.describe_cluster(code)),
             other => panic!("no test asks for {:?}", other.api_key()),
         };
         encoded.expect("a version of ours")
+    }
+
+    fn versions(&self) -> Vec<ApiVersion> {
+        let last_versions = self.with(|state| state.last_versions.clone());
+        let spoken = ApiKey::ALL.iter().filter_map(|&api| {
+            let ours = codec_versions(api)?;
+            let last = last_versions.get(&api).copied().unwrap_or(ours.max);
+            (last >= ours.min).then_some(ApiVersion {
+                api_key: api.number(),
+                min_version: ours.min,
+                max_version: last,
+            })
+        });
+        spoken.collect()
+    }
+
+    fn describe_cluster(&self, error_code: ErrorCode) -> DescribeClusterResponse {
+        let ports = self.with(|state| state.ports);
+        DescribeClusterResponse {
+            error_code,
+            cluster_id: String::from("fake"),
+            controller_id: 1,
+            brokers: [2, 1]
+                .map(|broker_id| DescribeClusterBroker {
+                    broker_id,
+                    host: String::from("127.0.0.1"),
+                    port: i32::from(ports[slot(broker_id)]),
+                    rack: None,
+                })
+                .to_vec(),
+            ..DescribeClusterResponse::default()
+        }
     }
 
     fn metadata(&self, request: &MetadataRequest, code: ErrorCode) -> MetadataResponse {
@@ -228,6 +356,8 @@ impl FakeBroker {
                         ..MetadataResponseBroker::default()
                     })
                     .to_vec(),
+                cluster_id: Some(String::from("fake")),
+                controller_id: 1,
                 ..MetadataResponse::default()
             }
         })
@@ -305,12 +435,17 @@ impl FakeBroker {
                     .iter()
                     .map(|wanted| {
                         let at = usize::try_from(wanted.partition_index).expect("known");
-                        let start = wanted.timestamp == EARLIEST_TIMESTAMP;
                         let end = end(&state.topics[&topic.name][at]);
+                        // All records are older than any time.
+                        let offset = match wanted.timestamp {
+                            EARLIEST_TIMESTAMP => 0,
+                            LATEST_TIMESTAMP => end,
+                            _ => -1,
+                        };
                         ListOffsetsPartitionResponse {
                             partition_index: wanted.partition_index,
                             error_code: code,
-                            offset: if start { 0 } else { end },
+                            offset,
                             ..ListOffsetsPartitionResponse::default()
                         }
                     })
@@ -321,6 +456,26 @@ impl FakeBroker {
                 ..ListOffsetsResponse::default()
             }
         })
+    }
+}
+
+/// Starts that are where they were asked to be.
+fn delete_records(request: &DeleteRecordsRequest, error_code: ErrorCode) -> DeleteRecordsResponse {
+    let topics = request.topics.iter().map(|topic| DeleteRecordsTopicResult {
+        name: topic.name.clone(),
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|partition| DeleteRecordsPartitionResult {
+                partition_index: partition.partition_index,
+                low_watermark: partition.offset,
+                error_code,
+            })
+            .collect(),
+    });
+    DeleteRecordsResponse {
+        topics: topics.collect(),
+        ..DeleteRecordsResponse::default()
     }
 }
 

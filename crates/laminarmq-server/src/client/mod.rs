@@ -13,19 +13,26 @@
 //! Producer -> lane per partition --\
 //! Consumer -> fetcher --------------> Client (routing) -> Connection (pipelined) -> socket
 //! admin, offsets ------------------/
+//! Member, Coordinator -> a Connection of their own to the group's coordinator
 //! ```
 
 mod admin;
 mod cluster;
+mod configs;
 mod connection;
 mod consumer;
 mod error;
 #[cfg(test)]
 mod fake_broker;
+#[cfg(test)]
+mod fake_groups;
 mod frames;
+mod group;
+mod nodes;
 mod offsets;
 mod partitioner;
 mod producer;
+mod records;
 mod retry;
 mod versions;
 
@@ -33,8 +40,13 @@ use std::time::Duration;
 
 pub(crate) use admin::NewTopic;
 pub(crate) use cluster::{Client, Missing, Topic};
+pub(crate) use configs::{Setting, SettingChange};
 pub(crate) use consumer::{Assignment, Consumer, Delivery};
 pub(crate) use error::ClientError;
+pub(crate) use group::{
+    Committer, Coordinator, DescribedGroup, DescribedMember, Heartbeats, Member, TopicOffsets,
+};
+pub(crate) use nodes::{Cluster, Node};
 #[cfg(test)]
 pub(crate) use producer::Written;
 pub(crate) use producer::{Acks, Producer, ProducerOptions, Summary};

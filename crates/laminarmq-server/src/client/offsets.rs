@@ -1,4 +1,5 @@
-//! The bounds of partitions: first readable offset, and the first that is not there yet.
+//! The bounds of partitions (first readable offset, and the first that is not there yet), and offsets
+//! by time.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +21,22 @@ impl Client {
         let starts = self.offsets(topic, partitions, EARLIEST_TIMESTAMP).await?;
         let ends = self.offsets(topic, partitions, LATEST_TIMESTAMP).await?;
         let bounds = starts.into_iter().map(|(partition, start)| {
-            let end = ends.get(&partition).copied().unwrap_or(start);
+            let start = start.unwrap_or(0);
+            let end = ends.get(&partition).copied().flatten().unwrap_or(start);
             (partition, (start, end))
         });
         Ok(bounds.collect())
+    }
+
+    /// The first offset of each of `partitions` whose record is not older than this, in milliseconds
+    /// since 1970; `None` where all are older.
+    pub(crate) async fn offsets_at(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        timestamp: i64,
+    ) -> Result<BTreeMap<i32, Option<i64>>, ClientError> {
+        self.offsets(topic, partitions, timestamp.max(0)).await
     }
 
     async fn offsets(
@@ -31,7 +44,7 @@ impl Client {
         topic: &str,
         partitions: &[i32],
         timestamp: i64,
-    ) -> Result<BTreeMap<i32, i64>, ClientError> {
+    ) -> Result<BTreeMap<i32, Option<i64>>, ClientError> {
         let mut attempts = Attempts::within(self.options().delivery_timeout);
         let mut offsets = BTreeMap::new();
         loop {
@@ -57,7 +70,7 @@ impl Client {
         topic: &str,
         partitions: &[i32],
         timestamp: i64,
-        offsets: &mut BTreeMap<i32, i64>,
+        offsets: &mut BTreeMap<i32, Option<i64>>,
     ) -> Result<(), ClientError> {
         let mut by_leader: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
         for &partition in partitions {
@@ -86,7 +99,7 @@ impl Client {
             for told in response.topics.iter().flat_map(|topic| &topic.partitions) {
                 let partition = told.partition_index;
                 if told.error_code.is_none() {
-                    offsets.insert(partition, told.offset.max(0));
+                    offsets.insert(partition, Some(told.offset).filter(|offset| *offset >= 0));
                 } else {
                     let what = format!("cannot tell the offsets of partition {partition}");
                     failure = Some(ClientError::refused(what, told.error_code, None));

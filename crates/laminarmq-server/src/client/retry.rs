@@ -29,8 +29,17 @@ impl Attempts {
 
     /// Pauses before the next attempt, or gives `error` back: it would not help, or time is up.
     pub(super) async fn after(&mut self, error: ClientError) -> Result<(), ClientError> {
+        if !error.retriable() {
+            return Err(error);
+        }
+        self.again(error).await
+    }
+
+    /// Pauses before the next attempt, whose caller knows that it may help; gives `error` back when time
+    /// is up.
+    pub(super) async fn again(&mut self, error: ClientError) -> Result<(), ClientError> {
         let now = clock::now();
-        let Some(pause) = self.pause_after(&error, now) else {
+        let Some(pause) = self.pause_at(now) else {
             return Err(error);
         };
         // Short trouble is nobody's business; more than about a second looks like a hang.
@@ -43,8 +52,8 @@ impl Attempts {
         Ok(())
     }
 
-    fn pause_after(&mut self, error: &ClientError, now: Instant) -> Option<Duration> {
-        if !error.retriable() || now + self.pause > self.deadline {
+    fn pause_at(&mut self, now: Instant) -> Option<Duration> {
+        if now + self.pause > self.deadline {
             return None;
         }
         let pause = self.pause;
@@ -63,19 +72,28 @@ mod tests {
     fn pauses_double_until_the_deadline() {
         let mut attempts = Attempts::within(Duration::from_secs(10));
         let start = attempts.deadline - Duration::from_secs(10);
-        let error = ClientError::refused("x", ErrorCode::NOT_LEADER_OR_FOLLOWER, None);
         let pauses: Vec<_> = (0..8)
-            .map_while(|_| attempts.pause_after(&error, start))
+            .map_while(|_| attempts.pause_at(start))
             .map(|pause| pause.as_millis())
             .collect();
         assert_eq!(pauses, [20, 40, 80, 160, 320, 640, 1000, 1000]);
-        assert_eq!(attempts.pause_after(&error, attempts.deadline), None);
+        assert_eq!(attempts.pause_at(attempts.deadline), None);
     }
 
-    #[test]
-    fn an_error_for_good_is_given_back_at_once() {
+    #[tokio::test]
+    async fn an_error_for_good_is_given_back_at_once() {
         let mut attempts = Attempts::within(Duration::from_secs(10));
-        let error = ClientError::refused("x", ErrorCode::MESSAGE_TOO_LARGE, None);
-        assert_eq!(attempts.pause_after(&error, clock::now()), None);
+        let refused = |code| ClientError::refused("x", code, None);
+        let for_good = attempts.after(refused(ErrorCode::MESSAGE_TOO_LARGE)).await;
+        assert_eq!(
+            for_good.expect_err("given back").code(),
+            Some(ErrorCode::MESSAGE_TOO_LARGE)
+        );
+        let may_help = attempts
+            .after(refused(ErrorCode::NOT_LEADER_OR_FOLLOWER))
+            .await;
+        may_help.expect("another attempt");
+        let may_help = attempts.again(refused(ErrorCode::MESSAGE_TOO_LARGE)).await;
+        may_help.expect("another attempt");
     }
 }

@@ -4,6 +4,7 @@
 //! carries results alone. Colours and progress bars appear on a terminal only.
 
 pub(crate) mod base64;
+pub(crate) mod closed_pipe;
 pub(crate) mod human;
 pub(crate) mod progress;
 pub(crate) mod table;
@@ -57,6 +58,10 @@ impl Out {
     /// One JSON value on a line of its own.
     pub(crate) fn json(&mut self, value: &Value) -> Result<(), Failure> {
         self.line(value)
+    }
+
+    pub(crate) fn table(&mut self, table: &table::Table) -> Result<(), Failure> {
+        table.lines().iter().try_for_each(|line| self.line(line))
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {

@@ -1,19 +1,20 @@
 //! `laminarmq consume`: records in, lines out.
 
 pub(super) mod format;
+mod group;
 mod json;
 mod offsets;
-
-use std::collections::BTreeSet;
+mod quit;
+mod render;
 
 use clap::Args;
-use laminarmq_kafka::batch::Record;
 
-use self::format::{Format, Printable};
-use self::offsets::{Bounds, OffsetSpec};
-use super::interrupt::Interrupt;
-use super::{BrokerArgs, JsonArgs};
-use crate::client::{Assignment, Client, ClientError, Consumer, Delivery, Missing, Topic};
+use self::format::Format;
+use self::offsets::OffsetSpec;
+use self::quit::Quit;
+use self::render::{Filled, Renderer};
+use super::{BrokerArgs, JsonArgs, partitions, place};
+use crate::client::{Assignment, Client, Consumer, Delivery, Missing, Topic};
 use crate::failure::Failure;
 use crate::output::{self, Out};
 
@@ -25,20 +26,23 @@ Examples:
   laminarmq consume orders -p 0 -o 1000:2000          offsets 1000 to 1999 of partition 0
   laminarmq consume orders -o start -f '%p/%o %k %s\\n'
   laminarmq consume orders -o start --json | jq .value
+  laminarmq consume orders -o @-15m                   what came in the last quarter of an hour
+  laminarmq consume orders -g billing                 go on where the group `billing` stopped, and
+                                                      share the partitions with its other readers
+
+With -g, offsets are committed once their records are written out, and -o only tells where to begin
+in a partition in which the group has none.
 
 Format tokens:  %s value     %k key      %h headers    %T timestamp (ms)   %% percent
                 %S its size  %K its size %t topic      %p partition        %o offset
 Escapes: \\n \\r \\t \\0 \\\\ \\xNN. A null has size -1.";
 
-/// Bytes of output that collect before they are written.
-const OUTPUT_BYTES: usize = 64 * 1024;
-
 #[derive(Debug, Args)]
 pub(super) struct ConsumeArgs {
     /// The topic
     topic: String,
-    /// Where to start: start, end, N (offset), +N (after the start), -N (before the end); FROM:TO
-    /// stops before TO
+    /// Where to start: start, end, N (offset), +N (after the start), -N (before the end), @TIME;
+    /// FROM:TO stops before TO
     #[arg(
         short,
         long,
@@ -50,6 +54,9 @@ pub(super) struct ConsumeArgs {
     /// Stop after this many records
     #[arg(short, long, value_name = "COUNT")]
     num: Option<u64>,
+    /// Read as a member of this group: share the partitions with the others, commit offsets
+    #[arg(short, long, value_name = "GROUP", conflicts_with = "partition", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    group: Option<String>,
     /// Read these partitions only; may be repeated or separated by commas
     #[arg(short, long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(i32).range(0..))]
     partition: Vec<i32>,
@@ -69,28 +76,30 @@ pub(super) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
     if args.num == Some(0) {
         return Ok(());
     }
+    if let Some(group) = &args.group {
+        return group::run(&args, group).await;
+    }
     let client = args.brokers.connect().await?;
     let topic = client.topic(&args.topic, Missing::Refuse).await?;
     let assignments = assign(&client, &topic, &args).await?;
     let mut consumer = Consumer::open(&client, &topic.name, &assignments);
-    let mut printer = Printer::new(&args);
-    let mut interrupt = Interrupt::listen()?;
-    if printer.out.is_terminal() && assignments.iter().all(|a| a.to.is_none()) {
+    let mut renderer = Renderer::new(&args);
+    let mut out = Out::stdout();
+    let mut quit = Quit::listen()?;
+    if out.is_terminal() && assignments.iter().all(|a| a.to.is_none()) {
         output::note("waiting for records; Ctrl-C ends");
     }
     loop {
         let delivery = tokio::select! {
-            () = interrupt.wait() => break,
+            asked = quit.wait() => return asked,
             delivery = consumer.next() => delivery,
         };
         let Some(delivery) = delivery else { break };
-        let more = printer.print(&delivery?)?;
-        printer.flush()?;
-        if !more {
+        if !print(&mut renderer, &mut out, &delivery?)? {
             break;
         }
     }
-    printer.flush()
+    out.flush()
 }
 
 /// Where each partition starts and stops.
@@ -99,30 +108,10 @@ async fn assign(
     topic: &Topic,
     args: &ConsumeArgs,
 ) -> Result<Vec<Assignment>, Failure> {
-    let chosen: BTreeSet<i32> = if args.partition.is_empty() {
-        topic
-            .partitions
-            .iter()
-            .map(|partition| partition.index)
-            .collect()
-    } else {
-        args.partition.iter().copied().collect()
-    };
-    if let Some(missing) = chosen
-        .iter()
-        .find(|index| topic.partition(**index).is_none())
-    {
-        return Err(Failure::from(ClientError::NoSuchPartition {
-            topic: topic.name.clone(),
-            partition: *missing,
-            count: topic.partitions.len(),
-        }));
-    }
-    let chosen: Vec<i32> = chosen.into_iter().collect();
-    let bounds = client.bounds(&topic.name, &chosen).await?;
-    let assignments = bounds.into_iter().map(|(partition, (start, end))| {
-        let bounds = Bounds { start, end };
-        let span = args.offset.resolve(bounds, args.exit_at_end);
+    let chosen = partitions::choose(topic, &args.partition)?;
+    let known = place::look_up(client, &topic.name, &chosen, args.offset.places()).await?;
+    let assignments = known.into_iter().map(|(partition, (bounds, found))| {
+        let span = args.offset.resolve(bounds, &found, args.exit_at_end);
         if let Some(asked) = span.outside {
             output::warn(format_args!(
                 "partition {partition} has {bounds}, not {asked}: reading from {}",
@@ -138,77 +127,17 @@ async fn assign(
     Ok(assignments.collect())
 }
 
-/// Prints records until there were enough.
-struct Printer<'a> {
-    topic: &'a str,
-    format: Option<Format>,
-    left: Option<u64>,
-    buffer: Vec<u8>,
-    out: Out,
-}
-
-impl<'a> Printer<'a> {
-    fn new(args: &'a ConsumeArgs) -> Self {
-        let format = match (&args.format, args.json.json) {
-            (Some(format), _) => Some(format.clone()),
-            (None, false) => Some(Format::default()),
-            (None, true) => None,
-        };
-        Self {
-            topic: &args.topic,
-            format,
-            left: args.num,
-            buffer: Vec::with_capacity(2 * OUTPUT_BYTES),
-            out: Out::stdout(),
+/// Prints what is wanted of `delivery`; false: that was enough.
+fn print(renderer: &mut Renderer<'_>, out: &mut Out, delivery: &Delivery) -> Result<bool, Failure> {
+    let mut records = delivery.records();
+    loop {
+        let filled = renderer.fill(delivery.partition, &mut records);
+        out.bytes(&renderer.buffer)?;
+        renderer.buffer.clear();
+        match filled? {
+            Filled::Full => {}
+            Filled::Done => return out.flush().map(|()| true),
+            Filled::Enough => return out.flush().map(|()| false),
         }
-    }
-
-    /// Prints what is wanted of `delivery`; false: that was enough.
-    fn print(&mut self, delivery: &Delivery) -> Result<bool, Failure> {
-        for record in delivery.records() {
-            self.record(delivery.partition, &record?);
-            if self.buffer.len() >= OUTPUT_BYTES {
-                self.write()?;
-            }
-            if let Some(left) = &mut self.left {
-                *left -= 1;
-                if *left == 0 {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    fn record(&mut self, partition: i32, record: &Record) {
-        let headers: Vec<_> = record
-            .headers
-            .iter()
-            .map(|header| (header.key_text().into_owned(), header.value.clone()))
-            .collect();
-        let printable = Printable {
-            topic: self.topic,
-            partition,
-            offset: record.offset,
-            timestamp: record.timestamp,
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            headers: &headers,
-        };
-        match &self.format {
-            Some(format) => format.render(&printable, &mut self.buffer),
-            None => json::render(&printable, &mut self.buffer),
-        }
-    }
-
-    fn write(&mut self) -> Result<(), Failure> {
-        let written = self.out.bytes(&self.buffer);
-        self.buffer.clear();
-        written
-    }
-
-    fn flush(&mut self) -> Result<(), Failure> {
-        self.write()?;
-        self.out.flush()
     }
 }

@@ -1,82 +1,47 @@
-//! The `-o` offsets of `consume`.
-//!
-//! | typed | starts at | |
-//! |---|---|---|
-//! | `start` | the first record | |
-//! | `end` | what comes next | |
-//! | `N` | offset N | clamped to what is there |
-//! | `+N` | N offsets after the start | |
-//! | `-N` | N offsets before the end | |
-//! | `FROM:TO` | FROM, and stops before TO | `TO` is N, +N or `end` |
-//!
-//! Each is resolved for every partition by itself. `end` is always exclusive.
+//! The `-o` offsets of `consume`: a [`Place`], or `FROM:TO` with two of them, which stops before TO.
 
-use std::fmt::{self, Display};
 use std::str::FromStr;
 
-/// A place in a partition, before its bounds are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Start,
-    End,
-    At(i64),
-    AfterStart(i64),
-    BeforeEnd(i64),
-}
+use crate::cli::place::{Bounds, OffsetsByTime, Place};
 
 /// Where to start, and where to stop if anywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OffsetSpec {
+pub(super) struct OffsetSpec {
     from: Place,
     to: Option<Place>,
 }
 
-/// The first readable offset and the first that is not (yet).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bounds {
-    pub(crate) start: i64,
-    pub(crate) end: i64,
-}
-
 /// A resolved range of one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) from: i64,
+pub(super) struct Span {
+    pub(super) from: i64,
     /// Exclusive; `None`: follow for ever.
-    pub(crate) to: Option<i64>,
+    pub(super) to: Option<i64>,
     /// The offset that was asked for, where the partition does not hold it.
-    pub(crate) outside: Option<i64>,
+    pub(super) outside: Option<i64>,
 }
 
 impl OffsetSpec {
     /// The range in a partition with these bounds. `stop_at_end` ends an open range at the end that
     /// is there now.
-    pub(crate) fn resolve(self, bounds: Bounds, stop_at_end: bool) -> Span {
-        let from = self.from.resolve(bounds);
+    pub(super) fn resolve(self, bounds: Bounds, found: &OffsetsByTime, stop_at_end: bool) -> Span {
+        let from = self.from.resolve(bounds, found);
         let to = match self.to {
-            Some(place) => Some(place.resolve(bounds).max(from)),
+            Some(place) => Some(place.resolve(bounds, found).max(from)),
             None if stop_at_end => Some(bounds.end),
             None => None,
         };
-        let outside = match self.from {
-            Place::At(asked) if asked != from => Some(asked),
-            _ => None,
-        };
+        let outside = self.from.outside(from);
         Span { from, to, outside }
     }
-}
 
-impl Place {
-    fn resolve(self, bounds: Bounds) -> i64 {
-        let Bounds { start, end } = bounds;
-        let offset = match self {
-            Self::Start => start,
-            Self::End => end,
-            Self::At(offset) => offset,
-            Self::AfterStart(count) => start.saturating_add(count),
-            Self::BeforeEnd(count) => end.saturating_sub(count),
-        };
-        offset.clamp(start, end.max(start))
+    /// The one place of a range without an end.
+    pub(super) fn open_place(self) -> Option<Place> {
+        self.to.is_none().then_some(self.from)
+    }
+
+    pub(super) fn places(self) -> impl Iterator<Item = Place> {
+        std::iter::once(self.from).chain(self.to)
     }
 }
 
@@ -84,63 +49,36 @@ impl FromStr for OffsetSpec {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (from, to) = match text.split_once(':') {
-            Some((from, to)) => (from, Some(to)),
-            None => (text, None),
-        };
-        // `:TO` reads from the start, as in a slice.
-        let from = match from {
-            "" if to.is_some() => Place::Start,
-            from => from.parse()?,
-        };
-        let to = match to.map(str::parse).transpose()? {
-            Some(Place::Start) => return Err(String::from("a range cannot end at `start`")),
-            to => to,
-        };
-        if let (Place::At(from), Some(Place::At(to))) = (from, to)
-            && to < from
-        {
+        // A time may hold colons of its own, so it is no matter of the first one.
+        let whole = text.parse().map(|from| Self { from, to: None });
+        if whole.is_ok() || !text.contains(':') {
+            return whole;
+        }
+        let halves = text
+            .match_indices(':')
+            .map(|(at, _)| (&text[..at], &text[at + 1..]));
+        let mut ranges = halves.filter_map(|(from, to)| {
+            // `:TO` reads from the start, as in a slice.
+            let from = match from {
+                "" => Place::Start,
+                from => from.parse().ok()?,
+            };
+            Some((from, to.parse().ok()?))
+        });
+        let Some((from, to)) = ranges.next() else {
             return Err(format!(
-                "the range ends at {to}, before its start at {from}"
+                "`{text}` is not a range of offsets (want FROM:TO, each start, end, N, +N, -N or @TIME)"
             ));
-        }
-        Ok(Self { from, to })
-    }
-}
-
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let number = |digits: &str| -> Result<i64, String> {
-            // A second sign is no number; `parse` alone would take it.
-            let number = digits
-                .bytes()
-                .all(|b| b.is_ascii_digit())
-                .then(|| digits.parse());
-            number.and_then(Result::ok).ok_or_else(|| {
-                format!("`{text}` is not an offset (want start, end, N, +N, -N or FROM:TO)")
-            })
         };
-        match text {
-            "start" | "beginning" => Ok(Self::Start),
-            "end" => Ok(Self::End),
-            _ => match (text.strip_prefix('+'), text.strip_prefix('-')) {
-                (Some(count), _) => number(count).map(Self::AfterStart),
-                (_, Some(count)) => number(count).map(Self::BeforeEnd),
-                _ => number(text).map(Self::At),
-            },
+        let backwards = match (from, to) {
+            (_, Place::Start) => return Err(String::from("a range cannot end at `start`")),
+            (Place::At(from), Place::At(to)) | (Place::Time(from), Place::Time(to)) => to < from,
+            _ => false,
+        };
+        if backwards {
+            return Err(format!("the range `{text}` ends before its start"));
         }
-    }
-}
-
-impl Display for Bounds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.start >= self.end {
-            write!(f, "no records (next offset {})", self.end)
-        } else {
-            write!(f, "offsets {} to {}", self.start, self.end - 1)
-        }
+        Ok(Self { from, to: Some(to) })
     }
 }
 
@@ -152,40 +90,18 @@ mod tests {
 
     fn resolve(text: &str, stop_at_end: bool) -> (i64, Option<i64>) {
         let spec: OffsetSpec = text.parse().expect(text);
-        let span = spec.resolve(BOUNDS, stop_at_end);
+        let found =
+            OffsetsByTime::from([(0, Some(10)), (54_000_000, Some(13)), (64_800_000, None)]);
+        let span = spec.resolve(BOUNDS, &found, stop_at_end);
         (span.from, span.to)
     }
 
     #[test]
-    fn each_place_in_a_partition() {
-        for (text, from) in [
-            ("start", 10),
-            ("beginning", 10),
-            ("end", 20),
-            ("15", 15),
-            ("+3", 13),
-            ("-3", 17),
-            ("+0", 10),
-            ("-0", 20),
-        ] {
+    fn an_open_range_ends_nowhere_or_at_the_end_of_now() {
+        for (text, from) in [("start", 10), ("15", 15), ("-3", 17), ("end", 20)] {
             assert_eq!(resolve(text, false), (from, None), "{text}");
             assert_eq!(resolve(text, true), (from, Some(20)), "{text}");
         }
-    }
-
-    #[test]
-    fn places_outside_are_clamped_and_only_absolute_ones_are_told() {
-        let span = |text: &str| {
-            text.parse::<OffsetSpec>()
-                .expect(text)
-                .resolve(BOUNDS, false)
-        };
-        assert_eq!((span("3").from, span("3").outside), (10, Some(3)));
-        assert_eq!((span("99").from, span("99").outside), (20, Some(99)));
-        assert_eq!((span("20").from, span("20").outside), (20, None));
-        assert_eq!((span("+99").from, span("+99").outside), (20, None));
-        assert_eq!((span("-99").from, span("-99").outside), (10, None));
-        assert_eq!(span("-9223372036854775807").from, 10);
     }
 
     #[test]
@@ -200,14 +116,15 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_partition_has_one_place() {
-        let empty = Bounds { start: 7, end: 7 };
-        for text in ["start", "end", "0", "+5", "-5"] {
-            let spec: OffsetSpec = text.parse().expect(text);
-            assert_eq!(spec.resolve(empty, true).from, 7, "{text}");
-        }
-        assert_eq!(empty.to_string(), "no records (next offset 7)");
-        assert_eq!(BOUNDS.to_string(), "offsets 10 to 19");
+    fn times_with_colons_begin_and_end_ranges() {
+        assert_eq!(resolve("@1970-01-01T15:00", false), (13, None));
+        assert_eq!(resolve("@1970-01-01T15:00:end", false), (13, Some(20)));
+        assert_eq!(resolve("start:@1970-01-01T15:00:00", false), (10, Some(13)));
+        assert_eq!(
+            resolve("@1970-01-01T15:00:00Z:@1970-01-01T18:00", false),
+            (13, Some(20))
+        );
+        assert_eq!(resolve("@0:@54000", false), (10, Some(13)));
     }
 
     #[test]
@@ -215,14 +132,10 @@ mod tests {
         for text in [
             "",
             "begin",
-            "--5",
-            "+-5",
-            "-+5",
-            "++5",
-            "1.5",
             "5:",
             "5:start",
             "9:5",
+            "@9:@5",
             "1:2:3",
             "99999999999999999999",
         ] {

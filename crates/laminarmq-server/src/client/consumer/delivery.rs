@@ -19,6 +19,8 @@ pub(crate) struct Delivery {
     pub(super) from: i64,
     /// Exclusive; `None`: all.
     pub(super) to: Option<i64>,
+    /// Where the partition is to be read on after these, beyond what was no record too.
+    pub(crate) next: i64,
 }
 
 impl Delivery {
@@ -138,6 +140,7 @@ mod tests {
             data: Bytes::from(data.concat()),
             from,
             to,
+            next: 0,
         };
         let mut offsets = Vec::new();
         for record in delivery.records() {

@@ -223,6 +223,7 @@ impl Fetcher {
             data,
             from: slot.position,
             to: slot.to,
+            next: slot.to.map_or(next, |to| next.min(to)),
         };
         slot.position = next;
         let done = slot.is_done();
