@@ -205,7 +205,7 @@ pub const GROUP_BYTES_MAX: u64 = 8 << 20;
 /// Longest metadata of a committed offset, in bytes; other brokers have the same.
 pub const OFFSET_METADATA_BYTES_MAX: usize = 4096;
 
-/// Bytes of what is kept of all groups of one partition.
+/// Bytes of what is kept of all groups of one partition, and of their members at work.
 pub const GROUP_STATE_BYTES_MAX: u64 = 128 << 20;
 
 /// Bytes of offsets in one command; a longer list takes several.
@@ -230,6 +230,9 @@ pub const GROUP_PROPOSED_MAX: usize = 256;
 
 /// Commands of one partition of groups that wait to be proposed; with more, no requests are taken.
 pub const GROUP_QUEUED_MAX: usize = 4096;
+
+/// Their bytes; with more, no requests are taken.
+pub const GROUP_QUEUED_BYTES_MAX: usize = 32 << 20;
 
 /// A checkpoint of a partition's groups is written when the commands since the last have this many bytes,
 /// and twice what is kept.

@@ -200,6 +200,7 @@ mod tests {
             let wish = NewTopic {
                 name: name.to_owned(),
                 settings: vec![("flush".to_owned(), Some("os".to_owned()))],
+                internal: is_internal(name),
                 ..NewTopic::default()
             };
             let plan = plan_create(&state, &policy(), wish, 0, Uuid([id; 16])).unwrap();

@@ -21,8 +21,6 @@ pub(super) struct Group<R> {
     pub(super) generation: i32,
     /// The highest generation that was given out.
     pub(super) given: i32,
-    /// When the group became empty, if it is: milliseconds since 1970.
-    pub(super) since_ms: i64,
     pub(super) protocol_type: String,
     /// `None` for an empty group.
     pub(super) protocol: Option<String>,
@@ -34,6 +32,8 @@ pub(super) struct Group<R> {
     pub(super) pending: BTreeSet<String>,
     /// Members that were told the generation and have not asked for their assignment.
     pub(super) unsynced: BTreeSet<String>,
+    /// What [`Group::bytes`] said last.
+    pub(super) counted: u64,
     /// The last proposal that says what the group is now. Answers wait for it.
     pub(super) barrier: Option<ProposalToken>,
     next_order: u64,
@@ -82,7 +82,6 @@ impl<R> Group<R> {
             phase: Phase::Empty,
             generation: 0,
             given: 0,
-            since_ms: 0,
             protocol_type: String::new(),
             protocol: None,
             leader: None,
@@ -90,6 +89,7 @@ impl<R> Group<R> {
             instances: BTreeMap::new(),
             pending: BTreeSet::new(),
             unsynced: BTreeSet::new(),
+            counted: 0,
             barrier: None,
             next_order: 0,
         }
@@ -104,7 +104,6 @@ impl<R> Group<R> {
         let Some(record) = record else { return group };
         group.generation = record.generation;
         group.given = given.max(record.generation);
-        group.since_ms = record.since_ms;
         group.protocol_type.clone_from(&record.protocol_type);
         group.protocol.clone_from(&record.protocol);
         group.leader.clone_from(&record.leader);
@@ -262,10 +261,12 @@ impl<R> Group<R> {
         self.protocol_type == subscription::CONSUMER
     }
 
-    /// About what the record of the group takes.
+    /// About what the record of the group takes, with the ids that were given out.
     pub(super) fn bytes(&self) -> u64 {
         let members = self.members.iter();
-        members.map(|(id, member)| member.size(id)).sum()
+        let members: u64 = members.map(|(id, member)| member.size(id)).sum();
+        let pending: u64 = self.pending.iter().map(|id| pending_size(id)).sum();
+        members + pending
     }
 }
 
@@ -323,6 +324,11 @@ impl<R> Member<R> {
         let instance = self.instance.as_ref().map_or(0, String::len);
         (64 + texts + instance + self.assignment.len()) as u64 + protocols_size(&self.protocols)
     }
+}
+
+/// About what a member id takes that was given out.
+pub(super) fn pending_size(id: &str) -> u64 {
+    64 + id.len() as u64
 }
 
 /// About what the protocols of a member take.

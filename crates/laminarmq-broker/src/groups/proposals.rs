@@ -8,7 +8,9 @@
 use super::command::{Change, Command};
 use super::request::{Answer, GroupError};
 use super::{Output, Outputs};
-use crate::limits::{GROUP_PROPOSED_BYTES_MAX, GROUP_PROPOSED_MAX, GROUP_QUEUED_MAX};
+use crate::limits::{
+    GROUP_PROPOSED_BYTES_MAX, GROUP_PROPOSED_MAX, GROUP_QUEUED_BYTES_MAX, GROUP_QUEUED_MAX,
+};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -139,7 +141,7 @@ impl<R> Proposals<R> {
 
     /// So much waits that nothing should be added.
     pub(super) fn is_full(&self) -> bool {
-        self.queued.len() >= GROUP_QUEUED_MAX
+        self.queued.len() >= GROUP_QUEUED_MAX || self.queued_bytes >= GROUP_QUEUED_BYTES_MAX
     }
 
     /// Groups that a proposal is under way for.

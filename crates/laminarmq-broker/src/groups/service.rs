@@ -133,6 +133,10 @@ impl GroupService {
     pub(crate) async fn run(mut self) {
         let router = Arc::clone(&self.wiring.router);
         loop {
+            if self.wiring.failure.is_set() {
+                // Also where a log could not be read: what is known of its groups is not all.
+                break;
+            }
             let deadline = self.next_deadline();
             let has_room = self.outbox.len() < GROUP_OUTBOX_LEN
                 && !self.coordinators.values().any(Coordinator::is_busy);

@@ -6,6 +6,7 @@ mod case;
 mod mutate;
 mod probe;
 mod valid;
+mod valid_groups;
 
 pub use case::{Case, Class, cases};
 pub use probe::{Outcome, Prober, Tallies, Tally};

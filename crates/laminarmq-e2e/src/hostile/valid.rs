@@ -18,11 +18,13 @@ use laminarmq_kafka::messages::{
 };
 use laminarmq_kafka::{AnyRequest, ApiKey, RequestHeader, Writer};
 
+use super::valid_groups;
+
 /// The client id in every request.
 const CLIENT_ID: &str = "hostile";
 
 /// A topic that is never there.
-const ABSENT: &str = "absent";
+pub(super) const ABSENT: &str = "absent";
 
 /// Frames (length included) of valid requests of this API and version. `topic` is there, with partitions
 /// 0 and 1, and partition 0 has records from offset 0 on. Nothing in them creates or deletes a topic.
@@ -41,7 +43,8 @@ pub fn valid_requests(api: ApiKey, version: i16, topic: &str) -> Vec<Bytes> {
         ApiKey::DeleteTopics => delete_topics(version),
         ApiKey::InitProducerId => init_producer_id(version),
         ApiKey::FindCoordinator => find_coordinator(version),
-        other => panic!("no valid requests are written down for {}", other.name()),
+        other => valid_groups::valid_requests(other, version, topic)
+            .unwrap_or_else(|| panic!("no valid requests are written down for {}", other.name())),
     };
     requests
         .iter()

@@ -77,6 +77,8 @@ pub(crate) enum Kind {
     },
     Period(fn(&mut ServeSettings, Duration)),
     Filter(fn(&mut ServeSettings, LogFilter)),
+    /// A period that may be none.
+    Delay(fn(&mut ServeSettings, Duration)),
     Choice {
         names: &'static [&'static str],
         /// The names as `--help` shows them.
@@ -163,6 +165,41 @@ pub(crate) static SETTINGS: &[Setting] = &[
             set: |s, count| s.broker.flush_threads = wide(count),
         },
         get: |s| Some(s.broker.flush_threads.to_string()),
+    },
+    Setting {
+        name: "group-initial-rebalance-delay",
+        help: "How long the first member of an empty consumer group waits for others; 0 for not at all",
+        kind: Kind::Delay(|s, delay| s.broker.groups.initial_rebalance_delay = delay),
+        get: |s| {
+            let delay = s.broker.groups.initial_rebalance_delay;
+            Some(quantity::exact_duration(delay))
+        },
+    },
+    Setting {
+        name: "group-min-session-timeout",
+        help: "The shortest session timeout that a member of a consumer group may ask for",
+        kind: Kind::Period(|s, period| s.broker.groups.session_timeout_min = period),
+        get: |s| {
+            Some(quantity::exact_duration(
+                s.broker.groups.session_timeout_min,
+            ))
+        },
+    },
+    Setting {
+        name: "group-max-session-timeout",
+        help: "The longest session timeout that a member of a consumer group may ask for",
+        kind: Kind::Period(|s, period| s.broker.groups.session_timeout_max = period),
+        get: |s| {
+            Some(quantity::exact_duration(
+                s.broker.groups.session_timeout_max,
+            ))
+        },
+    },
+    Setting {
+        name: "offsets-retention",
+        help: "How long the offsets of a consumer group are kept when it has no members",
+        kind: Kind::Period(|s, period| s.broker.groups.offsets_retention = period),
+        get: |s| Some(quantity::exact_duration(s.broker.groups.offsets_retention)),
     },
     Setting {
         name: "max-connections",
@@ -282,6 +319,7 @@ impl Setting {
                 period => set(settings, period),
             },
             Kind::Filter(set) => set(settings, LogFilter::parse(text)?),
+            Kind::Delay(set) => set(settings, quantity::parse_duration(text)?),
             Kind::Choice { names, set, .. } => {
                 let at = names.iter().position(|name| *name == text);
                 let at = at.ok_or_else(|| format!("`{text}` is none of {}", quoted_list(names)))?;
@@ -305,7 +343,7 @@ impl Setting {
             Kind::Switch(_) => "true|false",
             Kind::Count { .. } => "N",
             Kind::Bytes { .. } => "SIZE",
-            Kind::Period(_) => "TIME",
+            Kind::Period(_) | Kind::Delay(_) => "TIME",
             Kind::Filter(_) => "FILTER",
             Kind::Choice { shown, .. } => shown,
         }
@@ -320,7 +358,7 @@ impl Setting {
             Kind::Switch(_) => json!(switch(&text)),
             Kind::Count { .. } => json!(text.parse::<u64>().ok()),
             Kind::Bytes { .. } => json!(quantity::parse_bytes(&text).ok()),
-            Kind::Period(_) => {
+            Kind::Period(_) | Kind::Delay(_) => {
                 let millis = quantity::parse_duration(&text).map(|period| period.as_millis());
                 json!(millis.ok().and_then(|millis| u64::try_from(millis).ok()))
             }
@@ -388,7 +426,7 @@ mod tests {
                 Kind::Switch(_) => String::from("false"),
                 Kind::Count { max, .. } => (max - 1).to_string(),
                 Kind::Bytes { .. } => String::from("3MiB"),
-                Kind::Period(_) => String::from("7s"),
+                Kind::Period(_) | Kind::Delay(_) => String::from("7s"),
                 Kind::Filter(_) => String::from("warn,laminarmq=debug"),
                 Kind::Choice { names, .. } => names[1].to_owned(),
             };
@@ -434,6 +472,7 @@ mod tests {
             ("log-format", "xml", "`xml` is none of `text` or `json`"),
             ("tail-cache", "2TiB", "`2TiB` is not between 0 and 1TiB"),
             ("idle-timeout", "0s", "no time at all is too short"),
+            ("offsets-retention", "0s", "no time at all is too short"),
             ("data-dir", "", "the path is empty"),
             (
                 "http",
@@ -449,5 +488,7 @@ mod tests {
             let error = store(&mut settings, name, text).expect_err(name);
             assert_eq!(error, says);
         }
+        let none = store(&mut settings, "group-initial-rebalance-delay", "0s");
+        assert_eq!(none, Ok(()));
     }
 }

@@ -24,7 +24,7 @@ impl<R> Coordinator<R> {
             return;
         }
         let name: Arc<str> = name.into();
-        self.turn(&name, now, out, |turn| {
+        self.glance(&name, now, out, |turn| {
             let description = describe(turn.group);
             turn.answer(reply, Answer::Describe(Ok(description)));
         });

@@ -24,7 +24,7 @@ use super::{Now, Output, Outputs, Random};
 use crate::config::GroupConfig;
 use crate::limits::{
     GROUP_EXPIRY_INTERVAL, GROUP_ID_BYTES_MAX, GROUP_NAME_BYTES_MAX, GROUP_PROTOCOLS_MAX,
-    GROUPS_PER_PARTITION_MAX,
+    GROUP_STATE_BYTES_MAX, GROUPS_PER_PARTITION_MAX,
 };
 use checkpoints::Checkpoints;
 use laminarmq_kafka::Uuid;
@@ -43,6 +43,8 @@ pub(crate) struct Coordinator<R> {
     applied: LogIndex,
     /// The groups that are more than what is kept of them: those with members, or about to have some.
     groups: BTreeMap<Arc<str>, Group<R>>,
+    /// What those take, all together.
+    member_bytes: u64,
     timers: Timers,
     proposals: Proposals<R>,
     checkpoints: Checkpoints,
@@ -68,6 +70,7 @@ impl<R> Coordinator<R> {
             state: State::default(),
             applied: LogIndex(0),
             groups: BTreeMap::new(),
+            member_bytes: 0,
             timers: Timers::default(),
             proposals: Proposals::new(),
             checkpoints: Checkpoints::default(),
@@ -148,7 +151,7 @@ impl<R> Coordinator<R> {
                 self.turn(&group.into(), now, out, |turn| turn.sync(sync, reply));
             }
             Request::Heartbeat { generation, member } => {
-                self.turn(&group.into(), now, out, |turn| {
+                self.glance(&group.into(), now, out, |turn| {
                     turn.heartbeat(generation, &member, reply);
                 });
             }
@@ -222,8 +225,24 @@ impl<R> Coordinator<R> {
         }
     }
 
-    /// Lets one group work, and forgets it when nothing is left of it but what is kept.
+    /// Lets one group work that may change by it.
     fn turn(
+        &mut self,
+        name: &Arc<str>,
+        now: Now,
+        out: &mut Outputs<R>,
+        step: impl FnOnce(&mut Turn<'_, R>),
+    ) {
+        self.glance(name, now, out, |turn| {
+            step(turn);
+            // Each step that changes members looks at all of them anyway.
+            turn.group.counted = turn.group.bytes();
+        });
+    }
+
+    /// Lets one group work whose members do not change, and forgets it when nothing is left of it but what
+    /// is kept.
+    fn glance(
         &mut self,
         name: &Arc<str>,
         now: Now,
@@ -235,19 +254,29 @@ impl<R> Coordinator<R> {
             Some(stored) => Group::restore(stored.record.as_ref(), stored.given),
             None => Group::new(),
         };
+        let taken = state.bytes() + self.member_bytes;
         let group = self.groups.entry(Arc::clone(name)).or_insert_with(restore);
+        self.member_bytes -= group.counted;
         step(&mut Turn {
             name,
             group,
             timers: &mut self.timers,
             proposals: &mut self.proposals,
+            room: GROUP_STATE_BYTES_MAX.saturating_sub(taken),
             config: &self.config,
             random: &mut self.random,
             now,
             out,
         });
-        if group.is_at_rest() {
-            self.groups.remove(name);
+        self.member_bytes += group.counted;
+        self.forget_if_at_rest(name);
+    }
+
+    fn forget_if_at_rest(&mut self, name: &str) {
+        if self.groups.get(name).is_some_and(Group::is_at_rest)
+            && let Some(group) = self.groups.remove(name)
+        {
+            self.member_bytes -= group.counted;
         }
     }
 
@@ -284,9 +313,7 @@ impl<R> Coordinator<R> {
         if group.barrier == Some(token) {
             group.barrier = None;
         }
-        if group.is_at_rest() {
-            self.groups.remove(name);
-        }
+        self.forget_if_at_rest(name);
     }
 
     /// What was proposed may never be committed: everybody who waits asks again.
@@ -309,6 +336,7 @@ impl<R> Coordinator<R> {
                 }
             }
         }
+        self.member_bytes = 0;
         self.timers.clear();
         self.checkpoints.give_up();
         self.leaving_topics.clear();

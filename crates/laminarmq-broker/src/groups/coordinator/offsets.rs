@@ -70,7 +70,7 @@ impl<R> Coordinator<R> {
             return Err(GroupError::IllegalGeneration);
         }
         let mut result = Ok(());
-        self.turn(&name, now, out, |turn| {
+        self.glance(&name, now, out, |turn| {
             result = turn.commit_allowed(commit.generation, &commit.member);
             if result.is_ok() {
                 turn.hear(&commit.member.id);
@@ -79,7 +79,8 @@ impl<R> Coordinator<R> {
         result?;
         let size = |new: &NewOffset| 64 + new.metadata.as_ref().map_or(0, String::len) as u64;
         let new: u64 = commit.offsets.iter().map(size).sum();
-        if self.state.bytes() + self.proposals.bytes() + new > GROUP_STATE_BYTES_MAX {
+        let taken = self.state.bytes() + self.member_bytes + self.proposals.bytes();
+        if taken + new > GROUP_STATE_BYTES_MAX {
             return Err(GroupError::NoRoomForOffsets);
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! JoinGroup.
 
 use super::Turn;
-use crate::groups::group::{Member, Opening, Phase, protocols_size};
+use crate::groups::group::{Member, Opening, Phase, pending_size, protocols_size};
 use crate::groups::request::{Answer, GroupError, Join, JoinRefused, Joined};
 use crate::groups::subscription::{self, CONSUMER};
 use crate::groups::timers::Timer;
@@ -59,8 +59,8 @@ impl<R> Turn<'_, R> {
             return Err(GroupError::Full);
         }
         let own = before.map_or(0, |member| member.size(id));
-        let room = GROUP_BYTES_MAX - (group.bytes() - own).min(GROUP_BYTES_MAX);
-        if member_size(join) > room {
+        let of_group = GROUP_BYTES_MAX.saturating_sub(group.bytes() - own);
+        if member_size(join) > of_group.min(self.room + own) {
             return Err(GroupError::Full);
         }
         Ok(())
@@ -72,7 +72,7 @@ impl<R> Turn<'_, R> {
             self.add(&id, join, reply);
             return;
         }
-        if self.group.pending.len() >= GROUP_MEMBERS_MAX {
+        if self.group.pending.len() >= GROUP_MEMBERS_MAX || pending_size(&id) > self.room {
             self.refuse_join(reply, GroupError::Full, String::new());
             return;
         }

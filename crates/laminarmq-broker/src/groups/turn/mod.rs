@@ -31,6 +31,8 @@ pub(super) struct Turn<'a, R> {
     pub(super) group: &'a mut Group<R>,
     pub(super) timers: &'a mut Timers,
     pub(super) proposals: &'a mut Proposals<R>,
+    /// Bytes that the partition's groups may still take.
+    pub(super) room: u64,
     pub(super) config: &'a GroupConfig,
     pub(super) random: &'a mut Random,
     pub(super) now: Now,

@@ -157,7 +157,6 @@ impl<R> Turn<'_, R> {
         // A group that never had a generation leaves nothing behind.
         if self.group.given > 0 {
             self.raise_generation();
-            self.group.since_ms = self.now.wall_ms;
             self.keep();
             tracing::debug!(group = %self.name, generation = self.group.generation, "the group is empty");
         }

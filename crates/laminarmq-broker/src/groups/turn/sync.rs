@@ -68,7 +68,8 @@ impl<R> Turn<'_, R> {
         assignments.retain(|id, _| self.group.members.contains_key(id));
         let new: usize = assignments.values().map(Bytes::len).sum();
         // Those of before were cleared when the generation began.
-        if self.group.bytes() + new as u64 > GROUP_BYTES_MAX {
+        let new = new as u64;
+        if self.group.bytes() + new > GROUP_BYTES_MAX || new > self.room {
             let member = self
                 .group
                 .members

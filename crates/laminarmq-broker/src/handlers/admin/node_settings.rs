@@ -2,6 +2,8 @@
 
 use crate::config::BrokerConfig;
 use crate::context::Context;
+use crate::groups::GROUPS_PARTITIONS;
+use crate::limits;
 use crate::topics::{Described, TopicDefaults, TopicSettings, ValueType};
 
 /// A version of other brokers that offers what this one does; tools conclude from it what they may ask for.
@@ -50,6 +52,36 @@ static SETTINGS: &[NodeSetting] = &[
         value: |_| "true".to_owned(),
     },
     NodeSetting {
+        name: "group.initial.rebalance.delay.ms",
+        value_type: ValueType::Int,
+        documentation: "How many milliseconds the first member of an empty group waits for others.",
+        value: |config| {
+            config
+                .groups
+                .initial_rebalance_delay
+                .as_millis()
+                .to_string()
+        },
+    },
+    NodeSetting {
+        name: "group.max.session.timeout.ms",
+        value_type: ValueType::Int,
+        documentation: "The longest session timeout of a member of a group, in milliseconds.",
+        value: |config| config.groups.session_timeout_max.as_millis().to_string(),
+    },
+    NodeSetting {
+        name: "group.max.size",
+        value_type: ValueType::Int,
+        documentation: "How many members a group may have.",
+        value: |_| limits::GROUP_MEMBERS_MAX.to_string(),
+    },
+    NodeSetting {
+        name: "group.min.session.timeout.ms",
+        value_type: ValueType::Int,
+        documentation: "The shortest session timeout of a member of a group, in milliseconds.",
+        value: |config| config.groups.session_timeout_min.as_millis().to_string(),
+    },
+    NodeSetting {
         name: "inter.broker.protocol.version",
         value_type: ValueType::String,
         documentation: "A version of other brokers that offers what this one does.",
@@ -84,6 +116,24 @@ static SETTINGS: &[NodeSetting] = &[
         value_type: ValueType::Int,
         documentation: "Partitions of a topic whose creator did not say how many.",
         value: |config| config.default_partitions.to_string(),
+    },
+    NodeSetting {
+        name: "offset.metadata.max.bytes",
+        value_type: ValueType::Int,
+        documentation: "Longest metadata of a committed offset, in bytes.",
+        value: |_| limits::OFFSET_METADATA_BYTES_MAX.to_string(),
+    },
+    NodeSetting {
+        name: "offsets.retention.minutes",
+        value_type: ValueType::Int,
+        documentation: "How many minutes the offsets of a group without members are kept.",
+        value: |config| (config.groups.offsets_retention.as_secs() / 60).to_string(),
+    },
+    NodeSetting {
+        name: "offsets.topic.num.partitions",
+        value_type: ValueType::Int,
+        documentation: "Partitions in which groups and their offsets are kept.",
+        value: |_| GROUPS_PARTITIONS.to_string(),
     },
     NodeSetting {
         name: "socket.request.max.bytes",

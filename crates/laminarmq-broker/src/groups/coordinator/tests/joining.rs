@@ -1,6 +1,7 @@
 use super::*;
 use crate::limits::{
     GROUP_BYTES_MAX, GROUP_MEMBERS_MAX, GROUP_NEW_MEMBER_WAIT_MAX, GROUP_PROTOCOLS_MAX,
+    GROUP_STATE_BYTES_MAX,
 };
 
 #[test]
@@ -428,4 +429,26 @@ fn a_request_sent_twice_is_answered_twice() {
     let second = bench.join("g", again(&ids[0]));
     assert_eq!(bench.join_error(first), GroupError::Rebalancing);
     assert!(bench.waits(second));
+}
+
+#[test]
+fn the_members_of_all_groups_together_take_only_so_much() {
+    let mut bench = Bench::new();
+    let mut long = old_client("c");
+    long.protocols[0].1 = vec![0; usize::try_from(GROUP_BYTES_MAX).unwrap() - 10_000].into();
+    let groups = GROUP_STATE_BYTES_MAX / GROUP_BYTES_MAX;
+    let ids: Vec<_> = (0..groups)
+        .map(|n| bench.join(&format!("g{n}"), long.clone()))
+        .collect();
+    assert!(ids.iter().all(|reply| bench.waits(*reply)));
+    let reply = bench.join("more", long.clone());
+    assert_eq!(bench.join_error(reply), GroupError::Full);
+    // One that goes makes room for another.
+    bench.pass(DELAY);
+    let first = bench.joined(ids[0]);
+    bench.leave("g0", &[member(&first.member_id)]);
+    let reply = bench.join("more", long);
+    assert!(bench.waits(reply));
+    bench.pass(REBALANCE);
+    assert_eq!(bench.coordinator.member_bytes, 0);
 }
