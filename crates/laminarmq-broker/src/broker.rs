@@ -175,13 +175,13 @@ impl Broker {
             metrics,
         };
         let context = Arc::new(context);
-        tokio::spawn(retention::run(Arc::clone(&context)));
         site.serve(Serving {
             context: Arc::clone(&context),
             flusher: engine.flusher(),
             sealed: engine.sealed_files(),
         });
         let (image, took) = (context.image(), context.env.monotonic() - began);
+        tokio::spawn(retention::run(Arc::clone(&context)));
         let listener = tokio::spawn(Listener::new(socket, context).run(DRAIN_WAIT_MAX));
         health.enter(Phase::Serving);
         tracing::info!(

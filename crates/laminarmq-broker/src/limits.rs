@@ -165,6 +165,9 @@ pub const HTTP_FINISH_MAX: Duration = Duration::from_secs(10);
 /// Pages of metrics in memory at the same time; one of 30 000 partitions has some 25 MB.
 pub const PAGES_MAX: usize = 2;
 
+/// How long a scrape waits for the picture of the groups; then it goes without.
+pub const GROUPS_LOOK_MAX: Duration = Duration::from_secs(2);
+
 /// How long a scrape waits for its turn.
 pub const PAGE_WAIT_MAX: Duration = Duration::from_secs(5);
 

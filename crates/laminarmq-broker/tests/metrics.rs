@@ -10,7 +10,12 @@ use common::*;
 use laminarmq_broker::{FlushMode, HostPort};
 use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
-use laminarmq_kafka::messages::{DeleteRecordsRequest, ProduceRequest};
+use laminarmq_kafka::messages::offset_commit::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use laminarmq_kafka::messages::{
+    DeleteRecordsRequest, FindCoordinatorRequest, OffsetCommitRequest, ProduceRequest,
+};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
@@ -202,6 +207,57 @@ async fn a_trim_moves_the_oldest_offset_and_frees_bytes() {
     let page = scrape_until(http, "the bytes to be freed", freed).await;
     let offset = |name: &str| page.value(&format!("kafka_topic_partition_{name}_offset"), &labels);
     assert_eq!((offset("oldest"), offset("current")), (25.0, 30.0));
+    stop(fixture.broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_show_how_far_they_are_behind() {
+    let (mut fixture, http) = with_http().await;
+    assert_eq!(scrape(http).await.value("laminarmq_groups", &[]), 0.0);
+    let client = &mut fixture.client;
+    client.create("t", 2, &[]).await;
+    client.produce("t", 1, batch(&["a", "b", "c"])).await;
+    let find = FindCoordinatorRequest {
+        coordinator_keys: vec!["g".to_owned()],
+        ..FindCoordinatorRequest::default()
+    };
+    // The topic of the groups is made when somebody asks for a group.
+    in_time("the coordinator", async {
+        while client.ask(4, &find).await.coordinators[0].error_code != ErrorCode::NONE {}
+    })
+    .await;
+    let commit = OffsetCommitRequest {
+        group_id: "g".to_owned(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".to_owned(),
+            partitions: vec![OffsetCommitRequestPartition {
+                partition_index: 1,
+                committed_offset: 1,
+                committed_leader_epoch: -1,
+                committed_metadata: None,
+            }],
+        }],
+        ..OffsetCommitRequest::default()
+    };
+    let committed = client.ask(8, &commit).await;
+    let code = committed.topics[0].partitions[0].error_code;
+    assert_eq!(code, ErrorCode::NONE);
+    let page = scrape(http).await;
+    let group = ("consumergroup", "g");
+    let value = |name: &str, labels: &[(&str, &str)]| {
+        page.value(&format!("kafka_consumergroup_{name}"), labels)
+    };
+    assert_eq!(page.value("laminarmq_groups", &[]), 1.0);
+    assert_eq!(value("members", &[group]), 0.0);
+    let topic = ("topic", "t");
+    for (partition, offset, lag) in [("0", -1.0, -1.0), ("1", 1.0, 2.0)] {
+        let labels = [group, topic, ("partition", partition)];
+        assert_eq!(value("current_offset", &labels), offset);
+        assert_eq!(value("lag", &labels), lag);
+    }
+    assert_eq!(value("current_offset_sum", &[group, topic]), 1.0);
+    assert_eq!(value("lag_sum", &[group, topic]), 2.0);
     stop(fixture.broker).await;
 }
 

@@ -69,7 +69,6 @@ impl GroupsHandle {
     }
 
     /// All groups of this node, with their members and how far they have read.
-    #[allow(dead_code, reason = "for metrics and tools that are being made")]
     pub(crate) async fn overview(&self) -> Result<Vec<GroupOverview>, GroupError> {
         self.ask_all(|reply| ServiceRequest::Overview { reply })
             .await

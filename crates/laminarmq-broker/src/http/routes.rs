@@ -110,10 +110,15 @@ async fn metrics(State(site): State<Arc<Site>>) -> Response {
         return text(StatusCode::SERVICE_UNAVAILABLE, busy);
     };
     let place = place.expect("the semaphore is never closed");
+    let groups = match site.serving.get() {
+        Some(serving) => serving.look_at_groups().await,
+        None => None,
+    };
     // With very many partitions this takes a while, which the tasks of the connections should not wait for.
     let rendered = tokio::task::spawn_blocking(move || {
         let ready = site.health.ready().is_ok();
-        site.metrics.render(ready, site.serving.get())
+        let serving = site.serving.get();
+        site.metrics.render(ready, serving, groups.as_deref())
     });
     match rendered.await {
         Ok(page) => typed(

@@ -1,9 +1,11 @@
 //! Consumer groups, under the names that kafka_exporter made common.
 //!
-//! The coordinator gives a picture of each group ([`GroupSnapshot`]); what is behind it is not known here.
+//! The coordinators give a picture of each group; here it is a [`GroupSnapshot`], with topics by name.
 
 use super::exposition::{Exposition, Kind, Labels};
 use super::partitions::Partitions;
+use crate::controller::Image;
+use crate::groups::GroupOverview;
 use std::collections::BTreeMap;
 
 /// One group at one moment.
@@ -15,6 +17,28 @@ pub(crate) struct GroupSnapshot {
     pub(crate) committed: BTreeMap<String, BTreeMap<u32, u64>>,
 }
 
+impl GroupSnapshot {
+    /// Offsets of topics that are gone are left out.
+    pub(super) fn of(overview: GroupOverview, image: &Image) -> Self {
+        let mut committed = BTreeMap::<String, BTreeMap<u32, u64>>::new();
+        for (key, offset) in overview.offsets {
+            let topic = image.topic_by_id(key.topic);
+            let (Some(topic), Ok(partition), Ok(offset)) =
+                (topic, u32::try_from(key.partition), u64::try_from(offset))
+            else {
+                continue;
+            };
+            let name = topic.topic.name.clone();
+            committed.entry(name).or_default().insert(partition, offset);
+        }
+        Self {
+            name: overview.group,
+            members: overview.description.members.len(),
+            committed,
+        }
+    }
+}
+
 /// What one group has of one topic.
 struct Consumed {
     labels: Labels,
@@ -22,13 +46,21 @@ struct Consumed {
     rows: Vec<(Labels, Option<u64>, Option<u64>)>,
 }
 
-pub(super) fn write(groups: &[GroupSnapshot], partitions: &Partitions, out: &mut Exposition) {
-    out.family(
+/// `None`: the groups are not known at the moment, which is not the same as that there are none.
+pub(super) fn write(
+    groups: Option<&[GroupSnapshot]>,
+    partitions: &Partitions,
+    out: &mut Exposition,
+) {
+    let mut count = out.family(
         "laminarmq_groups",
         Kind::Gauge,
         "Consumer groups that this node coordinates.",
-    )
-    .sample(&Labels::NONE, groups.len());
+    );
+    if let Some(groups) = groups {
+        count.sample(&Labels::NONE, groups.len());
+    }
+    let groups = groups.unwrap_or_default();
     let mut members = out.family(
         "kafka_consumergroup_members",
         Kind::Gauge,

@@ -29,6 +29,7 @@ pub(crate) use serving::Serving;
 use crate::config::BuildInfo;
 use crate::env::Env;
 use exposition::{Exposition, Kind, Labels};
+use groups::GroupSnapshot;
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
@@ -89,7 +90,12 @@ impl Metrics {
     }
 
     /// Everything, in Prometheus' text format. `serving` is there once the broker is past its start.
-    pub(crate) fn render(&self, ready: bool, serving: Option<&Serving>) -> String {
+    pub(crate) fn render(
+        &self,
+        ready: bool,
+        serving: Option<&Serving>,
+        groups: Option<&[GroupSnapshot]>,
+    ) -> String {
         let mut text = String::with_capacity(64 << 10);
         TextEncoder::new()
             .encode_utf8(&self.registry.gather(), &mut text)
@@ -98,7 +104,7 @@ impl Metrics {
         self.own_state(ready, &mut out);
         process::write(&mut out);
         if let Some(serving) = serving {
-            serving.write(&mut out);
+            serving.write(groups, &mut out);
         }
         out.into_text()
     }

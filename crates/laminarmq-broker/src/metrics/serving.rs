@@ -1,16 +1,18 @@
 //! What a scrape reads where it is: the state of a broker that is past its start.
 //!
-//! Nothing here waits for a shard or for the controller: offsets come from what the shards told last
+//! Nothing here waits for a shard or for the controller, and for the groups' coordinators only so long. Offsets come from what the shards told last
 //! ([`PartitionWatch`](crate::routing::PartitionWatch)), the rest from counts that are kept anyway.
 
 use super::exposition::{Exposition, Kind, Labels};
-use super::{groups, partitions};
+use super::groups::{self, GroupSnapshot};
+use super::partitions;
 use crate::context::Context;
 use crate::flusher::Flusher;
-use crate::limits::SEALED_FILES_OPEN_MAX;
+use crate::limits::{GROUPS_LOOK_MAX, SEALED_FILES_OPEN_MAX};
 use laminarmq::OpenFiles;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -22,20 +24,23 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    pub(super) fn write(&self, out: &mut Exposition) {
+    /// The groups of which this node is the coordinator; `None` where nobody can tell now.
+    pub(crate) async fn look_at_groups(&self) -> Option<Vec<GroupSnapshot>> {
+        let overview = timeout(GROUPS_LOOK_MAX, self.context.groups.overview()).await;
+        let overview = overview.ok()?.ok()?;
+        let image = self.context.image();
+        let snapshot = |group| GroupSnapshot::of(group, &image);
+        Some(overview.into_iter().map(snapshot).collect())
+    }
+
+    pub(super) fn write(&self, groups: Option<&[GroupSnapshot]>, out: &mut Exposition) {
         self.bounds(out);
         self.shards(out);
         self.storage(out);
         let image = self.context.image();
         let partitions = partitions::Partitions::look(&image, &self.context.router);
         partitions.write(self.context.node_id, out);
-        let groups = self.groups();
-        groups::write(&groups, &partitions, out);
-    }
-
-    /// The groups of which this node is the coordinator.
-    fn groups(&self) -> Vec<groups::GroupSnapshot> {
-        Vec::new()
+        groups::write(groups, &partitions, out);
     }
 
     fn bounds(&self, out: &mut Exposition) {

@@ -1,4 +1,3 @@
-use super::groups::GroupSnapshot;
 use super::partitions::Partitions;
 use super::*;
 use crate::controller::{Image, Topic, TopicImage, TopicPartition};
@@ -123,7 +122,7 @@ fn groups_are_shown_with_their_lag() {
             ..GroupSnapshot::default()
         },
     ];
-    let page = samples(|page| groups::write(&groups, &partitions, page));
+    let page = samples(|page| groups::write(Some(&groups), &partitions, page));
     let want = [
         "laminarmq_groups 2",
         r#"kafka_consumergroup_members{consumergroup="g"} 2"#,
@@ -143,6 +142,15 @@ fn groups_are_shown_with_their_lag() {
 }
 
 #[test]
+fn groups_that_are_not_known_are_not_none() {
+    let (image, router) = image_and_router();
+    let partitions = Partitions::look(&image, &router);
+    assert!(samples(|page| groups::write(None, &partitions, page)).is_empty());
+    let none = samples(|page| groups::write(Some(&[]), &partitions, page));
+    assert_eq!(none, ["laminarmq_groups 0"]);
+}
+
+#[test]
 fn requests_are_counted_by_api_and_errors_by_code() {
     let metrics = Metrics::new(&Env::system(), BuildInfo::default());
     metrics.requests.received(ApiKey::Produce);
@@ -157,7 +165,7 @@ fn requests_are_counted_by_api_and_errors_by_code() {
         .requests
         .code(ApiKey::Fetch, ErrorCode::OFFSET_OUT_OF_RANGE);
     metrics.requests.code(ApiKey::Fetch, ErrorCode(12_345));
-    let page = metrics.render(true, None);
+    let page = metrics.render(true, None, None);
     for line in [
         r#"laminarmq_requests_total{api="Produce"} 2"#,
         r#"laminarmq_requests_total{api="Fetch"} 0"#,
@@ -182,7 +190,7 @@ fn an_open_connection_is_counted_for_as_long_as_it_lives() {
     let two = metrics.connections.opened();
     drop(one);
     metrics.connections.closed("idle");
-    let page = metrics.render(false, None);
+    let page = metrics.render(false, None, None);
     for line in [
         "laminarmq_connections_open 1",
         "laminarmq_connections_accepted_total 2",

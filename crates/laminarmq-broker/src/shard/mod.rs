@@ -286,7 +286,7 @@ pub struct Progress {
     pub epoch: Term,
     /// This replica leads.
     pub leads: bool,
-    /// Bytes of the log on this node. Rides along: that it alone has changed is not told.
+    /// Bytes of the log on this node. Rides along: that it alone has grown is not told.
     pub log_bytes: u64,
 }
 
