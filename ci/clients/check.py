@@ -60,7 +60,7 @@ class Adapter:
         self.process = subprocess.Popen([*ADAPTERS[client], broker], env=env, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=self.errors, text=True, bufsize=1)
 
-    def start(self, call, **args):
+    def start(self, call, /, **args):
         self.process.stdin.write(json.dumps({"call": call, "args": args}) + "\n")
         self.process.stdin.flush()
 
@@ -74,7 +74,7 @@ class Adapter:
         want("error" not in answer, answer.get("error"))
         return answer["ok"]
 
-    def call(self, name, **args):
+    def call(self, name, /, **args):
         self.start(name, **args)
         return self.finish()
 
@@ -170,42 +170,56 @@ def want_all(got, sent):
             last = max(last, offset)
 
 
+def read_on(members, first, count):
+    """Poll until records `first` to `first + count - 1` of the topic were read; return all that was read."""
+    got, deadline = [], time.monotonic() + 60
+    while True:
+        fresh = {(r["partition"], r["offset"]) for r in got if r["offset"] >= first // PARTITIONS}
+        if len(fresh) >= count:
+            return got
+        want(time.monotonic() < deadline, f"read {len(fresh)} of {count} records")
+        for member in members:
+            member.start("poll", seconds=1)
+        got += [record for member in members for record in member.finish()]
+
+
 def group(bench, strategy=None):
-    """Two members share a topic; one leaves; a third one goes on where the commit stands."""
+    """One member reads; two share; one leaves, and a third one goes on where the commit stands."""
     first = bench.adapter()
     first.call("create_topic", topic=bench.topic, partitions=PARTITIONS)
-    sent = records(COUNT)
-    first.call("produce", topic=bench.topic, records=sent)
+    sent = records(3 * COUNT)
+    writer = bench.adapter()
+    writer.call("produce", topic=bench.topic, records=sent[:COUNT])
     subscribe = {"topic": bench.topic, "group": bench.group, **({"strategy": strategy} if strategy else {})}
+    commit = {"topic": bench.topic} if bench.client == "kafkajs" else {}
     first.call("subscribe", **subscribe)
     got = settled([first])
+    if len(got) < COUNT:
+        got += read_on([first], 0, COUNT - len(got))
+    first.call("commit", **commit)
     second = bench.adapter()
     second.call("subscribe", **subscribe)
     got += settled([first, second])
-    deadline = time.monotonic() + 60
-    while len({(r["partition"], r["offset"]) for r in got}) < COUNT:
-        want(time.monotonic() < deadline, f"read {len(got)} of {COUNT} records")
-        for member in (first, second):
-            member.start("poll", seconds=1)
-        got += first.finish() + second.finish()
-    want_all(got, sent)
+    # Both have what they keep: what comes now, each of them reads behind what was committed.
+    writer.call("produce", topic=bench.topic, records=sent[COUNT:2 * COUNT])
+    got += read_on([first, second], COUNT, COUNT)
+    want_all(got, sent[:2 * COUNT])
     for member in (first, second):
-        member.call("commit", **({"topic": bench.topic} if bench.client == "kafkajs" else {}))
+        member.call("commit", **commit)
     first.call("leave")
     settled([second])
     second.call("leave")
-    more = records(COUNT, first=COUNT)
     third = bench.adapter()
-    third.call("produce", topic=bench.topic, records=more)
+    writer.call("produce", topic=bench.topic, records=sent[2 * COUNT:])
     third.call("subscribe", **subscribe)
     got = settled([third])
     deadline = time.monotonic() + 60
     while len(got) < COUNT and time.monotonic() < deadline:
         got += third.call("poll", seconds=1)
-    start = COUNT // PARTITIONS
+    start, end = 2 * COUNT // PARTITIONS, COUNT
     for p in range(PARTITIONS):
         offsets = [r["offset"] for r in got if r["partition"] == p]
-        want(offsets == list(range(start, 2 * start)), f"partition {p}: read {offsets[:3]}..., committed {start}")
+        want(offsets == list(range(start, end)), f"partition {p}: read {offsets[:3]}..., committed {start}")
     third.call("leave")
 
 

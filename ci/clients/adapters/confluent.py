@@ -2,7 +2,8 @@
 import sys
 import time
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka import (Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer,
+                             TopicPartition)
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions,
                                    NewTopic, ResourceType)
 import rpc
@@ -83,8 +84,12 @@ class Adapter:
         return sorted(p.partition for p in self.member.assignment())
 
     def commit(self):
-        if self.member.assignment():
+        try:
             self.member.commit(asynchronous=False)
+        except KafkaException as error:
+            # It was given partitions and has read nothing of them yet.
+            if error.args[0].code() != KafkaError._NO_OFFSET:
+                raise
 
     def leave(self):
         self.member.close()

@@ -111,6 +111,7 @@ const adapter = {
   alter: ({ topic, name, value }) => admin((client) => client.alterConfigs({ validateOnly: false,
     resources: [{ type: ConfigResourceTypes.TOPIC, name: topic, configEntries: [{ name, value }] }] })),
   delete_records: ({ topic, partition, offset }) => admin(async (client) => {
+    await client.fetchTopicOffsets(topic); // else it does not know the topic's leaders
     await client.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(offset) }] });
     return { ok: offset };
   }),
@@ -126,8 +127,9 @@ const CALLS = Object.keys(adapter).filter((name) => !["next", "read_up_to"].incl
     const { call, args } = JSON.parse(line);
     let answer;
     try {
-      answer = CALLS.includes(call) ? (await adapter[call](args)) || { ok: null } : { missing: call };
-      if (answer === true) answer = { ok: null };
+      answer = CALLS.includes(call) ? await adapter[call](args) : { missing: call };
+      // Some calls answer, others just succeed with whatever the client returns.
+      if (!answer || !("ok" in Object(answer) || "missing" in Object(answer))) answer = { ok: null };
     } catch (error) {
       answer = { error: `${error.name}: ${error.message}` };
     }
