@@ -174,7 +174,12 @@ fn remove_other_topics(client: &mut Client) {
         ..Default::default()
     };
     let described = client.call(9, &all).expect("Metadata is answered");
-    for topic in described.topics {
+    // What belongs to the broker stays.
+    for topic in described
+        .topics
+        .into_iter()
+        .filter(|topic| !topic.is_internal)
+    {
         let name = topic.name.expect("topics have names");
         if name != TOPIC && name != OTHER_TOPIC {
             let code = client
