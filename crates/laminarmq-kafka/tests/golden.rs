@@ -100,7 +100,7 @@ fn the_requests_say_what_the_clients_were_asked_to_say() {
                 };
                 assert_eq!(topic.name, TOPIC, "{context}");
                 let batch = topic.partition_data[0].records.clone().expect(context);
-                records_of(batch, context);
+                records_of(&batch, context);
             }
             other => said(&other, context),
         }
@@ -108,12 +108,12 @@ fn the_requests_say_what_the_clients_were_asked_to_say() {
 }
 
 /// The batch as a broker takes it: from an idempotent producer, with key, header and time.
-fn records_of(batch: Bytes, context: &str) {
+fn records_of(batch: &Bytes, context: &str) {
     let limits = BatchLimits::default();
     let checked = validate(batch.clone(), &limits).expect(context);
     assert!(checked.header().producer_id >= 0, "{context}");
     let first = usize::try_from(checked.header().base_sequence).expect(context);
-    for (number, record) in (first..).zip(records(&batch, &limits).expect(context)) {
+    for (number, record) in (first..).zip(records(batch, &limits).expect(context)) {
         let record = record.expect(context);
         let text = |bytes: Option<Bytes>| String::from_utf8(bytes.expect(context).to_vec());
         assert_eq!(text(record.key), Ok(format!("key-{number}")), "{context}");
