@@ -335,8 +335,8 @@ def run_check(name, client, broker):
 
 
 def start_broker(folder):
-    command = [os.environ["LAMINARMQ_BIN"], "serve", "--listen", "127.0.0.1:0", "--data-dir", f"{folder}/data"]
-    command += os.environ.get("SERVE_ARGUMENTS", "").split()
+    command = [os.environ["LAMINARMQ_BIN"], "serve", "--listen", "127.0.0.1:0", "--data-dir", f"{folder}/data",
+               "--http", "off"]
     broker = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=open(f"{folder}/log", "wb"), text=True)
     for line in broker.stdout:
