@@ -174,6 +174,11 @@ impl<E: LogEnv> Replica<E> {
                     self.producers.append(id, epoch, batch);
                 }
             }
+            // This replica's own says what the table holds already; reading it back would be work for nothing.
+            EntryKind::Producers if self.is_leader() => {
+                self.checkpoint.written(index);
+                return Ok(());
+            }
             EntryKind::Producers => {
                 let what = "not a checkpoint of producers";
                 self.producers = Producers::decode(&payload.body)
