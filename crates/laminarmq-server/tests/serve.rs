@@ -243,7 +243,8 @@ fn the_http_port_is_in_the_banner_and_answers() {
         line.expect(name).trim().parse::<f64>().expect("a number")
     };
     assert!(says("process_open_fds") > 3.0 && says("process_open_fds") <= says("process_max_fds"));
-    assert!(says("process_cpu_seconds_total") > 0.0);
+    // The system counts in hundredths of a second: a quick machine is here before the first.
+    assert!((0.0..60.0).contains(&says("process_cpu_seconds_total")));
     // A start a while before that of the broker is a clock that went wrong.
     let started = says("laminarmq_start_time_seconds") - says("process_start_time_seconds");
     assert!(started.abs() < 60.0, "{started}");
