@@ -1,17 +1,18 @@
 //! Starts a broker and stops it.
 //!
 //! ```text
-//! start:  addresses taken -> HTTP port up -> directory locked -> shards and flusher -> metadata replayed, partitions
-//!         opened -> listening, ready
+//! start:  addresses taken -> HTTP port up -> directory locked -> (links to other nodes) -> shards and flusher ->
+//!         metadata replayed, partitions opened -> listening, ready
 //! stop:   not ready -> no new connections and requests -> those that were read are answered -> groups ->
-//!         controller -> shards close their logs -> flusher -> directory unlocked -> HTTP port closed
+//!         controller -> shards close their logs -> flusher -> links -> directory unlocked -> HTTP port closed
 //! ```
 
+use crate::cluster::{self, BootstrapError, Cluster, Membership, cluster_id};
 use crate::config::{BrokerConfig, ConfigError};
 use crate::context::Context;
 use crate::controller::ControllerError;
-use crate::data_dir::{DataDir, DataDirError};
-use crate::engine::{Engine, Started};
+use crate::data_dir::{DataDir, DataDirError, Owner};
+use crate::engine::{Engine, Joined, Started};
 use crate::env::{Env, millis};
 use crate::handlers::ProducerIds;
 use crate::http::{Health, HttpServer, Phase, Site};
@@ -63,6 +64,17 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The address for other nodes cannot be taken.
+    #[error("cannot listen on {address} for other nodes: {source}")]
+    Peers {
+        /// The address, as it was given.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The node cannot take its place in the cluster.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -93,6 +105,7 @@ pub struct Running {
     listener: JoinHandle<()>,
     /// Taken by whoever stops it.
     engine: Option<Engine>,
+    membership: Option<Membership>,
 }
 
 impl Broker {
@@ -132,15 +145,30 @@ impl Broker {
             failure: failure.clone(),
             metrics: Arc::clone(&metrics),
         };
-        let (dir, engine, started) = open(parts).await?;
+        let (stop, stopping) = watch::channel(false);
+        let (dir, membership) = join(&parts).await?;
+        let cluster = membership.as_ref().map(|m| m.cluster.clone());
+        let opening = open(parts, Arc::clone(&dir), cluster.clone()).await;
+        let (engine, started) = match opening {
+            Ok(opened) => opened,
+            Err(error) => {
+                leave(membership).await;
+                return Err(error);
+            }
+        };
+        if let Some(membership) = &membership {
+            membership.begin(&engine.router(), &stopping);
+        }
         let image = match started.await {
             Ok(Ok(image)) => image,
             Ok(Err(error)) => {
                 let _ = engine.stop().await;
+                leave(membership).await;
                 return Err(error.into());
             }
             Err(_) => {
                 let _ = engine.stop().await;
+                leave(membership).await;
                 let reason = || BrokerFailure {
                     reason: "the controller stopped".to_owned(),
                 };
@@ -154,10 +182,10 @@ impl Broker {
             Ok(listening) => listening,
             Err(error) => {
                 let _ = engine.stop().await;
+                leave(membership).await;
                 return Err(cannot_listen(error));
             }
         };
-        let (stop, stopping) = watch::channel(false);
         let context = Context {
             frame_bytes: Arc::new(Semaphore::new(config.limits.bytes_in_flight as usize)),
             fetch_bytes: Arc::new(Semaphore::new(config.limits.fetch_bytes_in_flight as usize)),
@@ -170,6 +198,7 @@ impl Broker {
             controller: engine.controller(),
             groups: engine.groups(),
             producer_ids: ProducerIds::default(),
+            cluster,
             stopping,
             failure: failure.clone(),
             metrics,
@@ -202,7 +231,41 @@ impl Broker {
             stop,
             listener,
             engine: Some(engine),
+            membership,
         })
+    }
+}
+
+/// Opens the directory and, where there are other nodes, the links to them.
+async fn join(parts: &Parts) -> Result<(Arc<DataDir>, Option<Membership>), StartError> {
+    let (config, env) = (parts.config.clone(), parts.env.clone());
+    let owner = match &config.cluster {
+        None => Owner::alone(),
+        Some(cluster) => Owner {
+            node: cluster.node,
+            cluster_id: Some(cluster_id(cluster)),
+        },
+    };
+    let opening = blocking({
+        let (config, env) = (config.clone(), env.clone());
+        move || DataDir::open(&config.data_dir, &env, &owner).map_err(StartError::from)
+    });
+    let Some(cluster) = &config.cluster else {
+        return Ok((Arc::new(opening.await?), None));
+    };
+    let own = cluster.own_address().expect("the settings were checked");
+    let address = cluster.listen.as_ref().unwrap_or(own).to_string();
+    let bound = bind(&address).await;
+    let listener = bound.and_then(|socket| socket.listen(LISTEN_BACKLOG));
+    let listener = listener.map_err(|source| StartError::Peers { address, source })?;
+    let mut dir = opening.await?;
+    let membership = cluster::join(cluster, listener, &env, &mut dir).await?;
+    Ok((Arc::new(dir), Some(membership)))
+}
+
+async fn leave(membership: Option<Membership>) {
+    if let Some(membership) = membership {
+        membership.stop().await;
     }
 }
 
@@ -215,9 +278,13 @@ struct Parts {
     metrics: Arc<Metrics>,
 }
 
-/// Opens the directory and starts the threads, where waiting for the disk keeps no task from running.
-async fn open(parts: Parts) -> Result<(Arc<DataDir>, Engine, Started), StartError> {
-    let opening = tokio::task::spawn_blocking(move || {
+/// Starts the threads.
+async fn open(
+    parts: Parts,
+    dir: Arc<DataDir>,
+    cluster: Option<Cluster>,
+) -> Result<(Engine, Started), StartError> {
+    blocking(move || {
         let Parts {
             config,
             env,
@@ -225,12 +292,22 @@ async fn open(parts: Parts) -> Result<(Arc<DataDir>, Engine, Started), StartErro
             failure,
             metrics,
         } = parts;
-        let dir = Arc::new(DataDir::open(&config.data_dir, &env)?);
         health.enter(Phase::Recovering);
-        let (engine, started) = Engine::start(&config, &env, &dir, &failure, &metrics)?;
-        Ok((dir, engine, started))
-    });
-    opening.await.unwrap_or_else(|error| {
+        let joined = cluster.map(|cluster| Joined {
+            cluster,
+            // Where no other address is told, the one that the node listens on has to do.
+            clients: config.advertise.clone().unwrap_or(config.listen.clone()),
+        });
+        Engine::start(&config, &env, &dir, &failure, &metrics, joined)
+    })
+    .await
+}
+
+/// Work that waits for the disk, where that keeps no task from running.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         let reason = match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => "the runtime ended".to_owned(),
@@ -302,6 +379,7 @@ impl Running {
         let _ = (&mut self.listener).await;
         let engine = self.engine.take().expect("only the end takes it");
         engine.stop().await;
+        leave(self.membership.take()).await;
         if let Some(http) = self.http.take() {
             http.close().await;
         }

@@ -1,5 +1,6 @@
 //! What a broker is told when it starts. Settings are data: nothing in here opens or reads anything.
 
+use crate::cluster::{Member, NodeId};
 use crate::limits::{self, Limits};
 use std::fmt;
 use std::path::PathBuf;
@@ -132,6 +133,56 @@ impl Default for BuildInfo {
     }
 }
 
+/// What a node of a cluster is told about itself and the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// This node.
+    pub node: NodeId,
+    /// All nodes, this one included; alike on all. At least two and at most [`limits::NODES_MAX`].
+    pub members: Vec<Member>,
+    /// Where this node listens for the others. `None`: at its own address in `members`.
+    pub listen: Option<HostPort>,
+    /// Replicas of a topic whose creator did not say. At most as many as there are nodes.
+    pub default_replication: u16,
+    /// The name of the cluster. `None`: one that follows from `members`, so that all nodes have the same.
+    pub cluster_id: Option<String>,
+}
+
+impl ClusterConfig {
+    /// Where the other nodes reach this one.
+    #[must_use]
+    pub fn own_address(&self) -> Option<&HostPort> {
+        let own = self.members.iter().find(|member| member.node == self.node);
+        own.map(|member| &member.peer)
+    }
+
+    /// Contradictions, for people.
+    fn check(&self) -> Result<(), String> {
+        let nodes = self.members.len();
+        if !(2..=limits::NODES_MAX).contains(&nodes) {
+            let max = limits::NODES_MAX;
+            return Err(format!("a cluster has 2 to {max} nodes, and {nodes} are named"));
+        }
+        for (n, member) in self.members.iter().enumerate() {
+            let before = &self.members[..n];
+            if before.iter().any(|other| other.node == member.node) {
+                return Err(format!("node {} is named twice", member.node));
+            }
+            if before.iter().any(|other| other.peer == member.peer) {
+                return Err(format!("two nodes have the address {}", member.peer));
+            }
+        }
+        if self.own_address().is_none() {
+            return Err(format!("this is node {}, which is not among the nodes", self.node));
+        }
+        if !(1..=nodes).contains(&self.default_replication.into()) {
+            let wanted = self.default_replication;
+            return Err(format!("{wanted} replicas by default, on {nodes} nodes"));
+        }
+        Ok(())
+    }
+}
+
 /// All settings of one broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrokerConfig {
@@ -156,6 +207,8 @@ pub struct BrokerConfig {
     pub flush_threads: usize,
     /// Consumer groups.
     pub groups: GroupConfig,
+    /// The other nodes; `None` for a node that is alone.
+    pub cluster: Option<ClusterConfig>,
     /// How often partitions look for records that are too old or too many. 1 ms to a day.
     pub retention_check: Duration,
     /// Bounds.
@@ -183,6 +236,7 @@ impl Default for BrokerConfig {
             shards: 0,
             flush_threads: limits::FLUSH_THREADS_DEFAULT,
             groups: GroupConfig::default(),
+            cluster: None,
             retention_check: limits::RETENTION_CHECK_DEFAULT,
             limits: Limits::default(),
             build: BuildInfo::default(),
@@ -190,18 +244,24 @@ impl Default for BrokerConfig {
     }
 }
 
-/// A setting that is outside of its range.
+/// A setting that is not possible.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{setting} is {value}, but must be between {min} and {max}")]
-pub struct ConfigError {
-    /// Name of the setting.
-    pub setting: &'static str,
-    /// What it was set to.
-    pub value: u64,
-    /// Smallest value allowed.
-    pub min: u64,
-    /// Largest value allowed.
-    pub max: u64,
+pub enum ConfigError {
+    /// A setting is outside of its range.
+    #[error("{setting} is {value}, but must be between {min} and {max}")]
+    Range {
+        /// Name of the setting.
+        setting: &'static str,
+        /// What it was set to.
+        value: u64,
+        /// Smallest value allowed.
+        min: u64,
+        /// Largest value allowed.
+        max: u64,
+    },
+    /// What is said of the nodes does not fit together.
+    #[error("the cluster: {0}")]
+    Cluster(String),
 }
 
 impl BrokerConfig {
@@ -211,7 +271,7 @@ impl BrokerConfig {
             if (min..=max).contains(&value) {
                 Ok(())
             } else {
-                Err(ConfigError {
+                Err(ConfigError::Range {
                     setting,
                     value,
                     min,
@@ -219,6 +279,9 @@ impl BrokerConfig {
                 })
             }
         };
+        if let Some(cluster) = &self.cluster {
+            cluster.check().map_err(ConfigError::Cluster)?;
+        }
         let l = &self.limits;
         check(
             "default_partitions",

@@ -1,5 +1,6 @@
 //! What every connection and every handler works with.
 
+use crate::cluster::Cluster;
 use crate::config::BrokerConfig;
 use crate::controller::{ControllerHandle, Image};
 use crate::env::Env;
@@ -8,6 +9,7 @@ use crate::handlers::ProducerIds;
 use crate::metrics::Metrics;
 use crate::routing::Router;
 use crate::runtime::Failure;
+use crate::shard::Refusal;
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
@@ -23,6 +25,8 @@ pub(crate) struct Context {
     pub(crate) controller: ControllerHandle,
     pub(crate) groups: GroupsHandle,
     pub(crate) producer_ids: ProducerIds,
+    /// The other nodes, if there are any.
+    pub(crate) cluster: Option<Cluster>,
     /// What is left of `limits.bytes_in_flight`.
     pub(crate) frame_bytes: Arc<Semaphore>,
     /// What is left of `limits.fetch_bytes_in_flight`.
@@ -34,6 +38,15 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Why a partition that the metadata has is not open here.
+    pub(crate) fn elsewhere(&self) -> Refusal {
+        match self.cluster {
+            Some(_) => Refusal::NotLeader,
+            // It is just being deleted.
+            None => Refusal::NoPartition,
+        }
+    }
+
     /// The latest metadata.
     pub(crate) fn image(&self) -> Arc<Image> {
         Arc::clone(&self.image.borrow())

@@ -1,7 +1,8 @@
 //! The threads of a broker: shards, flusher, controller, coordinator of groups. Everything below the network.
 
 use crate::broker::StartError;
-use crate::config::BrokerConfig;
+use crate::cluster::{Cluster, NodeId};
+use crate::config::{BrokerConfig, HostPort};
 use crate::controller::{
     Controller, ControllerError, ControllerHandle, ControllerWiring, CreatePolicy, Image,
     LocalPartitions, Opener, Request,
@@ -27,6 +28,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Hears how the controller's start went: the metadata, or why there is none.
 pub(crate) type Started = oneshot::Receiver<Result<watch::Receiver<Arc<Image>>, ControllerError>>;
+
+/// A node's place in its cluster.
+pub(crate) struct Joined {
+    pub(crate) cluster: Cluster,
+    /// Where clients reach this node.
+    pub(crate) clients: HostPort,
+}
 
 /// See the module's documentation. To be stopped, not dropped.
 #[derive(Debug)]
@@ -54,6 +62,7 @@ impl Engine {
         dir: &Arc<DataDir>,
         failure: &Failure,
         metrics: &Arc<Metrics>,
+        joined: Option<Joined>,
     ) -> Result<(Self, Started), StartError> {
         let journal = RaftStateFile::open(StateDir::new(dir.root()))?;
         let saved: Vec<_> = journal.groups().cloned().collect();
@@ -61,6 +70,7 @@ impl Engine {
             .map(|_| mpsc::channel(MAILBOX_LEN))
             .unzip();
         let router = Arc::new(Router::new(mailboxes));
+        let cluster = joined.as_ref().map(|joined| joined.cluster.clone());
         let flusher = Flusher::new(Arc::clone(metrics));
         let (applied_sender, applied) = mpsc::channel(APPLIED_QUEUE_LEN);
         let (events_sender, events) = mpsc::channel(GROUP_EVENTS_LEN);
@@ -79,6 +89,7 @@ impl Engine {
                 applied: applied_sender.clone(),
                 groups: events_sender.clone(),
                 failure: failure.clone(),
+                cluster: cluster.clone(),
             };
             shards.push(ShardThread::spawn(wiring).map_err(StartError::Thread)?);
         }
@@ -101,19 +112,30 @@ impl Engine {
         )
         .map_err(StartError::Thread)?;
         let tail_cache_bytes = config.limits.tail_cache_bytes;
-        let opener = Opener::new(Arc::clone(dir), env.clone(), saved, tail_cache_bytes);
+        let policy = policy(config, dir);
+        let opener = Opener::new(
+            Arc::clone(dir),
+            env.clone(),
+            policy.node,
+            &policy.nodes,
+            saved,
+            tail_cache_bytes,
+        );
         let sealed = opener.sealed_files();
         let wiring = ControllerWiring {
-            policy: policy(config, dir),
-            env: env.clone(),
             local: LocalPartitions {
                 opener,
                 router: Arc::clone(&router),
                 flusher: flusher.clone(),
+                node: policy.node,
+                leaders: cluster.map(|cluster| cluster.leaders),
             },
+            policy,
+            env: env.clone(),
             applied,
             image: image_sender,
             failure: failure.clone(),
+            cluster: joined.map(|Joined { cluster, clients }| (cluster, clients)),
         };
         let (controller, requests) = Controller::channel();
         let (started_sender, started) = oneshot::channel();
@@ -237,8 +259,14 @@ fn shard_count(config: &BrokerConfig) -> usize {
 }
 
 fn policy(config: &BrokerConfig, dir: &DataDir) -> CreatePolicy {
+    let node = NodeId::new(dir.meta().node_id).expect("the directory is this node's");
+    let cluster = config.cluster.as_ref();
     CreatePolicy {
-        node: dir.meta().node_id.cast_unsigned(),
+        node,
+        nodes: cluster.map_or(vec![node], |cluster| {
+            cluster.members.iter().map(|member| member.node).collect()
+        }),
+        default_replication: cluster.map_or(1, |cluster| cluster.default_replication.into()),
         default_partitions: config.default_partitions,
         defaults: TopicDefaults::of(config),
         partitions_max: config.limits.partitions,

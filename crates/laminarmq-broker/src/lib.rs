@@ -23,6 +23,7 @@
 //! - What a client sends, whatever it is, has no effect on other connections.
 
 mod broker;
+mod cluster;
 mod config;
 mod context;
 mod controller;
@@ -37,6 +38,7 @@ pub mod limits;
 mod metrics;
 mod net;
 mod parallel;
+mod peer;
 mod retention;
 mod routing;
 mod runtime;
@@ -46,7 +48,10 @@ pub mod test_util;
 mod topics;
 
 pub use broker::{Broker, BrokerFailure, Running, StartError};
-pub use config::{BrokerConfig, BuildInfo, ConfigError, FlushMode, GroupConfig, HostPort};
+pub use cluster::{BootstrapError, Member, NodeId, NodeIdError};
+pub use config::{
+    BrokerConfig, BuildInfo, ClusterConfig, ConfigError, FlushMode, GroupConfig, HostPort,
+};
 pub use controller::{ControllerError, OpenError};
 pub use data_dir::DataDirError;
 pub use env::{Clock, Entropy, Env};

@@ -94,6 +94,40 @@ pub const CONTROLLER_QUEUE_LEN: usize = 256;
 /// Commands that shard 0 handed to the controller and that are not yet applied.
 pub const APPLIED_QUEUE_LEN: usize = 4096;
 
+/// Longest time that a change of the metadata waits for somebody to lead that group.
+pub const PROPOSE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Time between two looks for that leader.
+pub const PROPOSE_RETRY_WAIT: Duration = Duration::from_millis(50);
+/// Longest time that new partitions are waited for to have leaders, before their creation is answered all the same.
+pub const LEADERS_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// The step of the clock that elections and heartbeats go by; the same on all nodes of a cluster.
+pub const TICK: Duration = Duration::from_millis(50);
+/// Ticks without a word from its leader before a replica stands for election; each time the real number is
+/// drawn from here to twice as many: 0.6 to 1.2 s.
+pub const ELECTION_TICKS: u32 = 12;
+/// Ticks between two heartbeats of a leader.
+pub const HEARTBEAT_TICKS: u32 = 3;
+const _: () = assert!(HEARTBEAT_TICKS * 3 <= ELECTION_TICKS, "two heartbeats may be lost");
+
+/// Longest time that the answer of another node is waited for.
+pub const ASK_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Time between two rounds of asking the nodes that a new one has not heard of.
+pub const BOOTSTRAP_RETRY_WAIT: Duration = Duration::from_millis(100);
+/// Every so many rounds it is said who is missing.
+pub const BOOTSTRAP_TELL_EVERY: u32 = 100;
+/// Time between two looks for what the other nodes should hear.
+pub const NEWS_INTERVAL: Duration = Duration::from_millis(100);
+/// Every so many looks they hear everything.
+pub const NEWS_ALL_EVERY: u32 = 100;
+
+/// A replica that lacks more entries than this catches up: more than are ever on their way to one that
+/// keeps up.
+pub const CATCH_UP_ENTRIES: u64 = 1024;
+
+/// Nodes of one cluster.
+pub const NODES_MAX: usize = 32;
+
 /// Partitions of one topic.
 pub const TOPIC_PARTITIONS_MAX: u32 = 4096;
 

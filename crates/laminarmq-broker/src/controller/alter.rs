@@ -4,7 +4,7 @@
 use super::change::CreatePolicy;
 use super::command::Command;
 use super::state::{MetadataState, Topic};
-use crate::limits::{COMMAND_BYTES_MAX, TOPIC_PARTITIONS_MAX};
+use crate::limits::{COMMAND_BYTES_MAX, NODES_MAX, TOPIC_PARTITIONS_MAX};
 use crate::shard::Refusal;
 use crate::topics::{Edit, SettingError, TopicSettings, collect_pairs, edit_pairs, is_internal};
 use std::sync::Arc;
@@ -146,13 +146,18 @@ pub(super) fn plan_grow(
             max: policy.partitions_max,
         });
     }
-    if let Some(assignments) = &wish.assignments {
-        check_assignments(policy, assignments, added)?;
-    }
+    let replicas = match &wish.assignments {
+        Some(assignments) => check_assignments(policy, assignments, added)?,
+        None => {
+            let number = |count: usize| u32::try_from(count).expect("a limited number");
+            let replication = topic.partitions.first().map_or(1, |p| p.nodes.len());
+            policy.place(topic.id, number(present)..number(wanted), replication)
+        }
+    };
     let command = Command::AddPartitions {
         topic_id: topic.id,
         present: u32::try_from(present).expect("a limited number"),
-        replicas: vec![vec![policy.node]; added],
+        replicas,
     };
     Ok((GrowPlan::Add(command), added))
 }
@@ -161,33 +166,34 @@ fn check_assignments(
     policy: &CreatePolicy,
     assignments: &[Vec<i32>],
     added: usize,
-) -> Result<(), GrowError> {
+) -> Result<Vec<Vec<u32>>, GrowError> {
     if assignments.len() != added {
         let given = assignments.len();
         let reason = format!("nodes of {given} partitions are given, and {added} are added");
         return Err(GrowError::Assignment(reason));
     }
-    let only = policy.node.cast_signed();
-    if assignments.iter().any(|nodes| nodes.as_slice() != [only]) {
-        return Err(GrowError::Assignment(format!("the only node is {only}")));
-    }
-    Ok(())
+    let check = |nodes: &Vec<i32>| policy.check_nodes(nodes).map_err(GrowError::Assignment);
+    assignments.iter().map(check).collect()
 }
 
-// Each added partition takes eight bytes of its command.
-const _: () = assert!(TOPIC_PARTITIONS_MAX as usize * 8 + 64 <= COMMAND_BYTES_MAX);
+// Each added partition takes four bytes of its command, and four for each of its replicas.
+const _: () = assert!(TOPIC_PARTITIONS_MAX as usize * 4 * (1 + NODES_MAX) + 64 <= COMMAND_BYTES_MAX);
 
 #[cfg(test)]
 mod tests {
     use super::super::change::{DeleteError, NewTopic, TopicRef, plan_create, plan_delete};
     use super::*;
+    use crate::cluster::NodeId;
     use crate::topics::{Operation, TopicDefaults};
     use laminarmq_kafka::Uuid;
     use std::collections::BTreeMap;
 
     fn policy() -> CreatePolicy {
+        let node = NodeId::new(1).unwrap();
         CreatePolicy {
-            node: 1,
+            node,
+            nodes: vec![node],
+            default_replication: 1,
             default_partitions: 3,
             defaults: TopicDefaults::default(),
             partitions_max: 13,

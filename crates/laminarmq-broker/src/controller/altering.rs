@@ -6,8 +6,6 @@
 
 use super::alter::{AlterError, Alteration, GrowError, GrowPlan, Growth, plan_alter, plan_grow};
 use super::command::Command;
-use super::image::TopicImage;
-use super::local::ToOpen;
 use super::service::Controller;
 use super::state::{Applied, Topic};
 use std::collections::BTreeMap;
@@ -32,43 +30,19 @@ impl Controller {
         }
         let commands = plans.iter().flatten().map(|plan| plan.command.clone());
         let mut outcomes = self.propose(commands.collect()).await.into_iter();
-        let mut results = Vec::with_capacity(plans.len());
-        let mut altered = Vec::new();
-        for plan in plans {
-            results.push(match plan {
-                Err(error) => Err(error),
-                Ok(plan) => match outcomes.next().expect("one per command") {
-                    Ok(Applied::TopicAltered(topic)) => {
-                        altered.push(Arc::new(TopicImage {
-                            topic: self.shown(&topic),
-                            settings: plan.settings,
-                        }));
-                        Ok(())
-                    }
-                    Ok(_) => Err(AlterError::Unknown),
-                    Err(refusal) => Err(refusal.into()),
-                },
-            });
-        }
-        if let Err(refusal) = self.wiring.local.tune(&altered).await {
-            // The broker has failed or is stopping; the settings are in force after its next start.
-            for result in results.iter_mut().filter(|result| result.is_ok()) {
-                *result = Err(refusal.clone().into());
-            }
-            return results;
-        }
-        for image in &altered {
-            tracing::info!(
-                topic = image.topic.name,
-                "the settings of a topic were changed"
-            );
-        }
-        self.show(altered);
-        results
+        self.carry_out().await;
+        let mut outcome = |_| match outcomes.next().expect("one per command")? {
+            Applied::TopicAltered(_) => Ok(()),
+            _ => Err(AlterError::Unknown),
+        };
+        plans
+            .into_iter()
+            .map(|plan| plan.and_then(&mut outcome))
+            .collect()
     }
 
     /// A topic with as many partitions as are shown of it: the others are not open.
-    fn shown(&self, topic: &Arc<Topic>) -> Arc<Topic> {
+    pub(super) fn shown(&self, topic: &Arc<Topic>) -> Arc<Topic> {
         let open = self.open_partitions(&topic.name);
         if open == topic.partitions.len() {
             return Arc::clone(topic);
@@ -78,7 +52,7 @@ impl Controller {
         Arc::new(shown)
     }
 
-    fn open_partitions(&self, topic: &str) -> usize {
+    pub(super) fn open_partitions(&self, topic: &str) -> usize {
         let image = self.wiring.image.borrow();
         image
             .topic(topic)
@@ -100,18 +74,29 @@ impl Controller {
         });
         let commands: Vec<Command> = commands.collect();
         let mut outcomes = self.propose(commands).await.into_iter();
-        let mut grown = |plan| match plan {
-            GrowPlan::Open(topic) => Ok(topic),
-            GrowPlan::Add(_) => match outcomes.next().expect("one per command")? {
-                Applied::PartitionsAdded(topic) => Ok(topic),
-                _ => Err(GrowError::Unknown),
-            },
+        let mut failed = self.carry_out().await;
+        let mut grown = Vec::with_capacity(plans.len());
+        for plan in plans {
+            grown.push(match plan {
+                Err(error) => Err(error),
+                Ok(GrowPlan::Open(topic)) => {
+                    self.open_more(vec![Arc::clone(&topic)], &mut failed).await;
+                    Ok(topic)
+                }
+                Ok(GrowPlan::Add(_)) => match outcomes.next().expect("one per command") {
+                    Ok(Applied::PartitionsAdded(topic)) => Ok(topic),
+                    Ok(_) => Err(GrowError::Unknown),
+                    Err(refusal) => Err(refusal.into()),
+                },
+            });
+        }
+        let partitions = grown.iter().flatten().flat_map(|topic| &topic.partitions);
+        self.wiring.local.wait_for_leaders(partitions.map(|p| p.group)).await;
+        let result = |topic: Arc<Topic>| match failed.get(&topic.id) {
+            None => Ok(()),
+            Some(reason) => Err(GrowError::Open(reason.clone())),
         };
-        let grown: Vec<_> = plans
-            .into_iter()
-            .map(|plan| plan.and_then(&mut grown))
-            .collect();
-        self.open_grown(grown).await
+        grown.into_iter().map(|grown| grown.and_then(result)).collect()
     }
 
     fn plan_growths(&self, wishes: &[Growth]) -> Vec<Result<GrowPlan, GrowError>> {
@@ -128,58 +113,6 @@ impl Controller {
             Ok(plan)
         };
         wishes.iter().map(plan).collect()
-    }
-
-    /// Opens what topics have more of than is shown, and shows it.
-    async fn open_grown(
-        &mut self,
-        grown: Vec<Result<Arc<Topic>, GrowError>>,
-    ) -> Vec<Result<(), GrowError>> {
-        let to_open = |topic: &Arc<Topic>| {
-            let image = self.wiring.image.borrow();
-            let shown = image
-                .topic(&topic.name)
-                .expect("topics are shown before they grow");
-            ToOpen {
-                from: u32::try_from(shown.topic.partitions.len()).expect("a limited number"),
-                image: Arc::new(TopicImage {
-                    topic: Arc::clone(topic),
-                    settings: shown.settings.clone(),
-                }),
-            }
-        };
-        let to_open: Vec<_> = grown.iter().flatten().map(to_open).collect();
-        let mut opened = self
-            .wiring
-            .local
-            .open(&to_open)
-            .await
-            .into_iter()
-            .zip(to_open);
-        let mut results = Vec::with_capacity(grown.len());
-        for topic in grown {
-            results.push(match topic {
-                Err(error) => Err(error),
-                Ok(topic) => match opened.next().expect("one per topic") {
-                    (Ok(()), opened) => {
-                        let partitions = opened.image.topic.partitions.len();
-                        tracing::info!(
-                            topic = topic.name,
-                            partitions,
-                            "a topic got more partitions"
-                        );
-                        self.show(vec![opened.image]);
-                        Ok(())
-                    }
-                    (Err(error), opened) => {
-                        tracing::error!(topic = topic.name, %error, "cannot open new partitions");
-                        self.wiring.local.take_back(&opened).await;
-                        Err(GrowError::Open(error.to_string()))
-                    }
-                },
-            });
-        }
-        results
     }
 }
 

@@ -4,12 +4,14 @@
 
 use super::command::{Command, CreateTopic};
 use super::state::{MetadataState, Topic};
+use crate::cluster::{NodeId, place};
 use crate::limits::{COMMAND_BYTES_MAX, TOPIC_PARTITIONS_MAX};
 use crate::shard::Refusal;
 use crate::topics::{
     NameError, SettingError, TopicDefaults, TopicSettings, check_name, collect_pairs, is_internal,
 };
 use laminarmq_kafka::Uuid;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A topic that somebody wants.
@@ -51,10 +53,10 @@ pub(crate) enum CreateError {
     Partitions(i64),
     #[error("the node would have {wanted} partitions, at most {max} are allowed")]
     TooManyPartitions { wanted: usize, max: usize },
-    #[error("a replication factor of {0}, but there is one node")]
-    ReplicationFactor(i16),
+    #[error("a replication factor of {wanted}, but there {}", are(*nodes))]
+    ReplicationFactor { wanted: i16, nodes: usize },
     #[error("{0}")]
-    Assignment(&'static str),
+    Assignment(String),
     #[error(transparent)]
     Setting(#[from] SettingError),
     #[error("the topic's description is too large")]
@@ -78,10 +80,22 @@ pub(crate) enum DeleteError {
     Refused(#[from] Refusal),
 }
 
+fn are(count: usize) -> String {
+    match count {
+        1 => "is one node".to_owned(),
+        count => format!("are {count} nodes"),
+    }
+}
+
 /// What a node's configuration says about new topics.
 #[derive(Debug, Clone)]
 pub(crate) struct CreatePolicy {
-    pub(crate) node: u32,
+    /// This node.
+    pub(crate) node: NodeId,
+    /// All nodes, this one included.
+    pub(crate) nodes: Vec<NodeId>,
+    /// Replicas of each partition; at least one, and not more than there are nodes.
+    pub(crate) default_replication: usize,
     pub(crate) default_partitions: u32,
     pub(crate) defaults: TopicDefaults,
     /// Of all topics together.
@@ -114,8 +128,8 @@ pub(crate) fn plan_create(
     if let Some(other) = lookalike.filter(|_| !wish.internal) {
         return Err(CreateError::Lookalike(other.name.clone()));
     }
-    let partitions = count_partitions(policy, &wish)?;
-    let wanted = state.partitions() + reserved + partitions;
+    let replicas = choose_replicas(policy, &wish, topic_id)?;
+    let wanted = state.partitions() + reserved + replicas.len();
     if wanted > policy.partitions_max && !wish.internal {
         return Err(CreateError::TooManyPartitions {
             wanted,
@@ -127,7 +141,7 @@ pub(crate) fn plan_create(
     let command = CreateTopic {
         topic_id,
         name: wish.name,
-        replicas: vec![vec![policy.node]; partitions],
+        replicas,
         settings: pairs,
     };
     if Command::CreateTopic(command.clone()).encode().len() > COMMAND_BYTES_MAX {
@@ -136,44 +150,92 @@ pub(crate) fn plan_create(
     Ok(CreatePlan { command, settings })
 }
 
-fn count_partitions(policy: &CreatePolicy, wish: &NewTopic) -> Result<usize, CreateError> {
+/// For each partition the nodes that shall hold it.
+fn choose_replicas(
+    policy: &CreatePolicy,
+    wish: &NewTopic,
+    topic: Uuid,
+) -> Result<Vec<Vec<u32>>, CreateError> {
     let in_range = |count: i64| match u32::try_from(count) {
-        Ok(count @ 1..=TOPIC_PARTITIONS_MAX) => Ok(count as usize),
+        Ok(count @ 1..=TOPIC_PARTITIONS_MAX) => Ok(count),
         _ => Err(CreateError::Partitions(count)),
     };
     if wish.assignments.is_empty() {
-        return match wish.replication_factor {
-            None | Some(1) => in_range(
-                wish.partitions
-                    .map_or(policy.default_partitions.into(), i64::from),
-            ),
-            Some(other) => Err(CreateError::ReplicationFactor(other)),
+        let replication = match wish.replication_factor {
+            None => policy.default_replication,
+            Some(wanted) => usize::try_from(wanted)
+                .ok()
+                .filter(|wanted| (1..=policy.nodes.len()).contains(wanted))
+                .ok_or(CreateError::ReplicationFactor {
+                    wanted,
+                    nodes: policy.nodes.len(),
+                })?,
         };
+        let partitions = wish.partitions.map_or(policy.default_partitions.into(), i64::from);
+        return Ok(policy.place(topic, 0..in_range(partitions)?, replication));
     }
     if wish.partitions.is_some() || wish.replication_factor.is_some() {
-        return Err(CreateError::Assignment(
-            "either counts or assignments are given, not both",
-        ));
+        let reason = "either counts or assignments are given, not both";
+        return Err(CreateError::Assignment(reason.to_owned()));
     }
     let count = in_range(i64::try_from(wish.assignments.len()).unwrap_or(i64::MAX))?;
-    let mut seen = vec![false; count];
+    let mut replicas = vec![Vec::new(); count as usize];
     for (partition, nodes) in &wish.assignments {
         match usize::try_from(*partition)
             .ok()
-            .and_then(|n| seen.get_mut(n))
+            .and_then(|n| replicas.get_mut(n))
         {
-            Some(seen) if !*seen => *seen = true,
+            Some(given) if given.is_empty() => {
+                *given = policy.check_nodes(nodes).map_err(CreateError::Assignment)?;
+            }
             _ => {
-                return Err(CreateError::Assignment(
-                    "partitions are numbered from 0, each once",
-                ));
+                let reason = "partitions are numbered from 0, each once";
+                return Err(CreateError::Assignment(reason.to_owned()));
             }
         }
-        if nodes.as_slice() != [policy.node.cast_signed()] {
-            return Err(CreateError::Assignment("the only node is this one"));
-        }
     }
-    Ok(count)
+    if replicas.iter().any(|nodes| nodes.len() != replicas[0].len()) {
+        let reason = "all partitions of a topic have as many replicas";
+        return Err(CreateError::Assignment(reason.to_owned()));
+    }
+    Ok(replicas)
+}
+
+impl CreatePolicy {
+    /// For each of these partitions of a topic the nodes that shall hold it.
+    pub(super) fn place(
+        &self,
+        topic: Uuid,
+        partitions: Range<u32>,
+        replication: usize,
+    ) -> Vec<Vec<u32>> {
+        let number = |node: NodeId| node.get().unsigned_abs();
+        let nodes = |partition| place(topic, partition, &self.nodes, replication);
+        partitions
+            .map(|partition| nodes(partition).into_iter().map(number).collect())
+            .collect()
+    }
+
+    /// The nodes that somebody chose for a partition, if that is possible; else why not.
+    pub(super) fn check_nodes(&self, chosen: &[i32]) -> Result<Vec<u32>, String> {
+        let is_node = |id: &i32| self.nodes.iter().any(|node| node.get() == *id);
+        if let Some(unknown) = chosen.iter().find(|id| !is_node(id)) {
+            let there: Vec<_> = self.nodes.iter().map(NodeId::to_string).collect();
+            let there = there.join(", ");
+            return Err(match self.nodes.len() {
+                1 => format!("node {unknown}, and the only node is {there}"),
+                _ => format!("node {unknown}, and the nodes are {there}"),
+            });
+        }
+        if chosen.is_empty() {
+            return Err("a partition has at least one replica".to_owned());
+        }
+        let twice = |(n, id): (usize, &i32)| chosen[..n].contains(id);
+        if chosen.iter().enumerate().any(twice) {
+            return Err("a node holds one replica of a partition, not two".to_owned());
+        }
+        Ok(chosen.iter().map(|id| id.unsigned_abs()).collect())
+    }
 }
 
 /// Finds the topic that is to be removed.
@@ -196,8 +258,11 @@ mod tests {
     use super::*;
 
     fn policy() -> CreatePolicy {
+        let node = NodeId::new(1).unwrap();
         CreatePolicy {
-            node: 1,
+            node,
+            nodes: vec![node],
+            default_replication: 1,
             default_partitions: 3,
             defaults: TopicDefaults::default(),
             partitions_max: 10,
@@ -246,7 +311,11 @@ mod tests {
             replication_factor: Some(3),
             ..named("t")
         };
-        assert_eq!(plan(wish), Err(CreateError::ReplicationFactor(3)));
+        let (wanted, nodes) = (3, 1);
+        assert_eq!(
+            plan(wish),
+            Err(CreateError::ReplicationFactor { wanted, nodes })
+        );
         let wish = NewTopic {
             partitions: Some(8),
             ..named("t")

@@ -21,6 +21,7 @@ const DELETE_TOPIC: u8 = 2;
 const ALLOCATE_PRODUCER_IDS: u8 = 3;
 const ALTER_TOPIC: u8 = 4;
 const ADD_PARTITIONS: u8 = 5;
+const REGISTER_NODE: u8 = 6;
 
 /// One change of the cluster's metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,12 @@ pub(crate) enum Command {
         present: u32,
         /// For each new partition, the nodes that hold it.
         replicas: Vec<Vec<u32>>,
+    },
+    /// Says where Kafka clients reach a node. Each node of a cluster says so when it starts.
+    RegisterNode {
+        node: u32,
+        host: String,
+        port: u16,
     },
 }
 
@@ -113,6 +120,12 @@ impl Command {
                 out.u32(*present);
                 out.replicas(replicas);
             }
+            Command::RegisterNode { node, host, port } => {
+                out.0.push(REGISTER_NODE);
+                out.u32(*node);
+                out.text(host);
+                out.0.extend_from_slice(&port.to_le_bytes());
+            }
         }
         out.0
     }
@@ -146,6 +159,11 @@ impl Command {
                 topic_id: Uuid(input.array()?),
                 present: input.u32()?,
                 replicas: input.replicas()?,
+            },
+            REGISTER_NODE => Command::RegisterNode {
+                node: input.u32()?,
+                host: input.text()?,
+                port: u16::from_le_bytes(input.array()?),
             },
             other => return Err(CommandError::Kind(other)),
         };
@@ -265,6 +283,14 @@ mod tests {
         }
     }
 
+    fn registration() -> Command {
+        Command::RegisterNode {
+            node: 2,
+            host: "b.example".to_owned(),
+            port: 0x2384,
+        }
+    }
+
     #[test]
     fn commands_come_back_as_they_were() {
         for command in [
@@ -278,6 +304,7 @@ mod tests {
             },
             alteration(),
             more_partitions(),
+            registration(),
         ] {
             assert_eq!(Command::decode(&command.encode()), Ok(command));
         }
@@ -310,6 +337,8 @@ mod tests {
         want.extend(b"\x02\0\0\0\x02\0\0\0\x01\0\0\0\x01\0\0\0");
         want.extend(b"\x02\0\0\0\x02\0\0\0\x01\0\0\0");
         assert_eq!(more_partitions().encode(), want);
+        let want = b"\x01\x06\x02\0\0\0\x09\0b.example\x84\x23";
+        assert_eq!(registration().encode(), want);
     }
 
     #[test]
@@ -329,7 +358,7 @@ mod tests {
     proptest! {
         #[test]
         fn cut_commands_are_short_and_no_bytes_panic(bytes: Vec<u8>, cut in 0usize..60) {
-            for whole in [topic(), alteration(), more_partitions()] {
+            for whole in [topic(), alteration(), more_partitions(), registration()] {
                 let whole = whole.encode();
                 let cut = cut.min(whole.len() - 1);
                 prop_assert_eq!(Command::decode(&whole[..cut]), Err(CommandError::Short));

@@ -1,9 +1,10 @@
 //! What the rest of the broker sees of the metadata: a picture that is replaced as a whole and never
 //! changed, so whoever looks at it needs no lock and sees one state.
 //!
-//! A topic is in the picture only while its partitions are open on this node.
+//! A topic is in the picture only while those of its partitions that are on this node are open here.
 
 use super::state::{Topic, TopicPartition};
+use crate::config::HostPort;
 use crate::topics::TopicSettings;
 use laminarmq_kafka::Uuid;
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub(crate) struct Image {
     topics: BTreeMap<String, Arc<TopicImage>>,
     names: BTreeMap<Uuid, String>,
+    nodes: BTreeMap<u32, HostPort>,
 }
 
 /// One topic, with its settings in force.
@@ -47,6 +49,16 @@ impl Image {
     pub(crate) fn topic_by_name_or_id(&self, text: &str) -> Option<&Arc<TopicImage>> {
         self.topic(text)
             .or_else(|| self.topic_by_id(text.parse().ok()?))
+    }
+
+    /// Where clients reach the nodes of a cluster, by their ids. Empty on a node that is alone.
+    pub(crate) fn nodes(&self) -> &BTreeMap<u32, HostPort> {
+        &self.nodes
+    }
+
+    /// The picture with these nodes.
+    pub(crate) fn set_nodes(&mut self, nodes: BTreeMap<u32, HostPort>) {
+        self.nodes = nodes;
     }
 
     /// The picture with these topics as well.

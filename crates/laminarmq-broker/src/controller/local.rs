@@ -3,17 +3,20 @@
 use super::image::TopicImage;
 use super::opener::{OpenError, Opener, tuning};
 use super::service::ControllerError;
-use super::state::Topic;
+use super::state::{Topic, TopicPartition};
+use crate::cluster::{Leaders, NodeId};
 use crate::data_dir::PartitionName;
 use crate::flusher::Flusher;
+use crate::limits::LEADERS_WAIT_MAX;
 use crate::parallel::in_parallel;
 use crate::routing::Router;
-use crate::shard::{Hosted, Input, Refusal};
+use crate::shard::{Hosted, Input, Readiness, Refusal};
 use laminarmq::FileEnv;
 use laminarmq_replica::{GroupId, Replica};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// Ends when a shard has taken a partition and it is ready, or not.
 type Ready = oneshot::Receiver<Result<(), Refusal>>;
@@ -35,16 +38,17 @@ impl ToOpen {
         }
     }
 
-    fn names(&self) -> impl Iterator<Item = (PartitionName, GroupId)> {
-        names(&self.image.topic).skip(self.from as usize)
+    fn names(&self, node: NodeId) -> impl Iterator<Item = (PartitionName, GroupId)> {
+        names(&self.image.topic, node).filter(|(name, _)| name.partition >= self.from)
     }
 }
 
-/// The partitions of a topic.
-fn names(topic: &Topic) -> impl Iterator<Item = (PartitionName, GroupId)> {
-    (0..)
+/// The partitions of a topic that a node holds.
+fn names(topic: &Topic, node: NodeId) -> impl Iterator<Item = (PartitionName, GroupId)> {
+    let held = (0..)
         .zip(&topic.partitions)
-        .map(|(number, partition)| (PartitionName::new(&topic.name, number), partition.group))
+        .filter(move |(_, partition)| partition.is_on(node));
+    held.map(|(number, partition)| (PartitionName::new(&topic.name, number), partition.group))
 }
 
 /// See the module's documentation.
@@ -52,6 +56,10 @@ pub(crate) struct LocalPartitions {
     pub(crate) opener: Opener,
     pub(crate) router: Arc<Router>,
     pub(crate) flusher: Flusher,
+    /// This node.
+    pub(crate) node: NodeId,
+    /// Who leads what; `None` on a node that is alone, and leads everything.
+    pub(crate) leaders: Option<Arc<Leaders>>,
 }
 
 impl LocalPartitions {
@@ -60,28 +68,36 @@ impl LocalPartitions {
         &self,
         group: GroupId,
         replica: Replica<FileEnv>,
+        answer: Readiness,
     ) -> Result<Ready, Refusal> {
         let (reply, ready) = oneshot::channel();
         let shard = self.router.add(group).shard;
         let hosted = Box::new(Hosted {
             replica,
             group,
+            answer,
             reply,
         });
         self.router.send(shard, Input::Host(hosted)).await?;
         Ok(ready)
     }
 
-    /// Opens these partitions, several at a time, and waits until each has a leader. One answer per topic;
-    /// of a topic that failed, some partitions may be open.
+    /// Opens those of these partitions that are on this node, several at a time, and waits until those that
+    /// have no other replica are led. One answer per topic; of a topic that failed, some partitions may be
+    /// open.
     pub(super) async fn open(&self, topics: &[ToOpen]) -> Vec<Result<(), ControllerError>> {
         let mut results: Vec<_> = topics.iter().map(|_| Ok(())).collect();
         let mut waiting = Vec::new();
         for ((topic, partition), replica) in self.open_replicas(topics) {
-            let group = topics[topic].image.topic.partitions[partition as usize].group;
+            let TopicPartition { group, nodes } =
+                &topics[topic].image.topic.partitions[partition as usize];
+            let answer = match nodes.len() {
+                1 => Readiness::Leads,
+                _ => Readiness::Taken,
+            };
             let hosted = match replica {
                 Ok(replica) => self
-                    .host(group, replica)
+                    .host(*group, replica, answer)
                     .await
                     .map_err(ControllerError::from),
                 Err(error) => Err(error.into()),
@@ -105,7 +121,7 @@ impl LocalPartitions {
             .enumerate()
             .flat_map(|(topic, to_open)| {
                 to_open
-                    .names()
+                    .names(self.node)
                     .map(move |(name, _)| (topic, name.partition))
             })
             .collect();
@@ -146,13 +162,17 @@ impl LocalPartitions {
 
     /// Closes the partitions of topics that are deleted and removes their files.
     pub(super) async fn take_down(&self, topics: &[Arc<Topic>]) {
-        let partitions = topics.iter().flat_map(|topic| names(topic)).collect();
-        self.take_partitions_down(partitions).await;
+        let held = topics.iter().flat_map(|topic| names(topic, self.node));
+        self.take_partitions_down(held.collect()).await;
+        if let Some(leaders) = &self.leaders {
+            let all = topics.iter().flat_map(|topic| &topic.partitions);
+            all.for_each(|partition| leaders.forget(partition.group));
+        }
     }
 
     /// Closes what could be opened of these, and removes their files.
     pub(super) async fn take_back(&self, opened: &ToOpen) {
-        self.take_partitions_down(opened.names().collect()).await;
+        self.take_partitions_down(opened.names(self.node).collect()).await;
     }
 
     async fn take_partitions_down(&self, partitions: Vec<(PartitionName, GroupId)>) {
@@ -192,9 +212,29 @@ impl LocalPartitions {
     pub(super) fn set_strays_aside(&self, topics: &[Arc<TopicImage>]) -> Result<(), OpenError> {
         let mut names = BTreeSet::from([PartitionName::metadata().to_string()]);
         for image in topics {
-            names.extend(self::names(&image.topic).map(|(name, _)| name.to_string()));
+            names.extend(self::names(&image.topic, self.node).map(|(name, _)| name.to_string()));
         }
         Ok(self.opener.dir().set_strays_aside(&names)?)
+    }
+
+    /// Waits until somebody is known to lead each of these groups. Not for ever: without the nodes that
+    /// hold them nobody will.
+    pub(super) async fn wait_for_leaders(&self, groups: impl Iterator<Item = GroupId>) {
+        let Some(leaders) = &self.leaders else {
+            return;
+        };
+        let mut changes = leaders.changes();
+        let waiting = async {
+            for group in groups {
+                while leaders.node(group).is_none() {
+                    if changes.changed().await.is_err() {
+                        return;
+                    }
+                }
+            }
+        };
+        // Whoever uses the partitions meanwhile is told to ask again.
+        let _ = timeout(LEADERS_WAIT_MAX, waiting).await;
     }
 
     /// Forgets the saved state of partitions that are gone.

@@ -3,14 +3,20 @@
 //! Requests come through [`ControllerHandle`] and are taken one at a time. A change is checked against the
 //! state, proposed to the metadata group, applied once it is committed, and then carried out: partitions
 //! are opened or removed. Whoever looks at the [`Image`] sees a topic only while it can be used.
+//!
+//! In a cluster every node has the whole state and carries out its own part of each change, whoever asked
+//! for it. A check goes by the node's own state; what that did not know yet, applying the command finds.
 
 mod alter;
 mod altering;
+mod carrying;
 mod change;
 mod command;
+mod creating;
 mod image;
 mod local;
 mod opener;
+mod proposer;
 mod service;
 mod state;
 
@@ -20,6 +26,7 @@ pub(crate) use image::{Image, TopicImage};
 pub(crate) use local::LocalPartitions;
 pub use opener::OpenError;
 pub(crate) use opener::Opener;
+pub(crate) use proposer::{confirmed, propose_here};
 pub use service::ControllerError;
 pub(crate) use service::{Controller, ControllerWiring};
 #[cfg(test)]
@@ -27,9 +34,15 @@ pub(crate) use state::TopicPartition;
 pub(crate) use state::{METADATA_GROUP, Topic};
 
 use crate::shard::Refusal;
+use command::Command;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
+
+/// Whether these bytes are a command of the metadata group.
+pub(crate) fn is_command(bytes: &[u8]) -> bool {
+    Command::decode(bytes).is_ok()
+}
 
 /// What the controller is asked for.
 #[derive(Debug)]

@@ -1,28 +1,25 @@
 //! Opens the replicas of this node's partitions: folder, log, saved state.
 
-use super::state::{METADATA_GROUP, Topic};
+use super::state::{METADATA_GROUP, Topic, TopicPartition};
+use crate::cluster::NodeId;
 use crate::config::FlushMode;
 use crate::data_dir::{DataDir, DataDirError, PartitionMeta, PartitionName};
 use crate::env::{Env, millis};
 use crate::groups::GROUPS_TOPIC;
 use crate::limits::{
-    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, GROUP_COMMAND_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX,
-    PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
+    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, ELECTION_TICKS, GROUP_COMMAND_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX,
+    HEARTBEAT_TICKS, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
 };
 use crate::topics::TopicSettings;
 use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, Recovery, poll_ready};
 use laminarmq_replica::{
-    Flush, GroupId, GroupState, Membership, PRODUCERS_BYTES_MAX, Replica, ReplicaConfig, ReplicaId,
-    Tuning,
+    Flush, GroupId, GroupState, Membership, PRODUCERS_BYTES_MAX, Replica, ReplicaConfig, Tuning,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-/// A node's first replica of a group. A replica that lost its data comes back under another id.
-const FIRST_REPLICA: ReplicaId = ReplicaId(1);
 
 /// The longest record that any partition's log may hold.
 const RECORD_BYTES_MAX: u64 = BATCH_BYTES_MAX as u64;
@@ -52,6 +49,15 @@ pub enum OpenError {
         /// What is wrong.
         source: laminarmq::OpenError,
     },
+    /// The folder was there, is gone, and other nodes count on what it held.
+    #[error(
+        "the folder {} is gone, and this node's part of the partition with it: put it back, or take the node \
+         out of the cluster", path.display()
+    )]
+    Emptied {
+        /// The folder.
+        path: PathBuf,
+    },
     /// Its replica.
     #[error("cannot open the partition in {}: {source}", path.display())]
     Replica {
@@ -67,6 +73,10 @@ pub enum OpenError {
 pub(crate) struct Opener {
     dir: Arc<DataDir>,
     env: Env,
+    /// This node.
+    node: NodeId,
+    /// The members of the metadata group.
+    metadata_members: Membership,
     /// The files of sealed segments that are open at once, of all partitions together.
     files: OpenFiles,
     /// What raft-state held when the broker started; taken when its group is opened.
@@ -78,9 +88,12 @@ impl Opener {
     pub(crate) fn new(
         dir: Arc<DataDir>,
         env: Env,
+        node: NodeId,
+        nodes: &[NodeId],
         saved: Vec<GroupState>,
         tail_cache_bytes: u64,
     ) -> Self {
+        let replicas = nodes.iter().map(|node| node.first_replica());
         let saved = saved
             .into_iter()
             .map(|state| (state.group, state))
@@ -92,6 +105,8 @@ impl Opener {
         Self {
             dir,
             env,
+            node,
+            metadata_members: Membership::of_voters(replicas),
             files: OpenFiles::at_most(SEALED_FILES_OPEN_MAX),
             saved: Mutex::new(saved),
             tails: Mutex::new(tails),
@@ -109,12 +124,13 @@ impl Opener {
 
     /// The replica of the metadata group.
     pub(crate) fn open_metadata(&self) -> Result<Replica<FileEnv>, OpenError> {
-        let mut config = replica_config(METADATA_GROUP);
+        let members = self.metadata_members.clone();
+        let mut config = self.replica_config(METADATA_GROUP, members);
         config.state_machine = true;
         config.entry_bytes_max = u32::try_from(COMMAND_BYTES_MAX).expect("a limit of 1 MiB");
         self.open(
             &PartitionName::metadata(),
-            &PartitionMeta::metadata(),
+            &PartitionMeta::metadata(self.node.first_replica().get()),
             config,
         )
     }
@@ -126,8 +142,9 @@ impl Opener {
         partition: u32,
         settings: &TopicSettings,
     ) -> Result<Replica<FileEnv>, OpenError> {
-        let group = topic.partitions[partition as usize].group;
-        let mut config = replica_config(group);
+        let TopicPartition { group, .. } = topic.partitions[partition as usize];
+        let members = topic.partitions[partition as usize].membership();
+        let mut config = self.replica_config(group, members);
         config.tune(tuning(settings));
         if topic.name == GROUPS_TOPIC {
             // Its entries are commands, which the coordinator of groups keeps in memory itself.
@@ -138,7 +155,7 @@ impl Opener {
             let mut tails = self.tails.lock().expect("no holder panics");
             config.tail_cache_bytes = tails.take(group);
         }
-        let meta = PartitionMeta::new(topic.id.0, group.0, FIRST_REPLICA.0);
+        let meta = PartitionMeta::new(topic.id.0, group.0, self.node.first_replica().get());
         self.open(&PartitionName::new(&topic.name, partition), &meta, config)
     }
 
@@ -160,6 +177,14 @@ impl Opener {
             .give_back(group);
     }
 
+    fn replica_config(&self, group: GroupId, members: Membership) -> ReplicaConfig {
+        let mut config = ReplicaConfig::new(group, self.node.first_replica(), members);
+        config.tail_cache_bytes = 0;
+        config.election_ticks = ELECTION_TICKS;
+        config.heartbeat_ticks = HEARTBEAT_TICKS;
+        config
+    }
+
     fn open(
         &self,
         name: &PartitionName,
@@ -174,6 +199,10 @@ impl Opener {
             .expect("no holder panics")
             .remove(&config.group);
         if let (true, Some(saved)) = (folder.created, &saved) {
+            if !saved.membership.members.is_sole_voter(config.replica) {
+                // It may have voted for what it does not have any more.
+                return Err(OpenError::Emptied { path });
+            }
             // Nobody else has a copy: what is gone is gone, but it is not gone silently.
             tracing::error!(
                 partition = %name,
@@ -255,13 +284,6 @@ fn tell_recovery(name: &PartitionName, recovery: &Recovery, took: Duration) {
             "the log was recovered: nothing was lost"
         );
     }
-}
-
-fn replica_config(group: GroupId) -> ReplicaConfig {
-    let mut config =
-        ReplicaConfig::new(group, FIRST_REPLICA, Membership::of_voters([FIRST_REPLICA]));
-    config.tail_cache_bytes = 0;
-    config
 }
 
 /// Shares the memory for recent batches out. Each partition gets a part of what is still free, so that the

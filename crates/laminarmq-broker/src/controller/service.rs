@@ -1,25 +1,24 @@
 //! The controller at work: one request after the other, on a thread of its own.
 
-use super::change::{
-    CreateError, CreatePolicy, DeleteError, NewTopic, TopicRef, plan_create, plan_delete,
-};
+use super::change::CreatePolicy;
 use super::command::Command;
 use super::image::{Image, TopicImage};
 use super::local::{LocalPartitions, ToOpen};
 use super::opener::OpenError;
-use super::state::{Applied, METADATA_GROUP, MetadataState, Topic, flatten};
+use super::proposer::Proposer;
+use super::state::{Applied, METADATA_GROUP, MetadataState, Topic};
 use super::{ControllerHandle, Request};
+use crate::cluster::Cluster;
+use crate::config::HostPort;
 use crate::env::Env;
 use crate::limits::{
     APPLIED_QUEUE_LEN, CONTROLLER_QUEUE_LEN, PRODUCER_ID_BLOCK, TOPICS_PER_CHANGE_MAX,
 };
-use crate::runtime::{AppliedCommand, CommandReply, Failure};
-use crate::shard::{Input, Refusal};
+use crate::runtime::{AppliedCommand, Failure};
+use crate::shard::{Readiness, Refusal};
 use crate::topics::TopicSettings;
 use bytes::Bytes;
-use laminarmq_kafka::Uuid;
 use laminarmq_replica::LogIndex;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -36,6 +35,8 @@ pub(crate) struct ControllerWiring {
     /// What is shown to the rest of the broker.
     pub(crate) image: watch::Sender<Arc<Image>>,
     pub(crate) failure: Failure,
+    /// The other nodes, and where clients reach this one; `None` for a node that is alone.
+    pub(crate) cluster: Option<(Cluster, HostPort)>,
 }
 
 /// See the module's documentation.
@@ -44,6 +45,10 @@ pub(crate) struct Controller {
     pub(super) state: MetadataState,
     /// Commands up to here are in `state`.
     applied: LogIndex,
+    /// What they did since the start, as far as it was not carried out yet.
+    pub(super) undone: Vec<Applied>,
+    /// Everything that the log held at the start is in `state`.
+    is_up_to_date: bool,
 }
 
 /// Why the controller cannot start.
@@ -65,24 +70,52 @@ pub enum ControllerError {
     Shard(#[from] Refusal),
 }
 
-/// What a wish became: the command to propose, and what the topic will look like but for its group ids.
-type Plan = Result<(Command, Arc<TopicImage>), CreateError>;
-
 impl Controller {
     /// Opens the metadata group, brings the state up to date, and opens this node's partitions.
+    ///
+    /// In a cluster that takes as long as no leader of the metadata group is found.
     pub(crate) async fn open(wiring: ControllerWiring) -> Result<Self, ControllerError> {
         let mut controller = Self {
             wiring,
             state: MetadataState::new(),
             applied: LogIndex(0),
+            undone: Vec::new(),
+            is_up_to_date: false,
         };
         let local = &controller.wiring.local;
-        let ready = local
-            .host(METADATA_GROUP, local.opener.open_metadata()?)
-            .await?;
-        controller.replay(ready).await?;
+        let metadata = local.opener.open_metadata()?;
+        match controller.wiring.cluster.clone() {
+            None => {
+                let ready = local.host(METADATA_GROUP, metadata, Readiness::Leads).await?;
+                controller.replay(ready).await?;
+            }
+            Some((_, clients)) => {
+                let taken = local.host(METADATA_GROUP, metadata, Readiness::Taken).await?;
+                taken.await.map_err(|_| Refusal::Closing)??;
+                controller.register(clients).await?;
+            }
+        }
+        controller.undone.clear();
+        controller.is_up_to_date = true;
         controller.open_all().await?;
         Ok(controller)
+    }
+
+    /// Says where clients reach this node. What the metadata log held before that is in the state then.
+    async fn register(&mut self, clients: HostPort) -> Result<(), ControllerError> {
+        let node = self.wiring.policy.node.get().unsigned_abs();
+        let HostPort { host, port } = clients;
+        let command = Command::RegisterNode { node, host, port };
+        loop {
+            let outcome = self.propose(vec![command.clone()]).await.pop();
+            match outcome.expect("one per command") {
+                Ok(_) => return Ok(()),
+                Err(refusal @ (Refusal::Closing | Refusal::Failed)) => return Err(refusal.into()),
+                Err(refusal) => {
+                    tracing::info!(%refusal, "waiting for the metadata of the cluster");
+                }
+            }
+        }
     }
 
     pub(crate) fn image(&self) -> watch::Receiver<Arc<Image>> {
@@ -95,39 +128,66 @@ impl Controller {
         (ControllerHandle(sender), receiver)
     }
 
-    /// Serves requests until it is told to stop.
+    /// Serves requests, and carries out what other nodes change, until it is told to stop.
     pub(crate) async fn run(mut self, mut requests: mpsc::Receiver<Request>) {
-        while let Some(request) = requests.recv().await {
-            // Whoever asked may have given up; what was done is done.
-            match request {
-                Request::Stop => break,
-                Request::Create {
-                    topics,
-                    validate_only,
-                    reply,
-                } => {
-                    let _ = reply.send(self.create(topics, validate_only).await);
+        loop {
+            tokio::select! {
+                biased;
+                committed = self.wiring.applied.recv() => {
+                    let Some(committed) = committed else { break };
+                    self.take_committed(committed).await;
                 }
-                Request::Delete { topics, reply } => {
-                    let _ = reply.send(self.delete(topics).await);
-                }
-                Request::Alter {
-                    changes,
-                    validate_only,
-                    reply,
-                } => {
-                    let _ = reply.send(self.alter(changes, validate_only).await);
-                }
-                Request::Grow {
-                    growths,
-                    validate_only,
-                    reply,
-                } => {
-                    let _ = reply.send(self.grow(growths, validate_only).await);
-                }
-                Request::ProducerIds { reply } => {
-                    let _ = reply.send(self.producer_ids().await);
-                }
+                request = requests.recv() => match request {
+                    None | Some(Request::Stop) => break,
+                    Some(request) => self.serve(request).await,
+                },
+            }
+        }
+    }
+
+    /// A command that nobody here waits for.
+    async fn take_committed(&mut self, first: AppliedCommand) {
+        let mut next = Some(first);
+        while let Some(committed) = next {
+            if let Err(error) = self.apply(committed) {
+                self.wiring.failure.set(&error.to_string());
+                return;
+            }
+            next = self.wiring.applied.try_recv().ok();
+        }
+        self.carry_out().await;
+    }
+
+    /// Whoever asked may have given up; what was done is done.
+    async fn serve(&mut self, request: Request) {
+        match request {
+            Request::Stop => {}
+            Request::Create {
+                topics,
+                validate_only,
+                reply,
+            } => {
+                let _ = reply.send(self.create(topics, validate_only).await);
+            }
+            Request::Delete { topics, reply } => {
+                let _ = reply.send(self.delete(topics).await);
+            }
+            Request::Alter {
+                changes,
+                validate_only,
+                reply,
+            } => {
+                let _ = reply.send(self.alter(changes, validate_only).await);
+            }
+            Request::Grow {
+                growths,
+                validate_only,
+                reply,
+            } => {
+                let _ = reply.send(self.grow(growths, validate_only).await);
+            }
+            Request::ProducerIds { reply } => {
+                let _ = reply.send(self.producer_ids().await);
             }
         }
     }
@@ -167,12 +227,15 @@ impl Controller {
             reason: error.to_string(),
         })?;
         self.applied = index;
-        Ok(self.state.apply(command))
+        let applied = self.state.apply(command);
+        self.undone.push(applied.clone());
+        Ok(applied)
     }
 
     /// Opens the partitions of all topics, and shows them once all are ready.
     async fn open_all(&mut self) -> Result<(), ControllerError> {
-        let topics = self.resolve_all()?;
+        let topics = self.state.topics().map(|topic| self.resolve(topic));
+        let topics = topics.collect::<Result<Vec<_>, _>>()?;
         let local = &self.wiring.local;
         local.set_strays_aside(&topics)?;
         let to_open: Vec<_> = topics.iter().map(ToOpen::all).collect();
@@ -180,24 +243,24 @@ impl Controller {
             result?;
         }
         local.forget_unclaimed().await;
+        let nodes = self.state.nodes().clone();
+        self.wiring.image.send_modify(|image| Arc::make_mut(image).set_nodes(nodes));
         self.show(topics);
         Ok(())
     }
 
-    fn resolve_all(&self) -> Result<Vec<Arc<TopicImage>>, ControllerError> {
-        let resolve = |topic: &Arc<Topic>| {
-            let settings = TopicSettings::resolve(&topic.settings, self.wiring.policy.defaults)
-                // A setting that this program does not know was written by a newer one.
-                .map_err(|error| ControllerError::Command {
-                    index: self.applied.0,
-                    reason: format!("topic {}: {error}", topic.name),
-                })?;
-            Ok(Arc::new(TopicImage {
-                topic: Arc::clone(topic),
-                settings,
-            }))
-        };
-        self.state.topics().map(resolve).collect()
+    /// A topic with the settings in force.
+    pub(super) fn resolve(&self, topic: &Arc<Topic>) -> Result<Arc<TopicImage>, ControllerError> {
+        let settings = TopicSettings::resolve(&topic.settings, self.wiring.policy.defaults)
+            // A setting that this program does not know was written by a newer one.
+            .map_err(|error| ControllerError::Command {
+                index: self.applied.0,
+                reason: format!("topic {}: {error}", topic.name),
+            })?;
+        Ok(Arc::new(TopicImage {
+            topic: Arc::clone(topic),
+            settings,
+        }))
     }
 
     pub(super) fn show(&self, topics: Vec<Arc<TopicImage>>) {
@@ -210,186 +273,40 @@ impl Controller {
         });
     }
 
-    async fn create(
-        &mut self,
-        wishes: Vec<NewTopic>,
-        validate_only: bool,
-    ) -> Vec<Result<Arc<TopicImage>, CreateError>> {
-        let plans = self.plan_creates(wishes);
-        if validate_only {
-            return plans
-                .into_iter()
-                .map(|plan| plan.map(|(_, image)| image))
-                .collect();
-        }
-        let commands = plans
-            .iter()
-            .flatten()
-            .map(|(command, _)| command.clone())
-            .collect();
-        let mut outcomes = self.propose(commands).await.into_iter();
-        let mut next = || outcomes.next().expect("one per command");
-        let mut made = |(_, planned): (Command, Arc<TopicImage>)| match next()? {
-            Applied::TopicCreated(topic) => Ok(Arc::new(TopicImage {
-                topic,
-                settings: planned.settings.clone(),
-            })),
-            _ => Err(CreateError::Exists),
-        };
-        let mut results: Vec<_> = plans
-            .into_iter()
-            .map(|plan| plan.and_then(&mut made))
-            .collect();
-        self.bring_up(&mut results).await;
-        for image in results.iter().flatten() {
-            let topic = &image.topic;
-            let partitions = topic.partitions.len();
-            tracing::info!(topic = topic.name, partitions, "a topic was created");
-        }
-        self.show(results.iter().flatten().cloned().collect());
-        results
-    }
-
-    fn plan_creates(&self, wishes: Vec<NewTopic>) -> Vec<Plan> {
-        let mut seen = BTreeMap::<String, usize>::new();
-        for wish in &wishes {
-            *seen.entry(wish.name.clone()).or_default() += 1;
-        }
-        let mut reserved = 0;
-        let mut lookalikes = BTreeMap::<String, String>::new();
-        let mut plan = |wish: NewTopic| {
-            if seen[&wish.name] > 1 {
-                return Err(CreateError::Twice);
-            }
-            let before = lookalikes.entry(flatten(&wish.name));
-            let before = before.or_insert_with(|| wish.name.clone());
-            if *before != wish.name {
-                return Err(CreateError::Lookalike(before.clone()));
-            }
-            let id = self.fresh_topic_id();
-            let plan = plan_create(&self.state, &self.wiring.policy, wish, reserved, id)?;
-            reserved += plan.command.replicas.len();
-            let topic = Arc::new(Topic::planned(&plan.command));
-            let image = TopicImage {
-                topic,
-                settings: plan.settings,
-            };
-            Ok((Command::CreateTopic(plan.command), Arc::new(image)))
-        };
-        wishes.into_iter().map(&mut plan).collect()
-    }
-
-    /// A random UUID (version 4).
-    fn fresh_topic_id(&self) -> Uuid {
-        let mut bytes = self.wiring.env.next_bytes16();
-        bytes[6] = bytes[6] & 0x0f | 0x40;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
-        Uuid(bytes)
-    }
-
-    /// Opens the partitions of new topics. A topic for which that fails is taken back.
-    async fn bring_up(&mut self, results: &mut [Result<Arc<TopicImage>, CreateError>]) {
-        let topics: Vec<_> = results.iter().flatten().cloned().collect();
-        let to_open: Vec<_> = topics.iter().map(ToOpen::all).collect();
-        let opened = self.wiring.local.open(&to_open).await;
-        let mut failed = BTreeMap::new();
-        for (image, result) in topics.iter().zip(opened) {
-            if let Err(error) = result {
-                let topic = &image.topic;
-                tracing::error!(topic = topic.name, %error, "cannot open a new topic; it is taken back");
-                failed.insert(topic.id, error.to_string());
-            }
-        }
-        if failed.is_empty() {
-            return;
-        }
-        // Where even this is refused the broker has failed, or is stopping.
-        let _ = self.delete_by_id(failed.keys().copied().collect()).await;
-        for result in results {
-            let reason = result
-                .as_ref()
-                .ok()
-                .and_then(|image| failed.remove(&image.topic.id));
-            if let Some(reason) = reason {
-                *result = Err(CreateError::Open(reason));
-            }
-        }
-    }
-
-    async fn delete(&mut self, topics: Vec<TopicRef>) -> Vec<Result<Arc<Topic>, DeleteError>> {
-        let plan = |topic: &TopicRef| plan_delete(&self.state, topic).map(|topic| topic.id);
-        let plans: Vec<_> = topics.iter().map(plan).collect();
-        let mut outcomes = self
-            .delete_by_id(plans.iter().flatten().copied().collect())
-            .await
-            .into_iter();
-        let mut next = |_id| match outcomes.next().expect("one per command")? {
-            Applied::TopicDeleted(topic) => Ok(topic),
-            // It was named twice in this request.
-            _ => Err(DeleteError::Unknown),
-        };
-        plans
-            .into_iter()
-            .map(|plan| plan.and_then(&mut next))
-            .collect()
-    }
-
-    /// Deletes topics, hides them, and takes down what was theirs.
-    async fn delete_by_id(&mut self, ids: Vec<Uuid>) -> Vec<Result<Applied, Refusal>> {
-        let command = |topic_id| Command::DeleteTopic { topic_id };
-        let outcomes = self.propose(ids.into_iter().map(command).collect()).await;
-        let deleted: Vec<_> = outcomes
-            .iter()
-            .filter_map(|outcome| match outcome {
-                Ok(Applied::TopicDeleted(topic)) => Some(Arc::clone(topic)),
-                _ => None,
-            })
-            .collect();
-        if !deleted.is_empty() {
-            self.wiring.image.send_modify(|image| {
-                let image = Arc::make_mut(image);
-                deleted.iter().for_each(|topic| image.remove(topic.id));
-            });
-            self.wiring.local.take_down(&deleted).await;
-            for topic in &deleted {
-                let partitions = topic.partitions.len();
-                tracing::info!(topic = topic.name, partitions, "a topic was deleted");
-            }
-        }
-        outcomes
-    }
-
     async fn producer_ids(&mut self) -> Result<Range<u64>, Refusal> {
-        let node = self.wiring.policy.node;
         let command = Command::AllocateProducerIds {
-            node,
+            node: self.wiring.policy.node.get().unsigned_abs(),
             count: PRODUCER_ID_BLOCK,
         };
-        match self
-            .propose(vec![command])
-            .await
-            .pop()
-            .expect("one per command")?
-        {
+        let outcome = self.propose(vec![command]).await.pop();
+        self.carry_out().await;
+        match outcome.expect("one per command")? {
             Applied::ProducerIds(ids) => Ok(ids),
             other => unreachable!("producer ids were asked for, and {other:?} was done"),
         }
     }
 
-    /// Proposes all commands, and says what each did once it is committed and applied.
+    /// Proposes all commands, and says what each did once it is committed and applied here. What they and
+    /// others did is still to be [carried out](Self::carry_out).
     pub(super) async fn propose(
         &mut self,
         commands: Vec<Command>,
     ) -> Vec<Result<Applied, Refusal>> {
         assert!(commands.len() <= TOPICS_PER_CHANGE_MAX);
+        let local = &self.wiring.local;
+        let cluster = self.wiring.cluster.as_ref().map(|(cluster, _)| cluster);
+        let proposer = Proposer {
+            router: &local.router,
+            cluster,
+        };
         let mut proposed = Vec::with_capacity(commands.len());
         for command in commands {
-            proposed.push(self.propose_one(&command).await);
+            proposed.push(proposer.propose(Bytes::from(command.encode())).await);
         }
         let mut outcomes = Vec::with_capacity(proposed.len());
         for answer in proposed {
             let index = match answer {
-                Ok(answer) => answer.await.unwrap_or(Err(Refusal::Closing)),
+                Ok(answer) => answer.await,
                 Err(refusal) => Err(refusal),
             };
             outcomes.push(match index {
@@ -400,25 +317,9 @@ impl Controller {
         outcomes
     }
 
-    async fn propose_one(
-        &self,
-        command: &Command,
-    ) -> Result<oneshot::Receiver<Result<LogIndex, Refusal>>, Refusal> {
-        let router = &self.wiring.local.router;
-        let route = router.route(METADATA_GROUP).ok_or(Refusal::NoPartition)?;
-        let (reply, answer) = oneshot::channel();
-        let command = Bytes::from(command.encode());
-        let input = Input::Command {
-            group: METADATA_GROUP,
-            command,
-            reply: CommandReply::Once(reply),
-        };
-        router.send(route.shard, input).await?;
-        Ok(answer)
-    }
-
-    /// What the command at `index` did. The shard handed it over before it answered.
+    /// What the command at `index` did. It is committed, so it comes; in between come those of others.
     async fn applied_at(&mut self, index: LogIndex) -> Result<Applied, Refusal> {
+        assert!(index > self.applied, "what is proposed is applied by nobody else");
         while let Some(committed) = self.wiring.applied.recv().await {
             let at = committed.index;
             match self.apply(committed) {

@@ -1,12 +1,14 @@
-//! The state machine of the metadata group: which topics there are.
+//! The state machine of the metadata group: which topics there are, and where clients reach the nodes.
 //!
 //! - It is a function of the applied commands alone: no clock, no random choice, no setting of one node.
 //! - A group id and a producer id are given once and never again, also after what had them is gone.
 //! - A topic's name is unique among the topics that are there; its id is unique for ever.
 
 use super::command::{Command, CreateTopic};
+use crate::cluster::NodeId;
+use crate::config::HostPort;
 use laminarmq_kafka::Uuid;
-use laminarmq_replica::GroupId;
+use laminarmq_replica::{GroupId, Membership, ReplicaId};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -30,6 +32,18 @@ pub(crate) struct TopicPartition {
     pub(crate) group: GroupId,
     /// The nodes that hold it.
     pub(crate) nodes: Vec<u32>,
+}
+
+impl TopicPartition {
+    /// Whether a replica of it is on this node.
+    pub(crate) fn is_on(&self, node: NodeId) -> bool {
+        self.nodes.contains(&node.get().unsigned_abs())
+    }
+
+    /// The nodes that hold it, as its group's members.
+    pub(crate) fn membership(&self) -> Membership {
+        Membership::of_voters(self.nodes.iter().map(|node| ReplicaId(u64::from(*node))))
+    }
 }
 
 impl Topic {
@@ -65,6 +79,8 @@ pub(crate) enum Applied {
     TopicUnknown,
     /// These producer ids belong to whoever asked.
     ProducerIds(Range<u64>),
+    /// Clients reach this node there from now on.
+    NodeRegistered(u32),
 }
 
 /// See the module's documentation.
@@ -72,6 +88,8 @@ pub(crate) enum Applied {
 pub(crate) struct MetadataState {
     topics: BTreeMap<String, Arc<Topic>>,
     names: BTreeMap<Uuid, String>,
+    /// Where clients reach the nodes of a cluster.
+    nodes: BTreeMap<u32, HostPort>,
     next_group: u64,
     next_producer_id: u64,
     partitions: usize,
@@ -85,6 +103,7 @@ impl MetadataState {
         Self {
             topics: BTreeMap::new(),
             names: BTreeMap::new(),
+            nodes: BTreeMap::new(),
             next_group: METADATA_GROUP.0 + 1,
             next_producer_id: 0,
             partitions: 0,
@@ -94,6 +113,10 @@ impl MetadataState {
 
     pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
         self.topics.values()
+    }
+
+    pub(crate) fn nodes(&self) -> &BTreeMap<u32, HostPort> {
+        &self.nodes
     }
 
     pub(crate) fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
@@ -127,6 +150,10 @@ impl MetadataState {
                 Applied::ProducerIds(first..self.next_producer_id)
             }
             Command::AlterTopic { topic_id, settings } => self.alter_topic(topic_id, settings),
+            Command::RegisterNode { node, host, port } => {
+                self.nodes.insert(node, HostPort { host, port });
+                Applied::NodeRegistered(node)
+            }
             Command::AddPartitions {
                 topic_id,
                 present,

@@ -30,6 +30,56 @@ pub enum DataDirError {
         /// The version that this program can read.
         known: u32,
     },
+    /// It belongs to another cluster.
+    #[error(
+        "the data directory {} belongs to cluster {found}, and this node shall be of cluster {wanted}; \
+         choose another directory with --data-dir, or name the cluster with --cluster-id {found}",
+        path.display()
+    )]
+    OtherCluster {
+        /// The directory.
+        path: PathBuf,
+        /// The cluster that it belongs to.
+        found: String,
+        /// The one that it should.
+        wanted: String,
+    },
+    /// It belongs to a node that is alone, and this one shall not be.
+    #[error(
+        "the data directory {} belongs to a node that is alone, which cannot become a part of a cluster; \
+         choose another directory with --data-dir",
+        path.display()
+    )]
+    Alone {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It belongs to a node of a cluster, and this one shall be alone.
+    #[error(
+        "the data directory {} belongs to node {node} of a cluster; name its nodes with --cluster, or choose \
+         another directory with --data-dir",
+        path.display()
+    )]
+    OfCluster {
+        /// The directory.
+        path: PathBuf,
+        /// The node.
+        node: i32,
+    },
+    /// It belongs to another node.
+    #[error(
+        "the data directory {} belongs to node {found}, and this is node {wanted}; choose another \
+         directory with --data-dir, or start the node with --node-id {found}",
+        path.display()
+    )]
+    OtherNode {
+        /// The directory.
+        path: PathBuf,
+        /// The node that it belongs to.
+        found: i32,
+        /// The one that it should.
+        wanted: i32,
+    },
     /// `meta.json` is missing while partitions are there.
     #[error(
         "{} is missing, but the directory already holds {found:?}; this is not an empty directory and \

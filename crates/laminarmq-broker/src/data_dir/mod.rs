@@ -16,13 +16,14 @@ mod meta;
 mod partition;
 
 pub use error::DataDirError;
-pub(crate) use meta::Meta;
+pub(crate) use meta::{Meta, Owner, cluster_id as cluster_id_of};
 pub(crate) use partition::{PartitionMeta, PartitionName};
 
 use crate::env::Env;
 use crate::parallel::in_parallel;
 use laminarmq_replica::GroupId;
 use lock::DirLock;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -41,13 +42,16 @@ pub(crate) struct DataDir {
 
 impl DataDir {
     /// Opens the directory at `root`, making it when it is not there.
-    pub(crate) fn open(root: &Path, env: &Env) -> Result<Self, DataDirError> {
+    ///
+    /// A new one belongs to `node` of that cluster, or of one of its own with a random name; one that is
+    /// there already has to.
+    pub(crate) fn open(root: &Path, env: &Env, owner: &Owner) -> Result<Self, DataDirError> {
         files::create_dir_all(root)?;
         let lock = DirLock::take(root)?;
         files::create_dir_all(&root.join("topics"))?;
         let meta = match Meta::read(root)? {
-            Some(meta) => meta,
-            None => Self::initialise(root, env)?,
+            Some(meta) => meta.of(root, owner)?,
+            None => Self::initialise(root, env, owner)?,
         };
         let dir = Self {
             root: root.to_owned(),
@@ -63,7 +67,7 @@ impl DataDir {
         Ok(dir)
     }
 
-    fn initialise(root: &Path, env: &Env) -> Result<Meta, DataDirError> {
+    fn initialise(root: &Path, env: &Env, owner: &Owner) -> Result<Meta, DataDirError> {
         let topics = root.join("topics");
         let name = PartitionName::metadata();
         for entry in files::list(&topics)? {
@@ -76,8 +80,9 @@ impl DataDir {
                 });
             }
         }
-        partition::create(&topics, &name, &PartitionMeta::metadata())?;
-        let meta = Meta::new(env);
+        let replica = owner.node.first_replica().get();
+        partition::create(&topics, &name, &PartitionMeta::metadata(replica))?;
+        let meta = Meta::new(env, owner);
         meta.write(root)?;
         tracing::info!(path = %root.display(), cluster_id = %meta.cluster_id, "made a new data directory");
         Ok(meta)
@@ -100,6 +105,15 @@ impl DataDir {
 
     pub(crate) fn meta(&self) -> &Meta {
         &self.meta
+    }
+
+    /// Puts on record that all other nodes were heard of, and what their directories are called.
+    pub(crate) fn record_directories(
+        &mut self,
+        directories: BTreeMap<i32, String>,
+    ) -> Result<(), DataDirError> {
+        self.meta.directories = directories;
+        self.meta.write(&self.root)
     }
 
     fn topics(&self) -> PathBuf {

@@ -75,8 +75,9 @@ impl PartitionMeta {
         }
     }
 
-    pub(crate) fn metadata() -> Self {
-        Self::new([0; 16], 0, 1)
+    /// Of this replica of the metadata group.
+    pub(crate) fn metadata(replica: u64) -> Self {
+        Self::new([0; 16], 0, replica)
     }
 
     /// `None` when the folder has no such file.

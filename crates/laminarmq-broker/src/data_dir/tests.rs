@@ -1,4 +1,8 @@
 use super::*;
+
+fn open(root: &Path) -> Result<DataDir, DataDirError> {
+    DataDir::open(root, &Env::system(), &Owner::alone())
+}
 use std::collections::BTreeSet;
 
 fn meta(group: u64) -> PartitionMeta {
@@ -13,18 +17,18 @@ fn folders(dir: &DataDir) -> Vec<String> {
 fn the_same_directory_opens_again_with_the_same_identity() {
     let temp = tempfile::tempdir().unwrap();
     let root = temp.path().join("a/b");
-    let first = DataDir::open(&root, &Env::system()).unwrap();
+    let first = open(&root).unwrap();
     let meta = first.meta().clone();
     assert_eq!(meta.cluster_id.len(), 22);
     drop(first);
-    assert_eq!(DataDir::open(&root, &Env::system()).unwrap().meta(), &meta);
+    assert_eq!(open(&root).unwrap().meta(), &meta);
 }
 
 #[test]
 fn a_second_opening_is_refused_and_says_who_has_it() {
     let temp = tempfile::tempdir().unwrap();
-    let _first = DataDir::open(temp.path(), &Env::system()).unwrap();
-    let error = DataDir::open(temp.path(), &Env::system())
+    let _first = open(temp.path()).unwrap();
+    let error = open(temp.path())
         .unwrap_err()
         .to_string();
     assert!(
@@ -40,14 +44,14 @@ fn a_second_opening_is_refused_and_says_who_has_it() {
 #[test]
 fn another_format_is_refused_with_both_versions_named() {
     let temp = tempfile::tempdir().unwrap();
-    drop(DataDir::open(temp.path(), &Env::system()).unwrap());
+    drop(open(temp.path()).unwrap());
     // A newer version may have other fields: only the version counts.
     fs::write(
         temp.path().join("meta.json"),
         r#"{"version": 17, "shape": "new"}"#,
     )
     .unwrap();
-    let error = DataDir::open(temp.path(), &Env::system()).unwrap_err();
+    let error = open(temp.path()).unwrap_err();
     assert!(
         matches!(
             error,
@@ -60,24 +64,24 @@ fn another_format_is_refused_with_both_versions_named() {
         "{error}"
     );
     fs::write(temp.path().join("meta.json"), r#"{"version": 1, "clus"#).unwrap();
-    let error = DataDir::open(temp.path(), &Env::system()).unwrap_err();
+    let error = open(temp.path()).unwrap_err();
     assert!(matches!(error, DataDirError::Damaged { .. }), "{error}");
 }
 
 #[test]
 fn a_directory_that_lost_a_part_of_itself_is_refused() {
     let temp = tempfile::tempdir().unwrap();
-    let dir = DataDir::open(temp.path(), &Env::system()).unwrap();
+    let dir = open(temp.path()).unwrap();
     dir.open_partition(&PartitionName::new("t", 0), &meta(1))
         .unwrap();
     drop(dir);
     let meta_json = fs::read(temp.path().join("meta.json")).unwrap();
     fs::remove_file(temp.path().join("meta.json")).unwrap();
-    let error = DataDir::open(temp.path(), &Env::system()).unwrap_err();
+    let error = open(temp.path()).unwrap_err();
     assert!(matches!(error, DataDirError::MetaMissing { .. }), "{error}");
     fs::write(temp.path().join("meta.json"), meta_json).unwrap();
     fs::remove_dir_all(temp.path().join("topics/__cluster_metadata-0")).unwrap();
-    let error = DataDir::open(temp.path(), &Env::system()).unwrap_err();
+    let error = open(temp.path()).unwrap_err();
     assert!(
         matches!(error, DataDirError::MetadataMissing { .. }),
         "{error}"
@@ -87,17 +91,17 @@ fn a_directory_that_lost_a_part_of_itself_is_refused() {
 #[test]
 fn a_first_start_that_was_cut_short_is_finished() {
     let temp = tempfile::tempdir().unwrap();
-    drop(DataDir::open(temp.path(), &Env::system()).unwrap());
+    drop(open(temp.path()).unwrap());
     fs::remove_file(temp.path().join("meta.json")).unwrap();
     fs::create_dir(temp.path().join("topics/0.unfinished")).unwrap();
-    let dir = DataDir::open(temp.path(), &Env::system()).unwrap();
+    let dir = open(temp.path()).unwrap();
     assert_eq!(folders(&dir), ["__cluster_metadata-0"]);
 }
 
 #[test]
 fn a_folder_of_another_partition_is_set_aside() {
     let temp = tempfile::tempdir().unwrap();
-    let dir = DataDir::open(temp.path(), &Env::system()).unwrap();
+    let dir = open(temp.path()).unwrap();
     let name = PartitionName::new("t", 3);
     let first = dir.open_partition(&name, &meta(1)).unwrap();
     assert!(first.created);
@@ -115,7 +119,7 @@ fn a_folder_of_another_partition_is_set_aside() {
 #[test]
 fn removing_frees_the_name_and_what_is_left_is_swept() {
     let temp = tempfile::tempdir().unwrap();
-    let dir = DataDir::open(temp.path(), &Env::system()).unwrap();
+    let dir = open(temp.path()).unwrap();
     let name = PartitionName::new("t", 0);
     dir.open_partition(&name, &meta(1)).unwrap();
     let remove = |group| {
@@ -133,14 +137,14 @@ fn removing_frees_the_name_and_what_is_left_is_swept() {
     assert_eq!(folders(&dir), ["__cluster_metadata-0"]);
     drop(dir);
     fs::create_dir(temp.path().join("topics/5.deleted")).unwrap();
-    let dir = DataDir::open(temp.path(), &Env::system()).unwrap();
+    let dir = open(temp.path()).unwrap();
     assert_eq!(folders(&dir), ["__cluster_metadata-0"]);
 }
 
 #[test]
 fn unknown_partitions_are_set_aside_and_known_ones_stay() {
     let temp = tempfile::tempdir().unwrap();
-    let dir = DataDir::open(temp.path(), &Env::system()).unwrap();
+    let dir = open(temp.path()).unwrap();
     dir.open_partition(&PartitionName::new("a", 0), &meta(1))
         .unwrap();
     dir.open_partition(&PartitionName::new("b", 0), &meta(2))

@@ -4,8 +4,7 @@
 //!   of the log. They are taken first, also while a shard's mailbox has no room: so no shard ever waits for
 //!   this thread while this thread waits for it.
 //! - Requests are taken only while there is room for what they propose.
-//! - A coordinator serves once its partition is in the [`Image`]: by then its shard has handed over all
-//!   that its log holds.
+//! - A coordinator serves while this node leads its partition, and once that is in the [`Image`].
 
 use super::{
     Answer, Coordinator, GROUPS_TOPIC, GroupError, GroupOverview, GroupSummary, Now, Output,
@@ -222,6 +221,15 @@ impl GroupService {
                     self.wiring.failure.set(&reason);
                 }
             }
+            LogEvent::Leading { group, leads } => {
+                self.coordinate(group, |coordinator, now, out| {
+                    if leads {
+                        coordinator.lead(now, out);
+                    } else {
+                        coordinator.resign(out);
+                    }
+                });
+            }
             LogEvent::Proposed {
                 group,
                 token,
@@ -305,17 +313,12 @@ impl GroupService {
         if self.partitions.is_empty()
             && let Some(topic) = image.topic(GROUPS_TOPIC)
         {
-            // All that the logs hold was sent before the topic was shown.
+            // That this node leads them was sent before the topic was shown, if nobody else can.
             while let Ok(event) = self.wiring.events.try_recv() {
                 self.take_event(event);
             }
             let partitions = topic.topic.partitions.iter();
             self.partitions = partitions.map(|partition| partition.group).collect();
-            for group in self.partitions.clone() {
-                self.coordinate(group, |coordinator, now, out| {
-                    coordinator.activate(now, out);
-                });
-            }
             tracing::info!(
                 partitions = self.partitions.len(),
                 "consumer groups are served"

@@ -3,7 +3,7 @@
 use super::change_wait_of;
 use super::wire::{change_code, create_code};
 use crate::context::Context;
-use crate::controller::{CreateError, NewTopic, TopicImage};
+use crate::controller::{CreateError, NewTopic, Topic, TopicImage};
 use crate::limits::{CHANGE_WAIT_MAX, TOPICS_PER_CHANGE_MAX};
 use crate::topics::{Described, TopicDefaults};
 use laminarmq_kafka::ErrorCode;
@@ -96,12 +96,17 @@ fn answer(
             name,
             topic_id: image.topic.id,
             num_partitions: i32::try_from(image.topic.partitions.len()).expect("a limited number"),
-            replication_factor: 1,
+            replication_factor: replication_factor(&image.topic),
             configs: Some(configs(context, &image)),
             ..CreatableTopicResult::default()
         },
         Err(error) => failed(name, create_code(&error), error.to_string()),
     }
+}
+
+fn replication_factor(topic: &Topic) -> i16 {
+    let replicas = topic.partitions.first().map_or(1, |p| p.nodes.len());
+    i16::try_from(replicas).expect("a limited number of nodes")
 }
 
 /// All settings of the topic, each with where it comes from.

@@ -30,8 +30,8 @@ type Plan = Result<FetchPlan<FileEnv>, Refusal>;
 
 /// A partition that is asked for.
 struct Target {
-    /// `None`: there is no such partition.
-    place: Option<(GroupId, Arc<Route>)>,
+    /// Where it is, or why it is not here.
+    place: Result<(GroupId, Arc<Route>), Refusal>,
     /// `None`: an offset that no log can have.
     query: Option<FetchQuery>,
     epoch: Option<i32>,
@@ -138,8 +138,10 @@ fn targets(context: &Context, request: &FetchRequest, bounds: Bounds) -> Vec<Tar
             let group = usize::try_from(wanted.partition)
                 .ok()
                 .and_then(|n| partitions.get(n));
-            let group = group.map(|partition| partition.group);
-            let place = group.and_then(|group| Some((group, context.router.route(group)?)));
+            let place = group.ok_or(Refusal::NoPartition).and_then(|partition| {
+                let route = context.router.route(partition.group);
+                Ok((partition.group, route.ok_or_else(|| context.elsewhere())?))
+            });
             let most = u64::try_from(wanted.partition_max_bytes).unwrap_or(0);
             let query = u64::try_from(wanted.fetch_offset)
                 .ok()
@@ -176,9 +178,12 @@ async fn plan(context: &Context, targets: &[Target]) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::with_capacity(targets.len());
     let mut asked: Vec<(usize, Vec<(usize, Read)>)> = Vec::new();
     for (number, target) in targets.iter().enumerate() {
-        let Some((group, route)) = &target.place else {
-            plans.push(Err(Refusal::NoPartition));
-            continue;
+        let (group, route) = match &target.place {
+            Ok(place) => place,
+            Err(refusal) => {
+                plans.push(Err(refusal.clone()));
+                continue;
+            }
         };
         let Some(query) = target.query else {
             let (start, end) = (Offset(0), Offset(0));
@@ -237,7 +242,7 @@ async fn wait_for_change(
 ) -> bool {
     let mut waiter = Waiter::new();
     for (target, version) in targets.iter().zip(versions) {
-        if let Some((_, route)) = &target.place {
+        if let Ok((_, route)) = &target.place {
             waiter.watch(Arc::clone(route), *version);
         }
     }

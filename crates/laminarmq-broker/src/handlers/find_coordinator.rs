@@ -3,10 +3,10 @@
 //! There are no transactions yet, and this says so.
 
 use super::Peer;
-use super::node::advertised;
+use super::node::{Broker, brokers, leader};
 use crate::context::Context;
 use crate::controller::{CreateError, NewTopic};
-use crate::groups::{GROUPS_PARTITIONS, GROUPS_TOPIC};
+use crate::groups::{GROUPS_PARTITIONS, GROUPS_TOPIC, partition_of};
 use crate::limits::GROUP_SEGMENT_BYTES;
 use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::messages::find_coordinator::{
@@ -26,17 +26,8 @@ pub(super) async fn handle(
     request: FindCoordinatorRequest,
     version: i16,
 ) -> FindCoordinatorResponse {
-    let found = match request.key_type {
-        KEY_TYPE_GROUP => make_topic(context).await.map(|()| {
-            let address = advertised(context, peer);
-            Coordinator {
-                node_id: context.node_id,
-                host: address.host,
-                port: address.port.into(),
-                error_message: None,
-                ..Coordinator::default()
-            }
-        }),
+    let is_there = match request.key_type {
+        KEY_TYPE_GROUP => make_topic(context).await,
         KEY_TYPE_TRANSACTION => Err((
             // All clients give up on this one and show it to their user.
             ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
@@ -47,41 +38,70 @@ pub(super) async fn handle(
             format!("there are no coordinators of kind {other}"),
         )),
     };
-    answer(&found, request.coordinator_keys, version)
-}
-
-fn answer(
-    found: &Result<Coordinator, Refused>,
-    keys: Vec<String>,
-    version: i16,
-) -> FindCoordinatorResponse {
-    let found = match found {
-        Ok(found) => found.clone(),
-        Err((error_code, why)) => Coordinator {
-            node_id: -1,
-            port: -1,
-            error_code: *error_code,
-            error_message: Some(why.clone()),
-            ..Coordinator::default()
-        },
+    let brokers = brokers(context, peer);
+    let find = |key: &str| {
+        is_there.clone()?;
+        coordinator(context, &brokers, key)
     };
     if version < MANY_KEYS_FROM {
-        return FindCoordinatorResponse {
-            error_code: found.error_code,
-            error_message: found.error_message,
-            node_id: found.node_id,
-            host: found.host,
-            port: found.port,
-            ..FindCoordinatorResponse::default()
-        };
+        return of_one(find(&request.key));
     }
-    let coordinators = keys.into_iter().map(|key| Coordinator {
-        key,
-        ..found.clone()
-    });
+    let keys = request.coordinator_keys.into_iter();
+    let coordinators = keys.map(|key| with_key(find(&key), key));
     FindCoordinatorResponse {
         coordinators: coordinators.collect(),
         ..FindCoordinatorResponse::default()
+    }
+}
+
+/// The node that leads the partition which keeps the group.
+fn coordinator(context: &Context, brokers: &[Broker], group: &str) -> Result<Broker, Refused> {
+    let unknown = || {
+        (
+            ErrorCode::COORDINATOR_NOT_AVAILABLE,
+            "nobody is known to lead the partition of this group, try again".to_owned(),
+        )
+    };
+    let image = context.image();
+    let topic = image.topic(GROUPS_TOPIC).ok_or_else(unknown)?;
+    let partitions = &topic.topic.partitions;
+    let partition = &partitions[partition_of(group, partitions.len())];
+    let (leader, _) = leader(context, partition.group).ok_or_else(unknown)?;
+    let found = brokers.iter().find(|broker| broker.id == leader);
+    found.cloned().ok_or_else(unknown)
+}
+
+/// The answer of the versions that ask for one group.
+fn of_one(found: Result<Broker, Refused>) -> FindCoordinatorResponse {
+    let found = with_key(found, String::new());
+    FindCoordinatorResponse {
+        error_code: found.error_code,
+        error_message: found.error_message,
+        node_id: found.node_id,
+        host: found.host,
+        port: found.port,
+        ..FindCoordinatorResponse::default()
+    }
+}
+
+fn with_key(found: Result<Broker, Refused>, key: String) -> Coordinator {
+    match found {
+        Ok(Broker { id, address }) => Coordinator {
+            key,
+            node_id: id,
+            host: address.host,
+            port: address.port.into(),
+            error_message: None,
+            ..Coordinator::default()
+        },
+        Err((error_code, why)) => Coordinator {
+            key,
+            node_id: -1,
+            port: -1,
+            error_code,
+            error_message: Some(why),
+            ..Coordinator::default()
+        },
     }
 }
 
@@ -121,29 +141,26 @@ async fn make_topic(context: &Context) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::HostPort;
 
     #[test]
-    fn every_key_gets_its_answer_in_the_form_of_the_version() {
-        let here = Coordinator {
-            node_id: 1,
-            host: "h".to_owned(),
-            port: 9092,
-            error_message: None,
-            ..Coordinator::default()
+    fn both_forms_say_the_same() {
+        let here = Broker {
+            id: 1,
+            address: HostPort {
+                host: "h".to_owned(),
+                port: 9092,
+            },
         };
         let code = ErrorCode::COORDINATOR_NOT_AVAILABLE;
         let refused = Err((code, "why".to_owned()));
         for (found, node, error) in [(Ok(here), 1, ErrorCode::NONE), (refused, -1, code)] {
-            let response = answer(&found, vec![], 3);
+            let response = of_one(found.clone());
             assert_eq!((response.node_id, response.error_code), (node, error));
             assert!(response.coordinators.is_empty());
-            let response = answer(&found, vec!["a".to_owned(), "b".to_owned()], 4);
-            assert_eq!(response.error_code, ErrorCode::NONE);
-            let found = response.coordinators.iter();
-            let found: Vec<_> = found
-                .map(|c| (c.key.as_str(), c.node_id, c.error_code))
-                .collect();
-            assert_eq!(found, [("a", node, error), ("b", node, error)]);
+            let one = with_key(found, "a".to_owned());
+            assert_eq!((one.key.as_str(), one.node_id, one.error_code), ("a", node, error));
+            assert_eq!((one.host, one.port), (response.host, response.port));
         }
     }
 }

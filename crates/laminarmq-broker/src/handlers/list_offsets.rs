@@ -86,7 +86,7 @@ async fn ask(
     let route = context
         .router
         .route(group)
-        .ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
+        .ok_or_else(|| refusal_code(&context.elsewhere()))?;
     let query = match wanted.timestamp {
         LATEST_TIMESTAMP => OffsetQuery::Latest(isolation),
         EARLIEST_TIMESTAMP => OffsetQuery::Earliest,

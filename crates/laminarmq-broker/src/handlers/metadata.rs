@@ -2,9 +2,10 @@
 //! asks for that and the configuration allows it.
 
 use super::Peer;
-use super::node::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS, advertised, operations};
+use super::node::{
+    Broker, CLUSTER_OPERATIONS, TOPIC_OPERATIONS, brokers, controller, leader, operations,
+};
 use super::wire::{change_code, create_code};
-use crate::config::HostPort;
 use crate::context::Context;
 use crate::controller::{CreateError, NewTopic, TopicImage};
 use crate::limits::TOPICS_PER_CHANGE_MAX;
@@ -25,11 +26,10 @@ pub(super) async fn handle(
     request: MetadataRequest,
     version: i16,
 ) -> MetadataResponse {
-    let HostPort { host, port } = advertised(context, peer);
-    let broker = MetadataResponseBroker {
-        node_id: context.node_id,
-        host,
-        port: port.into(),
+    let broker = |broker: Broker| MetadataResponseBroker {
+        node_id: broker.id,
+        host: broker.address.host,
+        port: broker.address.port.into(),
         rack: None,
     };
     let mut topics = answer_topics(context, &request, version).await;
@@ -38,9 +38,9 @@ pub(super) async fn handle(
         topic.topic_authorized_operations = operations(asked, TOPIC_OPERATIONS);
     }
     MetadataResponse {
-        brokers: vec![broker],
+        brokers: brokers(context, peer).into_iter().map(broker).collect(),
         cluster_id: Some(context.cluster_id.clone()),
-        controller_id: context.node_id,
+        controller_id: controller(context),
         topics,
         cluster_authorized_operations: operations(
             request.include_cluster_authorized_operations,
@@ -159,20 +159,17 @@ fn describe(context: &Context, image: &TopicImage) -> MetadataResponseTopic {
     let partitions = (0i32..)
         .zip(&image.topic.partitions)
         .map(|(partition_index, partition)| {
-            let progress = context
-                .router
-                .route(partition.group)
-                .map(|route| route.watch.progress());
             let nodes: Vec<i32> = partition
                 .nodes
                 .iter()
                 .map(|node| node.cast_signed())
                 .collect();
-            match progress.filter(|progress| progress.leads) {
-                Some(progress) => MetadataResponsePartition {
+            // Which replicas keep up is not told apart: a quorum decides, whichever those are.
+            match leader(context, partition.group) {
+                Some((leader_id, term)) => MetadataResponsePartition {
                     partition_index,
-                    leader_id: context.node_id,
-                    leader_epoch: progress.epoch.leader_epoch(),
+                    leader_id,
+                    leader_epoch: term.leader_epoch(),
                     replica_nodes: nodes.clone(),
                     isr_nodes: nodes,
                     ..MetadataResponsePartition::default()

@@ -1,8 +1,11 @@
-//! What is told about this node and about what clients may do.
+//! What is told about the nodes and about what clients may do.
 
 use super::Peer;
+use crate::cluster::NodeId;
 use crate::config::HostPort;
 use crate::context::Context;
+use crate::controller::METADATA_GROUP;
+use laminarmq_replica::{GroupId, Term};
 
 /// Everything that may be done with a topic, as bits of the operations' numbers: read, write, create,
 /// delete, alter, describe, describe and alter configs. Nobody is refused anything yet.
@@ -28,7 +31,49 @@ pub(super) fn operations(asked: bool, all: i32) -> i32 {
     if asked { all } else { i32::MIN }
 }
 
-/// Where this client reaches the node.
+/// A node as clients reach it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Broker {
+    pub(super) id: i32,
+    pub(super) address: HostPort,
+}
+
+/// All nodes that said where they are, this one among them.
+pub(super) fn brokers(context: &Context, peer: &Peer) -> Vec<Broker> {
+    let image = context.image();
+    let others = image.nodes().iter().map(|(node, address)| Broker {
+        id: node.cast_signed(),
+        address: address.clone(),
+    });
+    let mut brokers: Vec<_> = others.collect();
+    if brokers.iter().all(|broker| broker.id != context.node_id) {
+        brokers.push(Broker {
+            id: context.node_id,
+            address: advertised(context, peer),
+        });
+    }
+    brokers
+}
+
+/// The node that leads a group and its term, if both are known here.
+pub(super) fn leader(context: &Context, group: GroupId) -> Option<(i32, Term)> {
+    if let Some(cluster) = &context.cluster {
+        let leading = cluster.leaders.of(group)?;
+        return Some((leading.node?.get(), leading.term));
+    }
+    let progress = context.router.route(group)?.watch.progress();
+    progress.leads.then_some((context.node_id, progress.epoch))
+}
+
+/// The node that decides about metadata. Any takes requests about it, so where none is known this one
+/// is as good.
+pub(super) fn controller(context: &Context) -> i32 {
+    let cluster = context.cluster.as_ref();
+    let leader = cluster.and_then(|cluster| cluster.leaders.node(METADATA_GROUP));
+    leader.map_or(context.node_id, NodeId::get)
+}
+
+/// Where this client reaches this node.
 pub(super) fn advertised(context: &Context, peer: &Peer) -> HostPort {
     let dialled = || HostPort {
         host: peer.dialled.ip().to_string(),

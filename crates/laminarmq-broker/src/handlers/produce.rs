@@ -205,7 +205,7 @@ async fn append(
     let route = context
         .router
         .route(group)
-        .ok_or(ProduceError::UnknownPartition)?;
+        .ok_or_else(|| ProduceError::from(context.elsewhere()))?;
     let (reply, appended) = oneshot::channel();
     context
         .router

@@ -36,6 +36,7 @@ pub(super) fn produce_code(error: &ProduceError) -> ErrorCode {
         ProduceError::NoRecords => ErrorCode::INVALID_RECORD,
         ProduceError::Batch(error) => error.error_code(),
         ProduceError::TimedOut => ErrorCode::REQUEST_TIMED_OUT,
+        ProduceError::Refused(Refusal::NoPartition) => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
         // The code of a fetch would mean nothing to a producer.
         ProduceError::Refused(Refusal::NotAvailable) => ErrorCode::NOT_LEADER_OR_FOLLOWER,
         ProduceError::Refused(refusal) => refusal_code(refusal),
@@ -51,7 +52,7 @@ pub(super) fn create_code(error: &CreateError) -> ErrorCode {
         CreateError::TooManyPartitions { .. } | CreateError::TooLarge => {
             ErrorCode::POLICY_VIOLATION
         }
-        CreateError::ReplicationFactor(_) => ErrorCode::INVALID_REPLICATION_FACTOR,
+        CreateError::ReplicationFactor { .. } => ErrorCode::INVALID_REPLICATION_FACTOR,
         CreateError::Assignment(_) => ErrorCode::INVALID_REPLICA_ASSIGNMENT,
         CreateError::Setting(_) => ErrorCode::INVALID_CONFIG,
         CreateError::Open(_) => ErrorCode::KAFKA_STORAGE_ERROR,

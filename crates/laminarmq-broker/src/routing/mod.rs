@@ -5,11 +5,11 @@ mod watch;
 pub(crate) use watch::{PartitionWatch, Waiter};
 
 use crate::runtime::{Mailbox, ShardInput};
-use crate::shard::Refusal;
+use crate::shard::{Progress, Refusal};
 use laminarmq_replica::GroupId;
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// A partition of this node, as seen from outside of its shard.
 #[derive(Debug)]
@@ -120,6 +120,27 @@ impl Router {
     ) -> Result<mpsc::Permit<'_, ShardInput>, Refusal> {
         let place = self.mailboxes[shard].reserve().await;
         place.map_err(|_| Refusal::Closing)
+    }
+
+    /// Puts an input into the mailbox of a shard, or gives it back where that is full. Where the shard is
+    /// gone, so is the input.
+    pub(crate) fn try_send(&self, shard: usize, input: ShardInput) -> Result<(), ShardInput> {
+        match self.mailboxes[shard].try_send(input) {
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+            Err(TrySendError::Full(input)) => Err(input),
+        }
+    }
+
+    /// How many shards there are.
+    pub(crate) fn shard_count(&self) -> usize {
+        self.mailboxes.len()
+    }
+
+    /// The groups of this node, and what their shards told last.
+    pub(crate) fn progress(&self) -> Vec<(GroupId, Progress)> {
+        let table = self.table.read().expect("no holder panics");
+        let progress = |(group, route): (&GroupId, &Arc<Route>)| (*group, route.watch.progress());
+        table.routes.iter().map(progress).collect()
     }
 
     /// Like [`Router::send`], for threads that may wait.

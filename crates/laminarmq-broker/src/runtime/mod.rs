@@ -59,6 +59,9 @@ pub(crate) enum LogEvent {
         token: ProposalToken,
         result: Result<LogIndex, Refusal>,
     },
+    /// This node leads the partition from now on, its earlier commands having come before this; or not any
+    /// more.
+    Leading { group: GroupId, leads: bool },
 }
 
 /// A committed command of the metadata group.

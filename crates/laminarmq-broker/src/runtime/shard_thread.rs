@@ -4,6 +4,7 @@
 //! has room for the one job that each partition may have outside.
 
 use super::{AppliedCommand, CommandReply, Failure, LogEvent, Real, ShardInput};
+use crate::cluster::{Cluster, Leading, NodeId};
 use crate::controller::METADATA_GROUP;
 use crate::flusher::{FlushJob, Flusher};
 use crate::limits::SHARD_BATCH_LEN;
@@ -26,6 +27,8 @@ pub(crate) struct ShardWiring {
     /// Commands of partitions of groups.
     pub(crate) groups: mpsc::Sender<LogEvent>,
     pub(crate) failure: Failure,
+    /// The other nodes, if there are any.
+    pub(crate) cluster: Option<Cluster>,
 }
 
 /// A shard's thread, running.
@@ -147,10 +150,34 @@ impl Runner {
                 index,
                 command,
             }),
+            // The controller finds the leader by itself, and needs none.
+            Output::Leading { group, .. } if group == METADATA_GROUP => {}
+            Output::Leading { group, leads } => {
+                self.tell_groups(LogEvent::Leading { group, leads });
+            }
             Output::Progress { group, progress } => {
+                if let Some(cluster) = &self.wiring.cluster {
+                    let (term, node) = (progress.epoch, progress.leader.and_then(NodeId::of));
+                    cluster.leaders.learn(group, Leading { term, node });
+                }
                 if let Some(route) = self.wiring.router.route(group) {
                     route.watch.update(progress);
                 }
+            }
+            Output::Send {
+                group,
+                from,
+                to,
+                lane,
+                message,
+            } => {
+                // A node that is not linked loses it, which is allowed.
+                if let (Some(cluster), Some(node)) = (&self.wiring.cluster, NodeId::of(to)) {
+                    cluster.mesh.send(node, group, from, to, lane, message);
+                }
+            }
+            Output::Misbehaved { group, from, what } => {
+                tracing::warn!(%group, replica = from.get(), what, "refused a message of another node");
             }
             Output::Final { state } => self.wiring.flusher.save_last(state),
             Output::Failed { reason } => self.wiring.failure.set(&reason),

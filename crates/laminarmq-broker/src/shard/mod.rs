@@ -22,12 +22,14 @@ mod tests;
 pub use retention::Retention;
 pub use step::Shard;
 
+use crate::cluster::NodeId;
+use crate::peer::Lane;
 use bytes::Bytes;
 use laminarmq::LogEnv;
 use laminarmq_kafka::batch::CheckedBatch;
 use laminarmq_replica::{
     FetchPlan, FetchQuery, GroupId, GroupState, LogIndex, Offset, OffsetAnswer, OffsetQuery,
-    PersistDone, PersistJob, Replica, Term, TrimTo, Tuning,
+    PeerMessage, PersistDone, PersistJob, Replica, ReplicaId, Term, TrimTo, Tuning,
 };
 
 /// What surrounds a shard: its storage, and the handles by which answers find whoever asked. A handle is
@@ -53,7 +55,7 @@ pub trait Outside {
 
 /// What happens to a shard.
 pub enum Input<O: Outside> {
-    /// Own this partition from now on. Answered once it has a leader and knows what is committed.
+    /// Own this partition from now on. Answered as its [`Hosted::answer`] says.
     Host(Box<Hosted<O>>),
     /// Give this partition up. Whoever waits for it is told that it is gone.
     Remove {
@@ -123,6 +125,15 @@ pub enum Input<O: Outside> {
         /// Who asks.
         reply: O::TrimReply,
     },
+    /// A message from another replica of a partition. One of a partition that is not here counts as lost.
+    Peer(Box<FromPeer>),
+    /// What was sent to the replicas on this node last counts as lost.
+    Unreachable {
+        /// The node.
+        node: NodeId,
+    },
+    /// A step of the clock that heartbeats and elections go by. How long it is, is the same on all nodes.
+    Tick,
     /// A job from [`Output::Persist`] ran.
     Persisted {
         /// The partition.
@@ -143,8 +154,32 @@ pub struct Hosted<O: Outside> {
     pub replica: Replica<O::Env>,
     /// Its group.
     pub group: GroupId,
+    /// When to answer.
+    pub answer: Readiness,
     /// Who asks.
     pub reply: O::ChangeReply,
+}
+
+/// When a partition that was handed over is ready for whoever did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// When it leads and knows what is committed: for a partition that has no other replicas.
+    Leads,
+    /// At once: who leads is for its replicas to find out.
+    Taken,
+}
+
+/// A message between replicas of a partition, as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FromPeer {
+    /// The partition.
+    pub group: GroupId,
+    /// Who sent it; whoever took it from the link has checked that.
+    pub from: ReplicaId,
+    /// Whom it was sent to.
+    pub to: ReplicaId,
+    /// What it says.
+    pub message: PeerMessage,
 }
 
 /// A batch to append.
@@ -286,6 +321,8 @@ pub struct Progress {
     pub epoch: Term,
     /// This replica leads.
     pub leads: bool,
+    /// Who leads, as far as this replica knows.
+    pub leader: Option<ReplicaId>,
     /// Bytes of the log on this node. Rides along: that it alone has grown is not told.
     pub log_bytes: u64,
 }
@@ -300,6 +337,28 @@ pub enum Output<O: Outside> {
         job: PersistJob<O::Env>,
         /// Entries of the log that it makes durable.
         entries: u64,
+    },
+    /// Send this to another replica. Losing it is allowed; messages to one replica keep their order.
+    Send {
+        /// The partition.
+        group: GroupId,
+        /// The replica here.
+        from: ReplicaId,
+        /// The other one.
+        to: ReplicaId,
+        /// Which way it should take.
+        lane: Lane,
+        /// What to say.
+        message: PeerMessage,
+    },
+    /// Another replica sent what no replica sends. It had no effect.
+    Misbehaved {
+        /// The partition.
+        group: GroupId,
+        /// Who sent it.
+        from: ReplicaId,
+        /// What was wrong with it, for people.
+        what: String,
     },
     /// An append was taken or refused.
     Appended {
@@ -346,6 +405,14 @@ pub enum Output<O: Outside> {
         index: LogIndex,
         /// The command.
         command: Bytes,
+    },
+    /// A group with a state machine is led from here from now on, all commands of earlier leaders having
+    /// been handed over; or not any more. Told first when the group is hosted.
+    Leading {
+        /// The group.
+        group: GroupId,
+        /// Whether it is led from here.
+        leads: bool,
     },
     /// A partition's start was moved, or not.
     Trimmed {

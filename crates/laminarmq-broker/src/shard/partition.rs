@@ -2,12 +2,16 @@
 
 use super::log_size::LogSize;
 use super::{
-    Ack, Append, Appended, Lookup, Output, Outside, Progress, Read, Refusal, Retention, retention,
+    Ack, Append, Appended, FromPeer, Hosted, Lookup, Output, Outside, Progress, Read, Readiness, Refusal,
+    Retention, retention,
 };
+use crate::cluster::NodeId;
+use crate::limits::CATCH_UP_ENTRIES;
+use crate::peer::Lane;
 use bytes::Bytes;
 use laminarmq_replica::{
     ConfigError, DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset,
-    OffsetAnswer, PersistDone, ProposeError, Proposed, Replica, Token, TrimError, TrimProposed,
+    OffsetAnswer, PeerBody, PeerMessage, PersistDone, ProposeError, Proposed, Replica, Term, Token, TrimError, TrimProposed,
     TrimTo, Tuning,
 };
 use std::collections::{BTreeMap, VecDeque};
@@ -25,9 +29,11 @@ pub(super) struct Partition<O: Outside> {
     /// Bounded like the backlog.
     repeated: Vec<Repeated<O>>,
     /// Who handed the partition over, until it is ready.
-    hosting: Option<O::ChangeReply>,
+    hosting: Option<(Readiness, O::ChangeReply)>,
     /// What was last told.
     told: Option<Progress>,
+    /// What was last told of a group with a state machine: the term in which it is led from here.
+    told_leading: Option<Option<Term>>,
     size: LogSize,
     /// A job is outside.
     persisting: bool,
@@ -59,15 +65,22 @@ struct Repeated<O: Outside> {
 type Outputs<O> = Vec<Output<O>>;
 
 impl<O: Outside> Partition<O> {
-    pub(super) fn new(group: GroupId, replica: Replica<O::Env>, hosting: O::ChangeReply) -> Self {
+    pub(super) fn new(hosted: Hosted<O>) -> Self {
+        let Hosted {
+            replica,
+            group,
+            answer,
+            reply,
+        } = hosted;
         Self {
             group,
             replica,
             waiting: BTreeMap::new(),
             backlog: VecDeque::new(),
             repeated: Vec::new(),
-            hosting: Some(hosting),
+            hosting: Some((answer, reply)),
             told: None,
+            told_leading: None,
             size: LogSize::default(),
             persisting: false,
         }
@@ -212,6 +225,41 @@ impl<O: Outside> Partition<O> {
         self.replica.prepare_close()
     }
 
+    /// Takes a message of another replica.
+    pub(super) fn step(&mut self, peer: FromPeer, out: &mut Outputs<O>) {
+        let FromPeer {
+            group,
+            from,
+            to,
+            message,
+        } = peer;
+        // What was sent to an earlier replica of this node is not for this one.
+        if to != self.replica.id() {
+            return;
+        }
+        if let Err(error) = self.replica.step(from, message)
+            && !error.is_harmless()
+        {
+            let what = error.to_string();
+            out.push(Output::Misbehaved { group, from, what });
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.replica.tick();
+    }
+
+    /// What was sent to members there counts as lost.
+    pub(super) fn unreachable(&mut self, node: NodeId) {
+        let members = self.replica.members().clone();
+        let all = [&members.voters, &members.learners, &members.outgoing];
+        for &member in all.into_iter().flatten() {
+            if NodeId::of(member) == Some(node) {
+                self.replica.report_unreachable(member);
+            }
+        }
+    }
+
     pub(super) fn persisted(&mut self, done: PersistDone) -> Result<(), Fatal> {
         self.persisting = false;
         self.replica.on_persisted(done)
@@ -257,7 +305,10 @@ impl<O: Outside> Partition<O> {
         loop {
             let effects = self.replica.advance()?;
             let more = effects.more;
-            let got_on = !effects.committed.is_empty() || !effects.dropped.is_empty();
+            // Who waits for room also hears of a leadership that is gone.
+            let got_on = !effects.committed.is_empty()
+                || !effects.dropped.is_empty()
+                || effects.leadership.is_some();
             self.act_on(effects, out);
             self.answer_all_repeated(out);
             if got_on && self.retry_backlog(token, out) {
@@ -298,10 +349,16 @@ impl<O: Outside> Partition<O> {
     }
 
     fn act_on(&mut self, effects: Effects<O::Env>, out: &mut Outputs<O>) {
-        assert!(
-            effects.messages.is_empty(),
-            "a group of one has nobody to write to"
-        );
+        let (group, from) = (self.group, self.replica.id());
+        let sent = effects.messages.into_iter();
+        let end = self.replica.log().end_index();
+        out.extend(sent.map(|(to, message)| Output::Send {
+            group,
+            from,
+            to,
+            lane: lane(&message, end),
+            message,
+        }));
         if let Some(job) = effects.persist {
             assert!(!self.persisting, "one job per partition");
             self.persisting = true;
@@ -314,7 +371,6 @@ impl<O: Outside> Partition<O> {
                 entries,
             });
         }
-        let group = self.group;
         out.extend(
             effects
                 .commands
@@ -409,6 +465,7 @@ impl<O: Outside> Partition<O> {
             high_watermark: known.then(|| self.replica.high_watermark()),
             epoch: self.replica.leader_epoch(),
             leads: self.replica.is_leader(),
+            leader: self.replica.leader(),
             log_bytes: self.told.map_or(0, |told| told.log_bytes),
         };
         if self.told != Some(progress) || self.size.has_moved(self.replica.log()) {
@@ -419,15 +476,37 @@ impl<O: Outside> Partition<O> {
                 progress,
             });
         }
-        if progress.leads
-            && progress.high_watermark.is_some()
-            && let Some(reply) = self.hosting.take()
-        {
+        self.tell_leading(out);
+        let leads = progress.leads && progress.high_watermark.is_some();
+        let is_ready = |(answer, _): &mut (Readiness, _)| leads || *answer == Readiness::Taken;
+        if let Some((_, reply)) = self.hosting.take_if(is_ready) {
             out.push(Output::Changed {
                 reply,
                 result: Ok(()),
             });
         }
+    }
+
+    /// Tells the group's state machine whether it may decide. Another term is another leadership, also
+    /// where nobody else led in between.
+    fn tell_leading(&mut self, out: &mut Outputs<O>) {
+        if !self.replica.has_state_machine() {
+            return;
+        }
+        let leads = self.replica.leads_in_full();
+        let now = leads.then(|| self.replica.leader_epoch());
+        if self.told_leading == Some(now) {
+            return;
+        }
+        let group = self.group;
+        if leads && matches!(self.told_leading, Some(Some(_))) {
+            out.push(Output::Leading {
+                group,
+                leads: false,
+            });
+        }
+        self.told_leading = Some(now);
+        out.push(Output::Leading { group, leads });
     }
 
     /// Answers everybody who still waits.
@@ -452,7 +531,7 @@ impl<O: Outside> Partition<O> {
                 result: Err(refusal.clone()),
             });
         }
-        if let Some(reply) = self.hosting.take() {
+        if let Some((_, reply)) = self.hosting.take() {
             out.push(Output::Changed {
                 reply,
                 result: Err(refusal.clone()),
@@ -487,6 +566,18 @@ impl<O: Outside> Waiting<O> {
             }),
             Waiting::Answered => {}
         }
+    }
+}
+
+/// Who is far behind gets what it lacks beside what is new, not in front of it.
+fn lane(message: &PeerMessage, end_index: u64) -> Lane {
+    match &message.body {
+        PeerBody::Append { prev, entries, .. }
+            if !entries.is_empty() && prev.index.get() + CATCH_UP_ENTRIES < end_index =>
+        {
+            Lane::Bulk
+        }
+        _ => Lane::Live,
     }
 }
 

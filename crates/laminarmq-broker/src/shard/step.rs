@@ -158,27 +158,30 @@ impl<O: Outside> Shard<O> {
                     result: Err(refusal),
                 }),
             },
+            Input::Peer(peer) => {
+                if let Ok((partition, _)) = self.partition(peer.group) {
+                    partition.step(*peer, out);
+                }
+            }
+            Input::Unreachable { node } => {
+                self.each_partition(|partition| partition.unreachable(node));
+            }
+            Input::Tick => self.each_partition(Partition::tick),
             Input::Persisted { group, done } => self.persisted(group, done, out),
             Input::Close { reply } => self.close(reply, out),
         }
     }
 
     fn host(&mut self, hosted: Hosted<O>, out: &mut Vec<Output<O>>) {
-        let Hosted {
-            replica,
-            group,
-            reply,
-        } = hosted;
+        let group = hosted.group;
         if let Some(refusal) = self.refusal() {
             out.push(Output::Changed {
-                reply,
+                reply: hosted.reply,
                 result: Err(refusal),
             });
             return;
         }
-        let before = self
-            .partitions
-            .insert(group, Partition::new(group, replica, reply));
+        let before = self.partitions.insert(group, Partition::new(hosted));
         assert!(before.is_none(), "group {group} is hosted twice");
         self.dirty.insert(group);
     }
@@ -231,6 +234,17 @@ impl<O: Outside> Shard<O> {
             .ok_or(Refusal::NoPartition)?;
         self.dirty.insert(group);
         Ok((partition, &mut self.token))
+    }
+
+    /// Something that concerns all partitions; they work at the end of the step.
+    fn each_partition(&mut self, mut work: impl FnMut(&mut Partition<O>)) {
+        if self.refusal().is_some() {
+            return;
+        }
+        for (group, partition) in &mut self.partitions {
+            work(partition);
+            self.dirty.insert(*group);
+        }
     }
 
     fn reader(&self, group: GroupId) -> Result<&Partition<O>, Refusal> {

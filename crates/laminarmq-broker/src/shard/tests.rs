@@ -79,6 +79,7 @@ impl Bench {
         };
         let group = config.group;
         let hosted = Box::new(Hosted {
+            answer: Readiness::Leads,
             replica: open(config, disk),
             group,
             reply: 100,
@@ -399,6 +400,7 @@ fn a_failed_sync_ends_everything_for_good() {
     let (disk, other_disk) = (MemEnv::new(), MemEnv::new());
     let mut bench = Bench::with(config(ONE), &disk);
     let hosted = Hosted {
+        answer: Readiness::Leads,
         replica: open(config(TWO), &other_disk),
         group: TWO,
         reply: 50,

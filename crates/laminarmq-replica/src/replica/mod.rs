@@ -296,6 +296,17 @@ impl<E: LogEnv> Replica<E> {
         !self.is_leader() || self.own_noop.is_some_and(known)
     }
 
+    /// Whether this replica leads, and has handed out every command of the leaders before it.
+    pub fn leads_in_full(&self) -> bool {
+        let handed_out = |noop: LogPoint| noop.term == self.leader_epoch() && noop.index <= self.applied;
+        self.is_leader() && self.own_noop.is_some_and(handed_out)
+    }
+
+    /// Whether the group has a state machine; see [`ReplicaConfig::state_machine`].
+    pub fn has_state_machine(&self) -> bool {
+        self.config.state_machine
+    }
+
     /// Whether the entry at `index` is on a quorum's disks: what an acknowledgement says.
     pub fn is_visible(&self, index: LogIndex) -> bool {
         index <= self.visible

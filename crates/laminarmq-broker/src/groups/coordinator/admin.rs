@@ -30,8 +30,11 @@ impl<R> Coordinator<R> {
         });
     }
 
-    /// All groups; `None` while they are not known.
+    /// All groups that are decided here; `None` while they are not known.
     pub(crate) fn list(&self) -> Option<Vec<GroupSummary>> {
+        if self.is_following() {
+            return Some(Vec::new());
+        }
         if !self.is_active() {
             return None;
         }

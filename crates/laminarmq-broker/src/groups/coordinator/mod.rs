@@ -1,7 +1,8 @@
 //! The groups of one partition.
 //!
 //! ```text
-//! Loading ──activate──▶ Active ──a proposal failed──▶ Recovering ──all others came back──▶ Active
+//! Following ──lead──▶ Active ──a proposal failed──▶ Recovering ──all others came back──▶ Active
+//!     ▲───────────────resign───────────────┴───────────────┘
 //! ```
 //!
 //! - Committed commands come in the order of the log, each once, also those of this coordinator's own
@@ -55,7 +56,8 @@ pub(crate) struct Coordinator<R> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    Loading,
+    /// Another node decides, or nobody; the state is kept up to date.
+    Following,
     Active,
     Recovering,
 }
@@ -66,7 +68,7 @@ impl<R> Coordinator<R> {
         Self {
             config,
             random,
-            phase: Phase::Loading,
+            phase: Phase::Following,
             state: State::default(),
             applied: LogIndex(0),
             groups: BTreeMap::new(),
@@ -100,8 +102,23 @@ impl<R> Coordinator<R> {
     }
 
     /// The log was handed over whole, and this node leads the partition: from now on requests are taken.
+    pub(crate) fn lead(&mut self, now: Now, out: &mut Outputs<R>) {
+        if self.proposals.is_quiet() {
+            self.activate(now, out);
+        } else {
+            // Of an earlier leadership: what became of them comes before anything is decided.
+            self.phase = Phase::Recovering;
+        }
+    }
+
+    /// This node does not lead the partition any more: whoever waits asks elsewhere.
+    pub(crate) fn resign(&mut self, out: &mut Outputs<R>) {
+        self.give_up(out);
+        self.phase = Phase::Following;
+    }
+
     /// The sessions of all members begin anew.
-    pub(crate) fn activate(&mut self, now: Now, out: &mut Outputs<R>) {
+    fn activate(&mut self, now: Now, out: &mut Outputs<R>) {
         assert!(self.groups.is_empty(), "only what is kept is there yet");
         self.phase = Phase::Active;
         self.expiry_due = now.mono.saturating_add(GROUP_EXPIRY_INTERVAL);
@@ -114,6 +131,10 @@ impl<R> Coordinator<R> {
             self.turn(name, now, out, |turn| turn.wake());
         }
         self.go_on(out);
+    }
+
+    pub(crate) fn is_following(&self) -> bool {
+        self.phase == Phase::Following
     }
 
     pub(crate) fn is_active(&self) -> bool {
@@ -180,8 +201,10 @@ impl<R> Coordinator<R> {
         if group.len() > GROUP_ID_BYTES_MAX || group.is_empty() && !may_be_empty {
             return Err(GroupError::GroupId);
         }
-        if self.phase != Phase::Active {
-            return Err(GroupError::Loading);
+        match self.phase {
+            Phase::Active => {}
+            Phase::Following => return Err(GroupError::NotCoordinator),
+            Phase::Recovering => return Err(GroupError::Loading),
         }
         let known = self.groups.contains_key(group) || self.state.group(group).is_some();
         let groups = self.groups.len().max(self.state.len());

@@ -73,7 +73,8 @@ async fn ask(
             TrimTo::Offset(Offset(offset))
         }
     };
-    let route = context.router.route(group).ok_or(unknown)?;
+    let route = context.router.route(group);
+    let route = route.ok_or_else(|| refusal_code(&context.elsewhere()))?;
     let (reply, answer) = oneshot::channel();
     let input = Input::Trim { group, to, reply };
     let sent = context.router.send(route.shard, input).await;

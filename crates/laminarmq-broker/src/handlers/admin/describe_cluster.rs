@@ -1,8 +1,8 @@
-//! DescribeCluster: the node, as Metadata shows it, without topics.
+//! DescribeCluster: the nodes, as Metadata shows it, without topics.
 
 use crate::context::Context;
 use crate::handlers::Peer;
-use crate::handlers::node::{CLUSTER_OPERATIONS, advertised, operations};
+use crate::handlers::node::{Broker, CLUSTER_OPERATIONS, brokers, controller, operations};
 use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::messages::describe_cluster::DescribeClusterBroker;
 use laminarmq_kafka::messages::{DescribeClusterRequest, DescribeClusterResponse};
@@ -36,17 +36,16 @@ pub(super) fn handle(
             );
         }
     }
-    let address = advertised(context, peer);
-    let broker = DescribeClusterBroker {
-        broker_id: context.node_id,
-        host: address.host,
-        port: address.port.into(),
+    let broker = |broker: Broker| DescribeClusterBroker {
+        broker_id: broker.id,
+        host: broker.address.host,
+        port: broker.address.port.into(),
         rack: None,
     };
     DescribeClusterResponse {
         cluster_id: context.cluster_id.clone(),
-        controller_id: context.node_id,
-        brokers: vec![broker],
+        controller_id: controller(context),
+        brokers: brokers(context, peer).into_iter().map(broker).collect(),
         cluster_authorized_operations: operations(
             request.include_cluster_authorized_operations,
             CLUSTER_OPERATIONS,

@@ -137,7 +137,7 @@ fn nothing_is_served_before_the_log_was_read() {
     );
     assert_eq!(bench.coordinator.list(), None);
     assert_eq!(bench.coordinator.next_deadline(), None);
-    bench.call(|coordinator, now, out| coordinator.activate(now, out));
+    bench.call(|coordinator, now, out| coordinator.lead(now, out));
     assert_eq!(bench.fetch("g"), Some(5));
 }
 

@@ -82,7 +82,7 @@ impl Bench {
             next_index: 1,
             commits: true,
         };
-        bench.call(|coordinator, now, out| coordinator.activate(now, out));
+        bench.call(|coordinator, now, out| coordinator.lead(now, out));
         bench
     }
 
@@ -178,7 +178,7 @@ impl Bench {
         std::mem::swap(&mut coordinator, &mut self.coordinator);
         self.outside.clear();
         self.answers.clear();
-        self.call(|coordinator, now, out| coordinator.activate(now, out));
+        self.call(|coordinator, now, out| coordinator.lead(now, out));
     }
 
     /// A coordinator that has read the log, from where it was cut.

@@ -1,0 +1,60 @@
+//! This node among others: who they are, how they are reached, and who leads what.
+//!
+//! - Which nodes there are is told by the configuration of each, alike on all, and does not change while
+//!   they run. Where Kafka clients reach a node it says itself, through the metadata group.
+//! - Every node applies every command of the metadata group, in the order of its log. Any node checks and
+//!   proposes changes; a proposal travels to the node that leads the group.
+//! - A replica's id names its node, so nobody has to be asked where a replica is.
+//! - Who leads a partition is known from its replicas. It is a hint for clients: whoever is asked decides
+//!   by what its own replica knows.
+
+mod ask;
+mod bootstrap;
+mod ids;
+mod inbox;
+mod join;
+mod leaders;
+mod links;
+mod mesh;
+mod news;
+mod placement;
+
+pub(crate) use ask::{
+    ProposeAnswer, leading, proposal_answer, read_leading, read_proposal_answer,
+};
+pub use ids::{NodeId, NodeIdError};
+pub(crate) use leaders::{Leaders, Leading};
+pub(crate) use mesh::{Ask, Mesh};
+pub use bootstrap::BootstrapError;
+pub(crate) use join::{Membership, cluster_id, join};
+pub(crate) use placement::place;
+
+use crate::config::HostPort;
+use std::sync::Arc;
+
+/// One node of the cluster, as the configuration names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub node: NodeId,
+    /// Where other nodes reach it.
+    pub peer: HostPort,
+}
+
+/// What the parts of a node that is one of several work with.
+#[derive(Debug, Clone)]
+pub(crate) struct Cluster {
+    pub(crate) me: NodeId,
+    /// All nodes, this one included, by their ids.
+    pub(crate) members: Arc<[Member]>,
+    pub(crate) mesh: Arc<dyn Mesh>,
+    pub(crate) leaders: Arc<Leaders>,
+}
+
+impl Cluster {
+    /// The nodes but this one.
+    pub(crate) fn others(&self) -> impl Iterator<Item = NodeId> {
+        let nodes = self.members.iter().map(|member| member.node);
+        nodes.filter(|node| *node != self.me)
+    }
+}
