@@ -5,6 +5,7 @@
 //! http        the other port: metrics, liveness, readiness
 //! metrics     what is counted, and what a scrape reads
 //! handlers    one file per API; checks batches, waits for answers
+//! peer        what nodes say to each other: links, frames, calls
 //! routing     which shard has a partition; waking those who wait for it
 //! shard       owns partitions; a synchronous step without clock, locks or I/O of its own
 //! flusher     makes what the shards wrote durable

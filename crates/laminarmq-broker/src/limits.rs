@@ -316,6 +316,81 @@ pub const GROUP_OUTBOX_LEN: usize = 1024;
 /// Committed commands and answers to proposals on their way from the shards to the coordinator of groups.
 pub const GROUP_EVENTS_LEN: usize = 256;
 
+/// Nodes that this one talks to.
+pub const PEER_NODES_MAX: usize = 128;
+
+/// Links from other nodes, on both lanes together.
+pub const PEER_LINKS_MAX: usize = 2 * PEER_NODES_MAX;
+
+/// Connections on the port for nodes that have not said who they are. One more ends the oldest of them.
+pub const PEER_HANDSHAKES_MAX: usize = 64;
+
+/// Largest frame between nodes, in bytes, without its head: the largest batch and what is around it.
+pub const PEER_FRAME_BYTES_MAX: u32 = BATCH_BYTES_MAX + (1 << 20);
+
+/// Largest first frame of a link.
+pub const PEER_HELLO_BYTES_MAX: u32 = 1 << 10;
+
+/// A frame of small messages between nodes ends when it has this many bytes.
+pub const PEER_GATHER_BYTES: usize = 64 << 10;
+
+/// Heartbeats in one frame between nodes.
+pub const PEER_BEATS_PER_FRAME_MAX: usize = 4096;
+
+/// Messages that wait for one lane to one node: two rounds of heartbeats of all partitions. More are dropped.
+pub const PEER_QUEUE_LEN: usize = 2 * PARTITIONS_MAX;
+
+/// Bytes of entries among them; a message is always let through when nothing waits.
+pub const PEER_QUEUE_BYTES: usize = 32 << 20;
+
+/// Messages that one write to another node takes from its queue, ...
+pub const PEER_DRAIN_LEN: usize = 4096;
+
+/// ... and bytes of entries, unless the first message alone has more.
+pub const PEER_DRAIN_BYTES: usize = 1 << 20;
+
+/// Messages from another node that are decoded before they are handed on.
+pub const PEER_DELIVER_LEN: usize = 256;
+
+/// What one frame's messages may wait for room at their receivers, together; what finds none is dropped.
+pub const PEER_DELIVER_WAIT_MAX: Duration = Duration::from_millis(100);
+
+/// How long another node may take to accept a connection, and then to say who it is.
+pub const PEER_HELLO_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// A node that takes no byte for this long loses its link.
+pub const PEER_STALL_MAX: Duration = Duration::from_secs(5);
+
+/// How often each link asks whether the other end still reads, ...
+pub const PEER_PING_INTERVAL: Duration = Duration::from_secs(3);
+
+/// ... and so many questions may be unanswered. The largest frame gets through in that time.
+pub const PEER_PINGS_UNANSWERED_MAX: u32 = 5;
+
+/// A link from another node without any byte for this long is closed.
+pub const PEER_IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Pause before the second attempt to reach a node; doubles from attempt to attempt, ...
+pub const PEER_BACKOFF_MIN: Duration = Duration::from_millis(50);
+
+/// ... up to this. Half of each pause is drawn by lot.
+pub const PEER_BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// Calls to one node that wait for their answers, and calls from one node that are worked on.
+pub const PEER_CALLS_MAX: usize = 32;
+
+/// Bytes of one call, and of one answer.
+pub const PEER_CALL_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes of all calls to one node that wait for their answers, and of calls from one node that are worked on.
+pub const PEER_CALLS_BYTES_MAX: usize = 16 << 20;
+
+/// Longest time that a call waits for its answer.
+pub const PEER_CALL_WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// How long links that end may take to write what is queued.
+pub const PEER_FINISH_MAX: Duration = Duration::from_secs(1);
+
 // A batch fits in a frame with room for the rest of its request, and a fetch answer holds the largest
 // batch: otherwise a batch could be accepted that no consumer can ever read.
 const _: () = assert!(BATCH_BYTES_DEFAULT <= BATCH_BYTES_MAX);
@@ -350,6 +425,26 @@ const _: () = assert!(
 const _: () = assert!(OFFSET_METADATA_BYTES_MAX <= u16::MAX as usize);
 const _: () =
     assert!(GROUP_ID_BYTES_MAX <= u16::MAX as usize && GROUP_NAME_BYTES_MAX <= u16::MAX as usize);
+
+// Whatever is let into a log fits in a frame between nodes, a call too; and the head of an append is small.
+const _: () = assert!(BATCH_BYTES_MAX < PEER_FRAME_BYTES_MAX);
+const _: () = assert!(GROUP_COMMAND_BYTES_MAX < PEER_FRAME_BYTES_MAX);
+const _: () = assert!(COMMAND_BYTES_MAX < PEER_FRAME_BYTES_MAX as usize);
+const _: () = assert!(PEER_CALL_BYTES_MAX < PEER_FRAME_BYTES_MAX as usize - (1 << 10));
+const _: () = assert!(
+    laminarmq_replica::codec::MESSAGE_OVERHEAD_MAX + PEER_GATHER_BYTES
+        < (PEER_FRAME_BYTES_MAX - BATCH_BYTES_MAX) as usize
+);
+const _: () = assert!(
+    PEER_BEATS_PER_FRAME_MAX * laminarmq_replica::codec::BEAT_BYTES_MAX
+        < PEER_FRAME_BYTES_MAX as usize
+);
+// One call always finds room, a drain never takes more than there may be, and a link is not idle while it asks.
+const _: () = assert!(PEER_CALL_BYTES_MAX <= PEER_CALLS_BYTES_MAX);
+const _: () = assert!(PEER_CALLS_BYTES_MAX <= PEER_QUEUE_BYTES);
+const _: () = assert!(PEER_DRAIN_LEN <= PEER_QUEUE_LEN && PEER_DRAIN_BYTES <= PEER_QUEUE_BYTES);
+const _: () = assert!(PEER_PING_INTERVAL.as_millis() * 3 < PEER_IDLE_MAX.as_millis());
+const _: () = assert!(PEER_BACKOFF_MIN.as_millis() <= PEER_BACKOFF_MAX.as_millis());
 
 /// The bounds that a deployment may move.
 #[derive(Debug, Clone, PartialEq, Eq)]

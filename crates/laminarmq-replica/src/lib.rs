@@ -23,6 +23,7 @@
 //!   effects.
 //! - A peer's message, whatever it holds, is refused or acted on: it never panics.
 
+pub mod codec;
 mod config;
 mod consensus;
 mod effects;

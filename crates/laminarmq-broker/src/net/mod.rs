@@ -3,6 +3,7 @@
 mod connection;
 pub(crate) mod frame;
 mod listener;
+pub(crate) mod pieces;
 mod writer;
 
 pub(crate) use listener::{Listener, bind};
