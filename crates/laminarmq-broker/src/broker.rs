@@ -307,13 +307,15 @@ async fn open(
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
 ) -> Result<T, StartError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        let reason = match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => "the runtime ended".to_owned(),
-        };
-        Err(BrokerFailure { reason }.into())
-    })
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            let reason = match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => "the runtime ended".to_owned(),
+            };
+            Err(BrokerFailure { reason }.into())
+        })
 }
 
 async fn start_http(

@@ -161,7 +161,9 @@ impl ClusterConfig {
         let nodes = self.members.len();
         if !(2..=limits::NODES_MAX).contains(&nodes) {
             let max = limits::NODES_MAX;
-            return Err(format!("a cluster has 2 to {max} nodes, and {nodes} are named"));
+            return Err(format!(
+                "a cluster has 2 to {max} nodes, and {nodes} are named"
+            ));
         }
         for (n, member) in self.members.iter().enumerate() {
             let before = &self.members[..n];
@@ -173,7 +175,10 @@ impl ClusterConfig {
             }
         }
         if self.own_address().is_none() {
-            return Err(format!("this is node {}, which is not among the nodes", self.node));
+            return Err(format!(
+                "this is node {}, which is not among the nodes",
+                self.node
+            ));
         }
         if !(1..=nodes).contains(&self.default_replication.into()) {
             let wanted = self.default_replication;

@@ -108,7 +108,10 @@ pub const TICK: Duration = Duration::from_millis(50);
 pub const ELECTION_TICKS: u32 = 12;
 /// Ticks between two heartbeats of a leader.
 pub const HEARTBEAT_TICKS: u32 = 3;
-const _: () = assert!(HEARTBEAT_TICKS * 3 <= ELECTION_TICKS, "two heartbeats may be lost");
+const _: () = assert!(
+    HEARTBEAT_TICKS * 3 <= ELECTION_TICKS,
+    "two heartbeats may be lost"
+);
 
 /// Longest time that the answer of another node is waited for.
 pub const ASK_WAIT_MAX: Duration = Duration::from_secs(5);

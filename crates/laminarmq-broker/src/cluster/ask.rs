@@ -101,7 +101,10 @@ mod tests {
 
     #[test]
     fn what_a_node_leads_comes_back_as_it_was() {
-        for groups in [vec![], vec![(GroupId(1), Term(2)), (GroupId(u64::MAX), Term(9))]] {
+        for groups in [
+            vec![],
+            vec![(GroupId(1), Term(2)), (GroupId(u64::MAX), Term(9))],
+        ] {
             let bytes = leading(&groups);
             assert_eq!(read_leading(&bytes), Some(groups));
             for cut in 0..bytes.len() {

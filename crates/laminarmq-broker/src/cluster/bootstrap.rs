@@ -124,7 +124,10 @@ pub(super) async fn meet(
         if rounds % BOOTSTRAP_TELL_EVERY == BOOTSTRAP_TELL_EVERY / 4 {
             let nodes: Vec<_> = missing.iter().map(NodeId::to_string).collect();
             let nodes = nodes.join(", ");
-            tracing::info!(nodes, "a new node of a cluster waits until it has heard of all others once");
+            tracing::info!(
+                nodes,
+                "a new node of a cluster waits until it has heard of all others once"
+            );
         }
         rounds += 1;
         for node in missing {
@@ -146,7 +149,10 @@ pub(super) async fn meet(
         sleep(BOOTSTRAP_RETRY_WAIT).await;
     }
     dir.record_directories(heard.clone())?;
-    *directories.known.write().unwrap_or_else(PoisonError::into_inner) = heard;
+    *directories
+        .known
+        .write()
+        .unwrap_or_else(PoisonError::into_inner) = heard;
     tracing::info!("all nodes of the cluster were heard of");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The mesh over real links.
 
-use super::mesh::{Answer, Ask, AskError, Mesh};
 use super::NodeId;
+use super::mesh::{Answer, Ask, AskError, Mesh};
 use crate::limits::ASK_WAIT_MAX;
 use crate::peer::{CallError, Envelope, Lane, Peers, RequestKind};
 use bytes::Bytes;

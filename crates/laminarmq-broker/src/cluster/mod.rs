@@ -19,14 +19,12 @@ mod mesh;
 mod news;
 mod placement;
 
-pub(crate) use ask::{
-    ProposeAnswer, leading, proposal_answer, read_leading, read_proposal_answer,
-};
+pub(crate) use ask::{ProposeAnswer, leading, proposal_answer, read_leading, read_proposal_answer};
+pub use bootstrap::BootstrapError;
 pub use ids::{NodeId, NodeIdError};
+pub(crate) use join::{Membership, cluster_id, join};
 pub(crate) use leaders::{Leaders, Leading};
 pub(crate) use mesh::{Ask, Mesh};
-pub use bootstrap::BootstrapError;
-pub(crate) use join::{Membership, cluster_id, join};
 pub(crate) use placement::place;
 
 use crate::config::HostPort;

@@ -14,7 +14,11 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// Runs until the broker stops.
-pub(super) async fn run(cluster: Cluster, router: Arc<Router>, mut stopping: watch::Receiver<bool>) {
+pub(super) async fn run(
+    cluster: Cluster,
+    router: Arc<Router>,
+    mut stopping: watch::Receiver<bool>,
+) {
     let mut told = BTreeMap::<NodeId, BTreeMap<GroupId, Term>>::new();
     let mut ticks = interval(NEWS_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

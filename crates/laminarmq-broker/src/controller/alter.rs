@@ -177,7 +177,8 @@ fn check_assignments(
 }
 
 // Each added partition takes four bytes of its command, and four for each of its replicas.
-const _: () = assert!(TOPIC_PARTITIONS_MAX as usize * 4 * (1 + NODES_MAX) + 64 <= COMMAND_BYTES_MAX);
+const _: () =
+    assert!(TOPIC_PARTITIONS_MAX as usize * 4 * (1 + NODES_MAX) + 64 <= COMMAND_BYTES_MAX);
 
 #[cfg(test)]
 mod tests {

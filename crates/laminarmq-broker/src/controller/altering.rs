@@ -91,12 +91,18 @@ impl Controller {
             });
         }
         let partitions = grown.iter().flatten().flat_map(|topic| &topic.partitions);
-        self.wiring.local.wait_for_leaders(partitions.map(|p| p.group)).await;
+        self.wiring
+            .local
+            .wait_for_leaders(partitions.map(|p| p.group))
+            .await;
         let result = |topic: Arc<Topic>| match failed.get(&topic.id) {
             None => Ok(()),
             Some(reason) => Err(GrowError::Open(reason.clone())),
         };
-        grown.into_iter().map(|grown| grown.and_then(result)).collect()
+        grown
+            .into_iter()
+            .map(|grown| grown.and_then(result))
+            .collect()
     }
 
     fn plan_growths(&self, wishes: &[Growth]) -> Vec<Result<GrowPlan, GrowError>> {

@@ -22,7 +22,8 @@ impl Controller {
         let mut undone = std::mem::take(&mut self.undone).into_iter().peekable();
         while let Some(first) = undone.next() {
             // Those of one kind that follow each other are done together: that spares waiting and syncs.
-            let like_it = |next: &Applied| std::mem::discriminant(next) == std::mem::discriminant(&first);
+            let like_it =
+                |next: &Applied| std::mem::discriminant(next) == std::mem::discriminant(&first);
             let mut run = vec![first.clone()];
             while let Some(next) = undone.next_if(like_it) {
                 run.push(next);
@@ -96,7 +97,9 @@ impl Controller {
 
     async fn put_in_force(&mut self, topics: Vec<Arc<Topic>>) {
         // What could not be opened is not shown either, and has its settings when it is.
-        let open = topics.iter().filter(|topic| self.open_partitions(&topic.name) > 0);
+        let open = topics
+            .iter()
+            .filter(|topic| self.open_partitions(&topic.name) > 0);
         let shown = open.map(|topic| self.shown(topic)).collect();
         let images = self.resolved(shown);
         if let Err(refusal) = self.wiring.local.tune(&images).await {

@@ -171,7 +171,9 @@ fn choose_replicas(
                     nodes: policy.nodes.len(),
                 })?,
         };
-        let partitions = wish.partitions.map_or(policy.default_partitions.into(), i64::from);
+        let partitions = wish
+            .partitions
+            .map_or(policy.default_partitions.into(), i64::from);
         return Ok(policy.place(topic, 0..in_range(partitions)?, replication));
     }
     if wish.partitions.is_some() || wish.replication_factor.is_some() {
@@ -194,7 +196,10 @@ fn choose_replicas(
             }
         }
     }
-    if replicas.iter().any(|nodes| nodes.len() != replicas[0].len()) {
+    if replicas
+        .iter()
+        .any(|nodes| nodes.len() != replicas[0].len())
+    {
         let reason = "all partitions of a topic have as many replicas";
         return Err(CreateError::Assignment(reason.to_owned()));
     }

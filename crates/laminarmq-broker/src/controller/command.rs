@@ -48,11 +48,7 @@ pub(crate) enum Command {
         replicas: Vec<Vec<u32>>,
     },
     /// Says where Kafka clients reach a node. Each node of a cluster says so when it starts.
-    RegisterNode {
-        node: u32,
-        host: String,
-        port: u16,
-    },
+    RegisterNode { node: u32, host: String, port: u16 },
 }
 
 /// The fields of [`Command::CreateTopic`].

@@ -47,8 +47,14 @@ impl Controller {
             .collect();
         let failed = self.carry_out().await;
         self.take_back(&mut results, failed).await;
-        let made = results.iter().flatten().flat_map(|image| &image.topic.partitions);
-        self.wiring.local.wait_for_leaders(made.map(|p| p.group)).await;
+        let made = results
+            .iter()
+            .flatten()
+            .flat_map(|image| &image.topic.partitions);
+        self.wiring
+            .local
+            .wait_for_leaders(made.map(|p| p.group))
+            .await;
         results
     }
 
@@ -96,7 +102,11 @@ impl Controller {
         mut failed: Failed,
     ) {
         let ours = |image: &Arc<TopicImage>| failed.contains_key(&image.topic.id);
-        let ids: Vec<_> = results.iter().flatten().filter(|image| ours(image)).collect();
+        let ids: Vec<_> = results
+            .iter()
+            .flatten()
+            .filter(|image| ours(image))
+            .collect();
         let ids: Vec<_> = ids.into_iter().map(|image| image.topic.id).collect();
         if ids.is_empty() {
             return;
@@ -114,7 +124,10 @@ impl Controller {
         }
     }
 
-    pub(super) async fn delete(&mut self, topics: Vec<TopicRef>) -> Vec<Result<Arc<Topic>, DeleteError>> {
+    pub(super) async fn delete(
+        &mut self,
+        topics: Vec<TopicRef>,
+    ) -> Vec<Result<Arc<Topic>, DeleteError>> {
         let plan = |topic: &TopicRef| plan_delete(&self.state, topic).map(|topic| topic.id);
         let plans: Vec<_> = topics.iter().map(plan).collect();
         let mut outcomes = self

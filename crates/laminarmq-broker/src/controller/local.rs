@@ -172,7 +172,8 @@ impl LocalPartitions {
 
     /// Closes what could be opened of these, and removes their files.
     pub(super) async fn take_back(&self, opened: &ToOpen) {
-        self.take_partitions_down(opened.names(self.node).collect()).await;
+        self.take_partitions_down(opened.names(self.node).collect())
+            .await;
     }
 
     async fn take_partitions_down(&self, partitions: Vec<(PartitionName, GroupId)>) {

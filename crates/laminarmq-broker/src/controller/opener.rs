@@ -7,8 +7,8 @@ use crate::data_dir::{DataDir, DataDirError, PartitionMeta, PartitionName};
 use crate::env::{Env, millis};
 use crate::groups::GROUPS_TOPIC;
 use crate::limits::{
-    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, ELECTION_TICKS, GROUP_COMMAND_BYTES_MAX, GROUP_UNCOMMITTED_BYTES_MAX,
-    HEARTBEAT_TICKS, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
+    BATCH_BYTES_MAX, COMMAND_BYTES_MAX, ELECTION_TICKS, GROUP_COMMAND_BYTES_MAX,
+    GROUP_UNCOMMITTED_BYTES_MAX, HEARTBEAT_TICKS, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
 };
 use crate::topics::TopicSettings;
 use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, Recovery, poll_ready};

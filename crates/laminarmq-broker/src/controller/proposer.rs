@@ -75,7 +75,9 @@ pub(crate) async fn propose_here(
 }
 
 /// The answer; where the shard is gone, nobody knows how far it got.
-pub(crate) async fn confirmed(answer: oneshot::Receiver<ProposeAnswer>) -> Result<LogIndex, Refusal> {
+pub(crate) async fn confirmed(
+    answer: oneshot::Receiver<ProposeAnswer>,
+) -> Result<LogIndex, Refusal> {
     answer.await.unwrap_or(Err(Refusal::Closing))
 }
 

@@ -86,11 +86,15 @@ impl Controller {
         let metadata = local.opener.open_metadata()?;
         match controller.wiring.cluster.clone() {
             None => {
-                let ready = local.host(METADATA_GROUP, metadata, Readiness::Leads).await?;
+                let ready = local
+                    .host(METADATA_GROUP, metadata, Readiness::Leads)
+                    .await?;
                 controller.replay(ready).await?;
             }
             Some((_, clients)) => {
-                let taken = local.host(METADATA_GROUP, metadata, Readiness::Taken).await?;
+                let taken = local
+                    .host(METADATA_GROUP, metadata, Readiness::Taken)
+                    .await?;
                 taken.await.map_err(|_| Refusal::Closing)??;
                 controller.register(clients).await?;
             }
@@ -244,7 +248,9 @@ impl Controller {
         }
         local.forget_unclaimed().await;
         let nodes = self.state.nodes().clone();
-        self.wiring.image.send_modify(|image| Arc::make_mut(image).set_nodes(nodes));
+        self.wiring
+            .image
+            .send_modify(|image| Arc::make_mut(image).set_nodes(nodes));
         self.show(topics);
         Ok(())
     }
@@ -319,7 +325,10 @@ impl Controller {
 
     /// What the command at `index` did. It is committed, so it comes; in between come those of others.
     async fn applied_at(&mut self, index: LogIndex) -> Result<Applied, Refusal> {
-        assert!(index > self.applied, "what is proposed is applied by nobody else");
+        assert!(
+            index > self.applied,
+            "what is proposed is applied by nobody else"
+        );
         while let Some(committed) = self.wiring.applied.recv().await {
             let at = committed.index;
             match self.apply(committed) {

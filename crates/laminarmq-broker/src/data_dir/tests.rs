@@ -28,9 +28,7 @@ fn the_same_directory_opens_again_with_the_same_identity() {
 fn a_second_opening_is_refused_and_says_who_has_it() {
     let temp = tempfile::tempdir().unwrap();
     let _first = open(temp.path()).unwrap();
-    let error = open(temp.path())
-        .unwrap_err()
-        .to_string();
+    let error = open(temp.path()).unwrap_err().to_string();
     assert!(
         error.contains(&temp.path().display().to_string()),
         "{error}"

@@ -159,7 +159,10 @@ mod tests {
             assert_eq!((response.node_id, response.error_code), (node, error));
             assert!(response.coordinators.is_empty());
             let one = with_key(found, "a".to_owned());
-            assert_eq!((one.key.as_str(), one.node_id, one.error_code), ("a", node, error));
+            assert_eq!(
+                (one.key.as_str(), one.node_id, one.error_code),
+                ("a", node, error)
+            );
             assert_eq!((one.host, one.port), (response.host, response.port));
         }
     }

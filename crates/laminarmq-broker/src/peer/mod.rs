@@ -20,15 +20,6 @@
 //!
 //! The bytes are described in `docs/formats/peer-frames.md`.
 
-#![cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "until the broker has other nodes to talk to"
-    )
-)]
-
 mod accept;
 mod backoff;
 mod calls;
@@ -49,35 +40,15 @@ pub(crate) use calls::CallError;
 pub(crate) use counters::PeerCounts;
 pub(crate) use peers::{PeerConfig, PeerLimits, Peers};
 
+use crate::cluster::NodeId;
 use bytes::Bytes;
 use laminarmq_replica::{GroupId, PeerMessage, ReplicaId};
 use std::collections::VecDeque;
-use std::fmt;
 use std::pin::Pin;
-
-/// A node of the cluster; at least 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct NodeId(i32);
-
-impl NodeId {
-    pub(crate) fn new(id: i32) -> Option<Self> {
-        (id > 0).then_some(Self(id))
-    }
-
-    pub(crate) fn get(self) -> i32 {
-        self.0
-    }
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// One of the two links to a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Lane {
+pub enum Lane {
     /// Heartbeats, votes, new records, calls.
     Live,
     /// Old records for those who are behind, and snapshots.

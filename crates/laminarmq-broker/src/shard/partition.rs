@@ -2,8 +2,8 @@
 
 use super::log_size::LogSize;
 use super::{
-    Ack, Append, Appended, FromPeer, Hosted, Lookup, Output, Outside, Progress, Read, Readiness, Refusal,
-    Retention, retention,
+    Ack, Append, Appended, FromPeer, Hosted, Lookup, Output, Outside, Progress, Read, Readiness,
+    Refusal, Retention, retention,
 };
 use crate::cluster::NodeId;
 use crate::limits::CATCH_UP_ENTRIES;
@@ -11,8 +11,8 @@ use crate::peer::Lane;
 use bytes::Bytes;
 use laminarmq_replica::{
     ConfigError, DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset,
-    OffsetAnswer, PeerBody, PeerMessage, PersistDone, ProposeError, Proposed, Replica, Term, Token, TrimError, TrimProposed,
-    TrimTo, Tuning,
+    OffsetAnswer, PeerBody, PeerMessage, PersistDone, ProposeError, Proposed, Replica, Term, Token,
+    TrimError, TrimProposed, TrimTo, Tuning,
 };
 use std::collections::{BTreeMap, VecDeque};
 

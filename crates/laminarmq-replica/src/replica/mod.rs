@@ -298,7 +298,8 @@ impl<E: LogEnv> Replica<E> {
 
     /// Whether this replica leads, and has handed out every command of the leaders before it.
     pub fn leads_in_full(&self) -> bool {
-        let handed_out = |noop: LogPoint| noop.term == self.leader_epoch() && noop.index <= self.applied;
+        let handed_out =
+            |noop: LogPoint| noop.term == self.leader_epoch() && noop.index <= self.applied;
         self.is_leader() && self.own_noop.is_some_and(handed_out)
     }
 

@@ -50,7 +50,10 @@ async fn ask(
 ) -> Asked {
     let partition = image.partition(topic, wanted.partition);
     let group = partition.ok_or(Refusal::NoPartition)?.group;
-    let route = context.router.route(group).ok_or_else(|| context.elsewhere())?;
+    let route = context
+        .router
+        .route(group)
+        .ok_or_else(|| context.elsewhere())?;
     // A negative epoch is none: it is later than all, as nobody knows it.
     let asked = u32::try_from(wanted.leader_epoch).map_or(Term(u32::MAX), Term);
     let lookup = Lookup {

@@ -1,0 +1,261 @@
+//! Three nodes in this process, on real links: who leads, where clients are sent, and what survives.
+
+mod common;
+
+use common::{Client, batch, config, in_time, stop};
+use laminarmq_broker::{Broker, ClusterConfig, HostPort, Member, NodeId, Running};
+use laminarmq_kafka::ErrorCode;
+use laminarmq_kafka::messages::create_topics::CreatableTopic;
+use laminarmq_kafka::messages::metadata::{MetadataRequestTopic, MetadataResponsePartition};
+use laminarmq_kafka::messages::{CreateTopicsRequest, MetadataRequest};
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+const NODES: [i32; 3] = [1, 2, 3];
+
+struct Trio {
+    peers: Vec<HostPort>,
+    dirs: Vec<TempDir>,
+    running: BTreeMap<i32, Running>,
+}
+
+/// Addresses that nobody had a moment ago.
+fn free_addresses(count: usize) -> Vec<HostPort> {
+    let taken: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let address = |socket: &TcpListener| socket.local_addr().unwrap().to_string();
+    taken
+        .iter()
+        .map(|socket| address(socket).parse().unwrap())
+        .collect()
+}
+
+impl Trio {
+    async fn start() -> Self {
+        let mut trio = Self {
+            peers: free_addresses(NODES.len() * 2),
+            dirs: NODES.iter().map(|_| tempfile::tempdir().unwrap()).collect(),
+            running: BTreeMap::new(),
+        };
+        trio.start_nodes(&NODES).await;
+        trio
+    }
+
+    fn place(node: i32) -> usize {
+        NODES.iter().position(|other| *other == node).unwrap()
+    }
+
+    async fn start_nodes(&mut self, nodes: &[i32]) {
+        let starting: Vec<_> = nodes
+            .iter()
+            .map(|node| (*node, tokio::spawn(Broker::start(self.config(*node)))))
+            .collect();
+        for (node, starting) in starting {
+            let started = in_time("the start", starting).await.unwrap();
+            self.running.insert(node, started.expect("the node starts"));
+        }
+    }
+
+    fn config(&self, node: i32) -> laminarmq_broker::BrokerConfig {
+        let place = Self::place(node);
+        let mut config = config(self.dirs[place].path());
+        config.listen = self.peers[NODES.len() + place].clone();
+        let member = |(node, peer): (&i32, &HostPort)| Member {
+            node: NodeId::new(*node).unwrap(),
+            peer: peer.clone(),
+        };
+        config.cluster = Some(ClusterConfig {
+            node: NodeId::new(node).unwrap(),
+            members: NODES.iter().zip(&self.peers).map(member).collect(),
+            listen: None,
+            default_replication: 3,
+            cluster_id: None,
+        });
+        config
+    }
+
+    fn address(&self, node: i32) -> SocketAddr {
+        self.running[&node].kafka_addr()
+    }
+
+    async fn client(&self, node: i32) -> Client {
+        Client::connect(self.address(node)).await
+    }
+
+    async fn stop(&mut self, node: i32) {
+        stop(self.running.remove(&node).unwrap()).await;
+    }
+
+    async fn stop_all(mut self) {
+        // One after the other would leave the last without a quorum to finish with.
+        let stopping: Vec<_> = std::mem::take(&mut self.running)
+            .into_values()
+            .map(|broker| tokio::spawn(stop(broker)))
+            .collect();
+        for stopping in stopping {
+            stopping.await.unwrap();
+        }
+    }
+
+    /// What a node says of the partitions of a topic, once all have leaders among the running nodes.
+    async fn led(&self, node: i32, topic: &str) -> Vec<MetadataResponsePartition> {
+        let mut client = self.client(node).await;
+        let looking = async {
+            loop {
+                let partitions = describe(&mut client, topic).await;
+                let is_led =
+                    |p: &MetadataResponsePartition| self.running.contains_key(&p.leader_id);
+                if !partitions.is_empty() && partitions.iter().all(is_led) {
+                    return partitions;
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        in_time("a leader of every partition", looking).await
+    }
+
+    /// Produces to the partition's leader, wherever that is by now.
+    async fn produce(&self, asked: i32, topic: &str, partition: i32, values: &[&str]) -> i64 {
+        let trying = async {
+            loop {
+                let led = self.led(asked, topic).await;
+                let leader = led[usize::try_from(partition).unwrap()].leader_id;
+                let mut client = self.client(leader).await;
+                let answer = client.produce(topic, partition, batch(values)).await;
+                match answer.error_code {
+                    ErrorCode::NONE => return answer.base_offset,
+                    ErrorCode::NOT_LEADER_OR_FOLLOWER => sleep(Duration::from_millis(20)).await,
+                    other => panic!("{other}"),
+                }
+            }
+        };
+        in_time("a produce", trying).await
+    }
+
+    /// All values of a partition, from its leader.
+    async fn read(&self, asked: i32, topic: &str, partition: i32, count: usize) -> Vec<String> {
+        let reading = async {
+            loop {
+                let led = self.led(asked, topic).await;
+                let leader = led[usize::try_from(partition).unwrap()].leader_id;
+                let mut client = self.client(leader).await;
+                let read = client.fetch(topic, partition, 0).await;
+                if read.error_code == ErrorCode::NONE {
+                    let values = common::values(&read);
+                    if values.len() >= count {
+                        return values;
+                    }
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        in_time("a read", reading).await
+    }
+}
+
+async fn describe(client: &mut Client, topic: &str) -> Vec<MetadataResponsePartition> {
+    let request = MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic {
+            name: Some(topic.to_owned()),
+            ..MetadataRequestTopic::default()
+        }]),
+        ..MetadataRequest::default()
+    };
+    let mut answer = client.ask(9, &request).await;
+    answer.topics.remove(0).partitions
+}
+
+async fn create(client: &mut Client, topic: &str, partitions: i32, replicas: i16) {
+    let request = CreateTopicsRequest {
+        topics: vec![CreatableTopic {
+            name: topic.to_owned(),
+            num_partitions: partitions,
+            replication_factor: replicas,
+            ..CreatableTopic::default()
+        }],
+        timeout_ms: 30_000,
+        ..CreateTopicsRequest::default()
+    };
+    let answer = client.ask(7, &request).await;
+    assert_eq!(answer.topics[0].error_code, ErrorCode::NONE, "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn any_node_makes_a_topic_and_all_know_where_it_is() {
+    let trio = Trio::start().await;
+    for (number, node) in NODES.into_iter().enumerate() {
+        let topic = format!("t{number}");
+        create(&mut trio.client(node).await, &topic, 4, 3).await;
+        let mut seen = Vec::new();
+        for asked in NODES {
+            let led = trio.led(asked, &topic).await;
+            for partition in &led {
+                let mut nodes = partition.replica_nodes.clone();
+                nodes.sort_unstable();
+                assert_eq!(nodes, NODES);
+            }
+            seen.push(led.iter().map(|p| p.leader_id).collect::<Vec<_>>());
+        }
+        assert_eq!(seen[0].len(), 4);
+    }
+    let mut client = trio.client(1).await;
+    let all = client
+        .ask(
+            9,
+            &MetadataRequest {
+                topics: Some(vec![]),
+                ..MetadataRequest::default()
+            },
+        )
+        .await;
+    let mut brokers: Vec<_> = all.brokers.iter().map(|b| (b.node_id, b.port)).collect();
+    brokers.sort_unstable();
+    let real = NODES.map(|node| (node, i32::from(trio.address(node).port())));
+    assert_eq!(brokers, real);
+    trio.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_was_acknowledged_survives_the_loss_of_each_node_in_turn() {
+    let mut trio = Trio::start().await;
+    create(&mut trio.client(2).await, "t", 1, 3).await;
+    assert_eq!(trio.produce(1, "t", 0, &["a", "b"]).await, 0);
+    let mut expected = vec!["a".to_owned(), "b".to_owned()];
+    for gone in NODES {
+        trio.stop(gone).await;
+        let asked = if gone == 1 { 2 } else { 1 };
+        let value = format!("without {gone}");
+        let base = trio.produce(asked, "t", 0, &[&value]).await;
+        assert_eq!(base, i64::try_from(expected.len()).unwrap());
+        expected.push(value);
+        assert_eq!(trio.read(asked, "t", 0, expected.len()).await, expected);
+        trio.start_nodes(&[gone]).await;
+    }
+    trio.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn who_does_not_hold_a_partition_sends_its_clients_to_who_does() {
+    let trio = Trio::start().await;
+    create(&mut trio.client(1).await, "few", 6, 1).await;
+    for asked in NODES {
+        let led = trio.led(asked, "few").await;
+        for (number, partition) in (0..).zip(&led) {
+            assert_eq!(partition.replica_nodes, [partition.leader_id]);
+            let mut client = trio.client(asked).await;
+            let answer = client.produce("few", number, batch(&["x"])).await;
+            let right = partition.leader_id == asked;
+            let expected = if right {
+                ErrorCode::NONE
+            } else {
+                ErrorCode::NOT_LEADER_OR_FOLLOWER
+            };
+            assert_eq!(answer.error_code, expected);
+        }
+    }
+    trio.stop_all().await;
+}
