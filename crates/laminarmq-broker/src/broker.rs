@@ -7,8 +7,8 @@
 //!         controller -> shards close their logs -> flusher -> links -> directory unlocked -> HTTP port closed
 //! ```
 
-use crate::cluster::{self, BootstrapError, Cluster, Membership, cluster_id};
-use crate::config::{BrokerConfig, ConfigError};
+use crate::cluster::{self, BootstrapError, Membership, cluster_id};
+use crate::config::{BrokerConfig, ConfigError, HostPort};
 use crate::context::Context;
 use crate::controller::ControllerError;
 use crate::data_dir::{DataDir, DataDirError, Owner};
@@ -146,9 +146,14 @@ impl Broker {
             metrics: Arc::clone(&metrics),
         };
         let (stop, stopping) = watch::channel(false);
+        let bound = socket.local_addr().map_err(cannot_listen)?;
         let (dir, membership) = join(&parts).await?;
         let cluster = membership.as_ref().map(|m| m.cluster.clone());
-        let opening = open(parts, Arc::clone(&dir), cluster.clone()).await;
+        let joined = cluster.clone().map(|cluster| Joined {
+            cluster,
+            clients: told_to_clients(&config, bound),
+        });
+        let opening = open(parts, Arc::clone(&dir), joined).await;
         let (engine, started) = match opening {
             Ok(opened) => opened,
             Err(error) => {
@@ -263,6 +268,15 @@ async fn join(parts: &Parts) -> Result<(Arc<DataDir>, Option<Membership>), Start
     Ok((Arc::new(dir), Some(membership)))
 }
 
+/// Where clients reach a node of a cluster; the others tell them, so it is no matter how they came.
+fn told_to_clients(config: &BrokerConfig, bound: SocketAddr) -> HostPort {
+    let own = || HostPort {
+        host: config.listen.host.clone(),
+        port: bound.port(),
+    };
+    config.advertise.clone().unwrap_or_else(own)
+}
+
 async fn leave(membership: Option<Membership>) {
     if let Some(membership) = membership {
         membership.stop().await;
@@ -282,7 +296,7 @@ struct Parts {
 async fn open(
     parts: Parts,
     dir: Arc<DataDir>,
-    cluster: Option<Cluster>,
+    joined: Option<Joined>,
 ) -> Result<(Engine, Started), StartError> {
     blocking(move || {
         let Parts {
@@ -293,11 +307,6 @@ async fn open(
             metrics,
         } = parts;
         health.enter(Phase::Recovering);
-        let joined = cluster.map(|cluster| Joined {
-            cluster,
-            // Where no other address is told, the one that the node listens on has to do.
-            clients: config.advertise.clone().unwrap_or(config.listen.clone()),
-        });
         Engine::start(&config, &env, &dir, &failure, &metrics, joined)
     })
     .await

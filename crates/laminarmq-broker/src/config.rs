@@ -286,6 +286,11 @@ impl BrokerConfig {
         };
         if let Some(cluster) = &self.cluster {
             cluster.check().map_err(ConfigError::Cluster)?;
+            let is_any = |host: &str| matches!(host, "0.0.0.0" | "::");
+            if self.advertise.is_none() && is_any(&self.listen.host) {
+                let reason = "clients must be told by all nodes where this one is: set advertise";
+                return Err(ConfigError::Cluster(reason.to_owned()));
+            }
         }
         let l = &self.limits;
         check(

@@ -1,8 +1,9 @@
-//! `laminarmq cluster info|health`.
+//! `laminarmq cluster info|health|demo`.
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::demo::{self, DemoArgs};
 use super::{BrokerArgs, JsonArgs};
 use crate::client::{Client, ClientOptions, Cluster, Node, Topic};
 use crate::failure::Failure;
@@ -29,6 +30,9 @@ pub(super) enum ClusterCommand {
     /// Tell whether all nodes answer and all partitions have a leader and their replicas
     #[command(after_help = HEALTH_EXAMPLES)]
     Health(ClusterArgs),
+    /// Start three nodes on this machine, to try what a cluster does
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(DemoArgs),
 }
 
 #[derive(Debug, Args)]
@@ -41,8 +45,10 @@ pub(super) struct ClusterArgs {
 
 impl ClusterCommand {
     pub(super) fn json(&self) -> bool {
-        let (Self::Info(args) | Self::Health(args)) = self;
-        args.json.json
+        match self {
+            Self::Info(args) | Self::Health(args) => args.json.json,
+            Self::Demo(_) => false,
+        }
     }
 }
 
@@ -50,6 +56,7 @@ pub(super) async fn run(command: ClusterCommand) -> Result<(), Failure> {
     match command {
         ClusterCommand::Info(args) => info(&args).await,
         ClusterCommand::Health(args) => health(&args).await,
+        ClusterCommand::Demo(args) => demo::run(&args).await,
     }
 }
 

@@ -5,6 +5,7 @@ mod brokers;
 mod cluster;
 mod config;
 mod consume;
+mod demo;
 mod group;
 mod interrupt;
 mod log;

@@ -83,6 +83,7 @@ impl Resolved {
             };
             entries.push(Entry { setting, source });
         }
+        settings.broker.cluster = settings.cluster.assemble().map_err(Failure::usage)?;
         Ok(Self { settings, entries })
     }
 }

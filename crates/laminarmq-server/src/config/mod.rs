@@ -6,6 +6,7 @@
 //! know is refused.
 
 pub(crate) mod address;
+mod cluster;
 pub(crate) mod file;
 pub(crate) mod flags;
 pub(crate) mod layers;

@@ -7,9 +7,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use laminarmq_broker::{BrokerConfig, BuildInfo, FlushMode, HostPort, limits};
+use laminarmq_broker::{BrokerConfig, BuildInfo, FlushMode, HostPort, Member, limits};
 use serde_json::{Value, json};
 
+use super::cluster::{self, ClusterSettings};
 use super::log_filter::LogFilter;
 use super::{address, quantity};
 
@@ -19,6 +20,8 @@ pub(crate) struct ServeSettings {
     pub(crate) broker: BrokerConfig,
     pub(crate) log_filter: LogFilter,
     pub(crate) log_format: LogFormat,
+    /// Becomes `broker.cluster` once all of it is known.
+    pub(crate) cluster: ClusterSettings,
 }
 
 impl Default for ServeSettings {
@@ -35,6 +38,7 @@ impl Default for ServeSettings {
             },
             log_filter: LogFilter::default(),
             log_format: LogFormat::Text,
+            cluster: ClusterSettings::default(),
         }
     }
 }
@@ -77,6 +81,10 @@ pub(crate) enum Kind {
     },
     Period(fn(&mut ServeSettings, Duration)),
     Filter(fn(&mut ServeSettings, LogFilter)),
+    /// The nodes of a cluster.
+    Nodes(fn(&mut ServeSettings, Vec<Member>)),
+    /// The name of a cluster.
+    ClusterId(fn(&mut ServeSettings, String)),
     /// A period that may be none.
     Delay(fn(&mut ServeSettings, Duration)),
     Choice {
@@ -118,6 +126,45 @@ pub(crate) static SETTINGS: &[Setting] = &[
         help: "Directory of all data; made if missing, used by one process at a time",
         kind: Kind::Path(|s, path| s.broker.data_dir = path),
         get: |s| Some(s.broker.data_dir.display().to_string()),
+    },
+    Setting {
+        name: "cluster",
+        help: "All nodes of the cluster, this one included, each with its id and where the others reach it; \
+               alike on all nodes; unset: this node is alone",
+        kind: Kind::Nodes(|s, nodes| s.cluster.nodes = Some(nodes)),
+        get: |s| s.cluster.nodes.as_deref().map(cluster::write_nodes),
+    },
+    Setting {
+        name: "node-id",
+        help: "Which node of the cluster this is",
+        kind: Kind::Count {
+            min: 1,
+            max: i32::MAX.unsigned_abs(),
+            set: |s, id| s.cluster.node = Some(id),
+        },
+        get: |s| s.cluster.node.map(|id| id.to_string()),
+    },
+    Setting {
+        name: "cluster-listen",
+        help: "Address and port for the other nodes; unset: this node's in `cluster`",
+        kind: Kind::Address(|s, address| s.cluster.listen = Some(address)),
+        get: |s| s.cluster.listen.as_ref().map(HostPort::to_string),
+    },
+    Setting {
+        name: "cluster-id",
+        help: "Name of the cluster, alike on all nodes; unset: one that follows from `cluster`",
+        kind: Kind::ClusterId(|s, id| s.cluster.id = Some(id)),
+        get: |s| s.cluster.id.clone(),
+    },
+    Setting {
+        name: "default-replication",
+        help: "Replicas of a topic whose creator does not say; unset: three, or as many as there are nodes",
+        kind: Kind::Count {
+            min: 1,
+            max: small(limits::NODES_MAX),
+            set: |s, count| s.cluster.replication = Some(count),
+        },
+        get: |s| s.cluster.replication.map(|count| count.to_string()),
     },
     Setting {
         name: "auto-create-topics",
@@ -319,6 +366,8 @@ impl Setting {
                 period => set(settings, period),
             },
             Kind::Filter(set) => set(settings, LogFilter::parse(text)?),
+            Kind::Nodes(set) => set(settings, cluster::parse_nodes(text)?),
+            Kind::ClusterId(set) => set(settings, cluster::parse_id(text)?),
             Kind::Delay(set) => set(settings, quantity::parse_duration(text)?),
             Kind::Choice { names, set, .. } => {
                 let at = names.iter().position(|name| *name == text);
@@ -345,6 +394,8 @@ impl Setting {
             Kind::Bytes { .. } => "SIZE",
             Kind::Period(_) | Kind::Delay(_) => "TIME",
             Kind::Filter(_) => "FILTER",
+            Kind::Nodes(_) => "ID@HOST:PORT,...",
+            Kind::ClusterId(_) => "NAME",
             Kind::Choice { shown, .. } => shown,
         }
     }
@@ -366,6 +417,8 @@ impl Setting {
             | Kind::AddressOrOff(_)
             | Kind::Path(_)
             | Kind::Filter(_)
+            | Kind::Nodes(_)
+            | Kind::ClusterId(_)
             | Kind::Choice { .. } => {
                 json!(text)
             }
@@ -428,6 +481,8 @@ mod tests {
                 Kind::Bytes { .. } => String::from("3MiB"),
                 Kind::Period(_) | Kind::Delay(_) => String::from("7s"),
                 Kind::Filter(_) => String::from("warn,laminarmq=debug"),
+                Kind::Nodes(_) => String::from("1@a:1,2@[::1]:2"),
+                Kind::ClusterId(_) => String::from("a-name_1"),
                 Kind::Choice { names, .. } => names[1].to_owned(),
             };
             let mut after = ServeSettings::default();

@@ -18,6 +18,9 @@ pub(super) fn explain(error: &StartError, config: &BrokerConfig) -> Failure {
         StartError::Http { address, source } => {
             return Listening::http(config).explain(address, source);
         }
+        StartError::Peers { address, source } => {
+            return Listening::peers(config).explain(address, source);
+        }
         StartError::Config(_) => Some(String::from("`laminarmq config show` lists every setting")),
         StartError::Thread(_) => Some(String::from(
             "the system allows no more threads: raise `ulimit -u`, or give fewer --shards",
@@ -106,6 +109,18 @@ impl Listening {
             flag: "--http",
             example: "127.0.0.1:PORT",
             or_else: ", or switch it off with --http off",
+        }
+    }
+
+    fn peers(config: &BrokerConfig) -> Self {
+        let cluster = config.cluster.as_ref();
+        let address = cluster.and_then(|c| c.listen.as_ref().or_else(|| c.own_address()));
+        Self {
+            purpose: " for the other nodes",
+            port: address.map_or(0, |address| address.port),
+            flag: "--cluster-listen",
+            example: "HOST:PORT",
+            or_else: "",
         }
     }
 
