@@ -263,3 +263,21 @@ fn bytes_that_are_cut_behind_any_segment_are_counted() {
         check(&log, 1, &model);
     }
 }
+
+#[test]
+fn the_last_indices_are_read_like_any_others() {
+    let options = LogOptions {
+        initial_index: u64::MAX - 2,
+        ..LogOptions::default()
+    };
+    let disk = MemEnv::new();
+    let mut log = poll_ready(Log::open_with(disk.clone(), options)).unwrap();
+    append(&mut log, &recs(0..2, 20)).unwrap();
+    poll_ready(log.close()).unwrap();
+    // From the files now: what was appended is not in memory any more.
+    let log = poll_ready(Log::open_with(disk, options)).unwrap();
+    assert_eq!(log.end_index(), u64::MAX);
+    for index in [u64::MAX - 2, u64::MAX - 1] {
+        assert_eq!(poll_ready(log.read(index)).unwrap().index, index);
+    }
+}

@@ -108,9 +108,11 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn std::error::Error>> {
             since_commit += 1;
         }
         if since_commit >= RECORDS_PER_COMMIT || (idle && since_commit > 0) {
-            // A commit that is refused (the group has moved on) is another member's to repeat.
-            let _ = consumer.commit_consumer_state(CommitMode::Sync);
-            since_commit = 0;
+            // One that is refused (the group is moving on) is tried again: a member that keeps its partitions
+            // over a rebalance reads none of them anew. What it lost is another member's to commit.
+            if consumer.commit_consumer_state(CommitMode::Sync).is_ok() {
+                since_commit = 0;
+            }
         }
     }
     if since_commit > 0 {

@@ -220,7 +220,9 @@ impl<F: StateFs> RaftStateFile<F> {
 
     /// Writes the file anew: aside, synced, then renamed over the old one.
     fn rewrite(&mut self) -> Result<(), StateError> {
-        let mut bytes = frame::encode_header(self.generation + 1).to_vec();
+        // Only people read it, so a damaged one that reached the last number may stay there.
+        let generation = self.generation.saturating_add(1);
+        let mut bytes = frame::encode_header(generation).to_vec();
         let changes: Vec<_> = self.groups.values().cloned().map(Change::Saved).collect();
         let mut sequence = 1;
         for changes in changes.chunks(FRAME_CHANGES_MAX) {
@@ -237,7 +239,7 @@ impl<F: StateFs> RaftStateFile<F> {
         self.fs
             .sync_names()
             .map_err(failed("syncing the directory"))?;
-        self.generation += 1;
+        self.generation = generation;
         self.next_sequence = sequence;
         self.bytes = bytes.len();
         Ok(())

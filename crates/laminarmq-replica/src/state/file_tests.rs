@@ -225,3 +225,17 @@ fn after_a_failed_sync_nothing_is_saved_any_more() {
         Err(StateError::Poisoned)
     ));
 }
+
+#[test]
+fn a_file_that_was_rewritten_as_often_as_can_be_counted_is_used_on() {
+    let files = Shared::default();
+    let mut image = frame::encode_header(u64::MAX).to_vec();
+    frame::encode_frame(1, &[Change::Saved(sample(1, 1))], &mut image);
+    // A torn end makes opening write it anew.
+    image.extend([0; 20]);
+    files.put(image);
+    let mut file = RaftStateFile::open(files.clone()).expect("opened");
+    file.save([sample(2, 1)]).expect("saved");
+    let file = RaftStateFile::open(files).expect("opened again");
+    assert_eq!(file.groups().count(), 2);
+}

@@ -84,7 +84,7 @@ impl<F: LogFile> Segment<F> {
         while number < count {
             let block = BLOCK_ENTRIES.min(count - number);
             let entries = self.view().read_entries(number, block).await?;
-            for (index, entry) in (self.base() + number..).zip(&entries) {
+            for (entry, index) in entries.iter().zip(self.base() + number..) {
                 crc = checksum::crc32c_append(crc, &entry.encode(index));
             }
             number += block;
@@ -166,7 +166,7 @@ impl<F: LogFile> Segment<F> {
             let count = BLOCK_ENTRIES.min(missing - number);
             entries.append(&mut self.view().read_entries(number, count).await?);
         }
-        for (index, entry) in (self.base()..).zip(&entries) {
+        for (entry, index) in entries.iter().zip(self.base()..) {
             crc = checksum::crc32c_append(crc, &entry.encode(index));
         }
         if self.has_footer() && crc != self.entries_crc && missing == self.count {

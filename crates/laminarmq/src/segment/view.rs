@@ -133,7 +133,8 @@ impl<R: ReadFile> View<'_, R> {
             _ => io(error),
         })?;
         let mut entries = Vec::with_capacity(count);
-        for (index, bytes) in (segment + number..).zip(bytes.chunks_exact(INDEX_ENTRY_LENGTH)) {
+        // The bytes come first: behind the last of them there may be no further index.
+        for (bytes, index) in bytes.chunks_exact(INDEX_ENTRY_LENGTH).zip(segment + number..) {
             let entry = IndexEntry::decode(bytes, index);
             let position = index_entry_position(index - segment);
             entries.push(entry.ok_or_else(|| damaged(index, position, INDEX_REBUILDS))?);
