@@ -184,7 +184,7 @@ async fn damaged_frames_on_the_port_harm_nobody() {
             b.inbox.received.lock().unwrap().clear();
         }
     }
-    assert!(sent > 20_000, "{sent}");
+    assert!(sent > 90_000, "{sent}");
     assert_eq!(a.counts(b.id).links_opened, 2);
     assert_eq!(a.told_unreachable(), 0);
     let echo = a
@@ -230,8 +230,9 @@ async fn those_who_say_nothing_do_not_keep_nodes_out() {
         silent.push(Raw::connect(&b).await);
     }
     a.link(&[&b]).await;
-    // The oldest are gone, the newest are waited for.
-    assert!(silent[0].next().await.is_none());
+    // The oldest are gone, sooner than by their own time; the newest are waited for.
+    let gone = timeout(crate::limits::PEER_HELLO_WAIT_MAX / 2, silent[0].next());
+    assert!(gone.await.expect("it is gone").is_none());
     let newest = silent.last_mut().unwrap();
     let hello = Hello::new(&identity(99, CLUSTER), b.id, Lane::Live);
     newest.write(&hello_frame(&hello)).await;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::BATCH_BYTES_MAX;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn messages_arrive_as_sent_and_in_order_on_each_lane() {
     let (a, b) = (node(1).await, node(2).await);
     a.link(&[&b]).await;
