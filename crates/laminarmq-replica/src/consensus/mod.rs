@@ -24,13 +24,13 @@ mod store;
 use bytes::Bytes;
 use laminarmq::{Log, LogEnv};
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
-use raft::{Config, RawNode, Ready, SnapshotStatus, StateRole};
+use raft::{Config, ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
 use slog::Logger;
 
 use crate::config::INFLIGHT_APPENDS_MAX;
 use crate::{
     EntryKind, Fatal, LogIndex, LogPoint, Membership, MembershipChange, PeerBody, PeerError,
-    PeerMessage, ProposeError, RandomSource, ReplicaConfig, ReplicaId, Term,
+    PeerMessage, PeerProgress, ProposeError, RandomSource, ReplicaConfig, ReplicaId, Term,
 };
 
 use flow::Flow;
@@ -410,6 +410,16 @@ impl<E: LogEnv> Consensus<E> {
             self.raw.report_snapshot(peer, SnapshotStatus::Finish);
         }
         self.store_mut().take_error()
+    }
+
+    /// How far a peer is; only a leader knows.
+    pub(crate) fn progress(&self, peer: ReplicaId) -> Option<PeerProgress> {
+        let progress = self.raw.raft.prs().get(peer.get())?;
+        Some(PeerProgress {
+            matched: LogIndex(progress.matched),
+            commit: LogIndex(progress.committed_index),
+            active: progress.recent_active && progress.state == ProgressState::Replicate,
+        })
     }
 
     /// Whether a snapshot came that was taken, and waits for its turn.

@@ -18,6 +18,7 @@ mod check;
 mod fetch;
 mod offsets;
 mod open;
+mod peers;
 mod producing;
 mod snapshot;
 mod trim;
@@ -41,6 +42,7 @@ use crate::{
 
 pub use fetch::{AbortedTransaction, FetchPlan, FetchQuery, FileRange, Isolation, Piece};
 pub use offsets::{FoundOffset, OffsetAnswer, OffsetQuery, OffsetSearch};
+pub use peers::PeerProgress;
 pub use producing::Proposed;
 pub use trim::TrimProposed;
 
