@@ -30,11 +30,13 @@
 )]
 
 mod accept;
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) mod again;
 mod backoff;
 mod calls;
 mod counters;
 mod dial;
-mod frame;
+pub(crate) mod frame;
 mod hello;
 mod incoming;
 mod messages;

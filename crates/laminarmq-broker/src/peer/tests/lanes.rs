@@ -103,6 +103,8 @@ async fn heartbeats_of_a_thousand_groups_are_one_frame() {
 async fn from_a_shards_thread_nothing_waits() {
     let (a, b) = (node(1).await, node(2).await);
     a.link(&[&b]).await;
+    // Now the links have nothing to do but wait.
+    until(|| b.counts(a.id).frames_received == 2).await;
     let (peers, to) = (a.peers.clone(), b.id);
     let thread = std::thread::spawn(move || {
         for index in 1..=100 {
