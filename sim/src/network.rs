@@ -156,6 +156,14 @@ pub(crate) fn describe(message: &PeerMessage) -> String {
         } => {
             format!("t{term} rejected {at} hint {}.{}", hint.index, hint.term)
         }
+        PeerBody::Snapshot {
+            at,
+            offset,
+            members,
+        } => format!(
+            "t{term} snapshot at {}.{} offset {offset} members {:?} of {}",
+            at.index, at.term, members.members, members.index
+        ),
         PeerBody::Heartbeat { commit } => format!("t{term} heartbeat commit {commit}"),
         PeerBody::HeartbeatReply { commit } => format!("t{term} alive commit {commit}"),
         PeerBody::TimeoutNow => format!("t{term} take over"),

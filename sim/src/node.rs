@@ -46,6 +46,7 @@ impl Node {
     pub(crate) fn new(id: u64, nodes: &[u64], disk: Disk, random: &mut Random) -> Self {
         let members = Membership::of_voters(nodes.iter().copied().map(ReplicaId));
         let mut config = ReplicaConfig::new(GROUP, ReplicaId(id), members);
+        config.first_start = true;
         config.segment_bytes = random.pick(&[2_000, 8_000, 40_000]);
         config.tail_cache_bytes = random.pick(&[0, 3_000, 1 << 20]);
         config.inflight_bytes_max = random.pick(&[500, 5_000, 1 << 20]);

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{GroupId, Membership, MembershipError, ReplicaId};
+use crate::{GroupId, LogIndex, Membership, MembershipError, ReplicaId};
 
 /// Least bytes of a segment that a leader rolls.
 pub const SEGMENT_BYTES_MIN: u64 = 1 << 10;
@@ -33,8 +33,16 @@ pub struct ReplicaConfig {
     pub group: GroupId,
     /// Which of its replicas this is; not 0.
     pub replica: ReplicaId,
-    /// The members to start with where no saved state says otherwise.
+    /// The members to start with where no saved state says otherwise. Whoever joins a group that
+    /// exists is not among them: it takes no part in elections until the log, or a snapshot, says
+    /// that it is a member.
     pub members: Membership,
+    /// The entry that made `members`: changes up to it are passed over. 0 for those who found the group.
+    pub members_index: LogIndex,
+    /// Whether this replica starts for the first time ever; whoever gave it its id knows. Without
+    /// it a replica that finds nothing saved does not open, unless it is its group's only voter:
+    /// its disk may have been emptied, and its word is forgotten. Default false.
+    pub first_start: bool,
     /// When an entry counts as saved here.
     pub flush: Flush,
     /// Whether the group has a state machine: then every committed command is handed out again
@@ -105,6 +113,8 @@ impl ReplicaConfig {
             group,
             replica,
             members,
+            members_index: LogIndex(0),
+            first_start: false,
             flush: Flush::Sync,
             state_machine: false,
             segment_bytes: 1 << 30,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use laminarmq::{LogEnv, SyncDone, SyncTicket};
 
-use crate::state::{RaftStateFile, StateError, StateFs};
+use crate::state::{LogStart, RaftStateFile, StateError, StateFs};
 use crate::{GroupState, LogIndex, Offset, PeerMessage, ReplicaId, Role, Term, Token};
 
 /// The result of one [`Replica::advance`](crate::Replica::advance). All of it must be acted on.
@@ -17,6 +17,9 @@ pub struct Effects<E: LogEnv> {
     pub appended: Vec<Appended>,
     /// Proposals that are on a quorum's disks (what `acks=all` waits for), in log order.
     pub committed: Vec<Committed>,
+    /// The log was replaced by one that begins here: the leader did not have what followed. The group's
+    /// state machine forgets everything, before it takes `commands`.
+    pub reset: Option<LogStart>,
     /// Committed commands for the group's state machine, in log order.
     pub commands: Vec<(LogIndex, Bytes)>,
     /// Proposals that will not come back.
@@ -38,6 +41,7 @@ impl<E: LogEnv> Default for Effects<E> {
             messages: Vec::new(),
             appended: Vec::new(),
             committed: Vec::new(),
+            reset: None,
             commands: Vec::new(),
             dropped: Vec::new(),
             persist: None,

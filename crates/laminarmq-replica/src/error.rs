@@ -24,9 +24,10 @@ pub enum OpenError {
         /// The state's replica.
         replica: ReplicaId,
     },
-    /// A log without state, in a group with other voters: it may have voted and forgotten.
+    /// No state, in a group with other voters, and this is not the first start or the log is not
+    /// empty: the replica may have voted, or acknowledged, and forgotten.
     #[error(
-        "the log has {entries} entries but raft-state knows nothing of the group: it must not vote as this replica"
+        "the log has {entries} entries and raft-state knows nothing of the group: it must not vote as this replica"
     )]
     StateLost {
         /// Entries in the log.

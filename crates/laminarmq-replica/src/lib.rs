@@ -58,7 +58,7 @@ pub use message::{AppendResult, LogPoint, Payload, PeerBody, PeerEntry, PeerMess
 pub use producers::{PRODUCERS_BYTES_MAX, PRODUCERS_MAX};
 pub use replica::{
     AbortedTransaction, FetchPlan, FetchQuery, FileRange, FoundOffset, Isolation, OffsetAnswer,
-    OffsetQuery, OffsetSearch, Piece, Proposed, Replica, TrimProposed,
+    OffsetQuery, OffsetSearch, PeerProgress, Piece, Proposed, Replica, TrimProposed,
 };
 pub use state::{
     GroupState, LogStart, RaftStateFile, StateDir, StateError, StateFs, StateRecovery,

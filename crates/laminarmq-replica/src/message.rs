@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use crate::{EntryKind, LogIndex, Term};
+use crate::{EntryKind, LogIndex, MembershipAt, Offset, Term};
 
 /// A message, as it is between two replicas. Who sent it is told by the link, not by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,18 @@ pub enum PeerBody {
         result: AppendResult,
         /// The last entry that the sender knows to be committed.
         commit: LogIndex,
+    },
+    /// "The entries that follow yours are gone here: begin anew behind this one." Metadata only, a
+    /// few hundred bytes at most; the entries behind it come as appends. What is known of the
+    /// producers, and the state of a state machine, stand in those entries. Answered with an
+    /// [`AppendResult::Matched`].
+    Snapshot {
+        /// The last entry that it stands for: the one before the sender's log.
+        at: LogPoint,
+        /// The offset that the first data entry behind it has.
+        offset: Offset,
+        /// The members, with the entry that made them, which may be before or behind `at`.
+        members: MembershipAt,
     },
     /// "I am still your leader."
     Heartbeat {

@@ -75,6 +75,12 @@ impl Tail {
         }
     }
 
+    /// Drops everything.
+    pub(crate) fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
+    }
+
     /// Drops every entry from `from` on.
     pub(crate) fn truncate(&mut self, from: LogIndex) {
         while self

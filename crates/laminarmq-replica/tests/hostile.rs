@@ -11,8 +11,9 @@ mod common;
 use bytes::Bytes;
 use common::{Group, Node, batch, config};
 use laminarmq_replica::{
-    AppendResult, EntryKind, LogIndex, LogPoint, MemberStep, MembershipChange, Payload, PeerBody,
-    PeerEntry, PeerError, PeerMessage, ReplicaId, Role, Term, Token, VoteReply,
+    AppendResult, EntryKind, LogIndex, LogPoint, MemberStep, Membership, MembershipAt,
+    MembershipChange, Offset, Payload, PeerBody, PeerEntry, PeerError, PeerMessage, ReplicaId,
+    Role, Term, Token, VoteReply,
 };
 use proptest::prelude::*;
 
@@ -97,6 +98,7 @@ enum Body {
     Rejected(Near, Point, Near),
     Heartbeat(Near),
     HeartbeatReply(Near),
+    Snapshot(Point, i8, Near, bool, u8),
     TimeoutNow,
 }
 
@@ -111,6 +113,8 @@ fn body() -> BoxedStrategy<Body> {
         3 => (near(), point(), near()).prop_map(|(a, h, c)| Body::Rejected(a, h, c)),
         2 => near().prop_map(Body::Heartbeat),
         1 => near().prop_map(Body::HeartbeatReply),
+        2 => (point(), -2..=2_i8, near(), any::<bool>(), any::<u8>())
+            .prop_map(|(p, o, i, us, t)| Body::Snapshot(p, o, i, us, t)),
         1 => Just(Body::TimeoutNow),
     ]
     .boxed()
@@ -155,6 +159,7 @@ struct Target {
     proposed: u64,
     refused: u64,
     taken: u64,
+    resets: u64,
 }
 
 impl Target {
@@ -192,6 +197,7 @@ impl Target {
             proposed: 0,
             refused: 0,
             taken: 0,
+            resets: 0,
         }
     }
 
@@ -325,6 +331,22 @@ impl Target {
                 commit: self.point(commit),
                 transfer,
             },
+            Body::Snapshot(at, offset, made, with_us, made_up) => {
+                let mut at = self.point(at);
+                if at.term > term && made_up < 100 {
+                    at.term = term;
+                }
+                let own = self.node.replica.end_offset().get();
+                let voters = if with_us { [1, 2, 3] } else { [2, 3, 4] };
+                PeerBody::Snapshot {
+                    at,
+                    offset: Offset(own.saturating_add_signed(offset.into())),
+                    members: MembershipAt {
+                        index: index(made),
+                        members: Membership::of_voters(voters.map(ReplicaId)),
+                    },
+                }
+            }
             Body::PreVoteReply(granted, at) => PeerBody::PreVoteReply(reply(granted, at)),
             Body::VoteReply(granted, at) => PeerBody::VoteReply(reply(granted, at)),
             Body::Append(prev, commit, entries) => {
@@ -406,6 +428,7 @@ impl Target {
             .replica
             .advance()
             .expect("a peer's message never ends a replica");
+        self.resets += u64::from(effects.reset.is_some());
         if effects.persist.is_some() {
             assert!(self.job.is_none(), "one job at a time");
             self.job = effects.persist;
@@ -441,8 +464,8 @@ fn the_random_messages_reach_the_replica() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let (mut taken, mut refused, mut grown) = (0, 0, 0);
-    for round in 0..40 {
+    let (mut taken, mut refused, mut grown, mut resets) = (0, 0, 0, 0);
+    for round in 0..80 {
         let mut target = Target::new(round % 2 == 0);
         let before = target.last();
         for _ in 0..60 {
@@ -451,11 +474,12 @@ fn the_random_messages_reach_the_replica() {
         }
         taken += target.taken;
         refused += target.refused;
+        resets += target.resets;
         grown += u64::from(target.last() > before);
     }
     assert!(
-        taken > 300 && refused > 300 && grown > 10,
-        "{taken} taken, {refused} refused, {grown} logs grew"
+        taken > 600 && refused > 600 && grown > 10 && resets > 3,
+        "{taken} taken, {refused} refused, {grown} logs grew, {resets} began anew"
     );
 }
 
@@ -480,7 +504,13 @@ fn each_refusal_by_name() {
             .expect_err("must be refused")
     };
     assert_eq!(
-        refused(9, own, heartbeat(1)),
+        refused(
+            9,
+            own,
+            PeerBody::HeartbeatReply {
+                commit: LogIndex(1)
+            }
+        ),
         PeerError::NotMember(ReplicaId(9))
     );
     assert_eq!(

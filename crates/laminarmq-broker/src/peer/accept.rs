@@ -44,7 +44,14 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>) {
         let accepted = tokio::select! {
             biased;
             _ = stopping.wait_for(|stop| *stop) => return,
-            Some(_) = links.join_next() => continue,
+            Some(ended) = links.join_next() => {
+                if let Err(error) = ended
+                    && error.is_panic()
+                {
+                    tracing::error!("a link from a node panicked; the others go on");
+                }
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
         match accepted {

@@ -34,7 +34,7 @@ pub(crate) enum FrameKind {
 }
 
 impl FrameKind {
-    fn from_u8(number: u8) -> Option<Self> {
+    pub(super) fn from_u8(number: u8) -> Option<Self> {
         Some(match number {
             1 => Self::Hello,
             2 => Self::Refusal,

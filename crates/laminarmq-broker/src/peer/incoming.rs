@@ -90,7 +90,7 @@ impl Incoming {
                     desk.take(Call::decode(frame.body).ok_or(IncomingError::Call)?);
                 }
                 // A pong that finds no room is missed, and nobody who does not read their pongs deserves better.
-                FrameKind::Ping => drop(back.try_send(Back::Pong)),
+                FrameKind::Ping if frame.body.is_empty() => drop(back.try_send(Back::Pong)),
                 other => return Err(IncomingError::Unexpected(other)),
             }
         }

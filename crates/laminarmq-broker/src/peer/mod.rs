@@ -21,11 +21,13 @@
 //! The bytes are described in `docs/formats/peer-frames.md`.
 
 mod accept;
+#[cfg(any(test, feature = "test-util"))]
+pub(crate) mod again;
 mod backoff;
 mod calls;
 mod counters;
 mod dial;
-mod frame;
+pub(crate) mod frame;
 mod hello;
 mod incoming;
 mod messages;

@@ -3,7 +3,8 @@
 use bytes::{Buf, Bytes};
 
 use super::CodecError;
-use crate::{LogIndex, LogPoint, Term};
+use crate::wire::Cursor;
+use crate::{LogIndex, LogPoint, Membership, MembershipError, Term};
 
 /// A buffer that is consumed from the front.
 pub(super) struct Input<'a>(pub(super) &'a mut Bytes);
@@ -56,6 +57,18 @@ impl Input<'_> {
             index: self.index()?,
             term: self.term()?,
         })
+    }
+
+    /// In its own encoding, checked.
+    pub(super) fn members(&mut self) -> Result<Membership, CodecError> {
+        let mut cursor = Cursor::new(self.0);
+        let members = Membership::decode(&mut cursor).map_err(|error| match error {
+            MembershipError::Short => CodecError::Short,
+            other => CodecError::Members(other),
+        })?;
+        let rest = cursor.remaining();
+        self.0.advance(self.0.len() - rest);
+        Ok(members)
     }
 
     /// Seven bits a byte, the lowest first; the top bit says that more follow.

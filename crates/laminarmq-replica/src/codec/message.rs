@@ -14,6 +14,7 @@
 //!  7 heartbeat        u64 commit
 //!  8 heartbeat reply  u64 commit
 //!  9 timeout now      nothing
+//! 10 snapshot         point at, u64 offset, u64 index of the members, the members (see `membership`)
 //!
 //! entry    u64 index, u32 term, u8 kind, u8 flags, u32 length, the payload
 //! ```
@@ -21,9 +22,10 @@
 use bytes::Bytes;
 
 use super::input::Input;
-use super::{CodecError, PieceWriter, TooLarge};
+use super::{CodecError, PieceWriter, Unencodable};
 use crate::{
-    AppendResult, EntryKind, LogPoint, Payload, PeerBody, PeerEntry, PeerMessage, VoteReply,
+    AppendResult, EntryKind, LogPoint, MEMBERS_MAX, MembershipAt, Offset, Payload, PeerBody,
+    PeerEntry, PeerMessage, VoteReply,
 };
 
 /// Most entries of one append. It bounds what decoding takes beside the frame itself; replicas
@@ -37,6 +39,10 @@ const ENTRY_HEAD_BYTES: usize = 8 + 4 + 1 + 1 + 4;
 pub const MESSAGE_OVERHEAD_MAX: usize =
     4 + 1 + POINT_BYTES + 8 + 4 + APPEND_ENTRIES_MAX * ENTRY_HEAD_BYTES;
 
+// A snapshot, whose members are in four lists, is no longer.
+const _: () =
+    assert!(4 + 1 + POINT_BYTES + 2 * 8 + 1 + 4 * 2 + MEMBERS_MAX * 8 < MESSAGE_OVERHEAD_MAX);
+
 const PRE_VOTE: u8 = 1;
 const PRE_VOTE_REPLY: u8 = 2;
 const VOTE: u8 = 3;
@@ -46,6 +52,7 @@ const APPEND_REPLY: u8 = 6;
 const HEARTBEAT: u8 = 7;
 const HEARTBEAT_REPLY: u8 = 8;
 const TIMEOUT_NOW: u8 = 9;
+const SNAPSHOT: u8 = 10;
 
 const MATCHED: u8 = 0;
 const REJECTED: u8 = 1;
@@ -61,7 +68,7 @@ impl PeerMessage {
     }
 
     /// Appends the encoding. After an error, `out` holds a part of it.
-    pub fn encode(&self, out: &mut PieceWriter) -> Result<(), TooLarge> {
+    pub fn encode(&self, out: &mut PieceWriter) -> Result<(), Unencodable> {
         out.term(self.term);
         match &self.body {
             PeerBody::PreVote { last, commit } => {
@@ -87,12 +94,12 @@ impl PeerMessage {
                 entries,
             } => {
                 if entries.len() > APPEND_ENTRIES_MAX {
-                    return Err(TooLarge);
+                    return Err(Unencodable);
                 }
                 out.u8(APPEND);
                 out.point(*prev);
                 out.index(*commit);
-                out.u32(u32::try_from(entries.len()).map_err(|_| TooLarge)?);
+                out.u32(u32::try_from(entries.len()).map_err(|_| Unencodable)?);
                 for entry in entries {
                     encode_entry(entry, out)?;
                 }
@@ -111,6 +118,20 @@ impl PeerMessage {
                     }
                 }
                 out.index(*commit);
+            }
+            PeerBody::Snapshot {
+                at,
+                offset,
+                members,
+            } => {
+                members.members.check().map_err(|_| Unencodable)?;
+                out.u8(SNAPSHOT);
+                out.point(*at);
+                out.u64(offset.get());
+                out.index(members.index);
+                let mut bytes = Vec::new();
+                members.members.encode(&mut bytes);
+                out.copy(&bytes);
             }
             PeerBody::Heartbeat { commit } => {
                 out.u8(HEARTBEAT);
@@ -166,6 +187,14 @@ fn decode_body(input: &mut Input<'_>) -> Result<PeerBody, CodecError> {
             commit: input.index()?,
         },
         TIMEOUT_NOW => PeerBody::TimeoutNow,
+        SNAPSHOT => PeerBody::Snapshot {
+            at: input.point()?,
+            offset: Offset(input.u64()?),
+            members: MembershipAt {
+                index: input.index()?,
+                members: input.members()?,
+            },
+        },
         value => {
             return Err(CodecError::Unknown {
                 what: "message",
@@ -203,12 +232,12 @@ fn decode_result(input: &mut Input<'_>) -> Result<AppendResult, CodecError> {
     }
 }
 
-fn encode_entry(entry: &PeerEntry, out: &mut PieceWriter) -> Result<(), TooLarge> {
+fn encode_entry(entry: &PeerEntry, out: &mut PieceWriter) -> Result<(), Unencodable> {
     out.index(entry.index);
     out.term(entry.term);
     out.u8(entry.kind.as_u8());
     out.u8(entry.flags);
-    out.u32(u32::try_from(entry.payload.len()).map_err(|_| TooLarge)?);
+    out.u32(u32::try_from(entry.payload.len()).map_err(|_| Unencodable)?);
     out.share(&entry.payload.head);
     out.share(&entry.payload.body);
     Ok(())

@@ -24,6 +24,8 @@ pub use pieces::{PieceWriter, SHARED_BYTES_MIN};
 
 use thiserror::Error;
 
+use crate::MembershipError;
+
 /// Why bytes are no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum CodecError {
@@ -44,12 +46,15 @@ pub enum CodecError {
     /// More entries than a message may have.
     #[error("{0} entries in one append, at most {APPEND_ENTRIES_MAX} are allowed")]
     Entries(usize),
+    /// What stands for a group's members is none.
+    #[error("members: {0}")]
+    Members(#[from] MembershipError),
     /// A number that is longer than it has to be, or too large.
     #[error("a number that is not in its shortest form")]
     Number,
 }
 
-/// Why a message has no encoding: it is larger than any that a replica makes.
+/// Why a message has no encoding: no replica makes such a one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("a message that is too large to be encoded")]
-pub struct TooLarge;
+#[error("a message that no replica makes")]
+pub struct Unencodable;

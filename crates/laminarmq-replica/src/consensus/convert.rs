@@ -4,7 +4,7 @@ use bytes::Bytes;
 use raft::CAMPAIGN_TRANSFER;
 use raft::eraftpb::{
     ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, ConfState, Entry,
-    EntryType, HardState, Message, MessageType,
+    EntryType, HardState, Message, MessageType, Snapshot,
 };
 
 use crate::consensus::{Ballot, CommittedEntry, NewEntry, is_membership, stored_descriptor};
@@ -147,6 +147,7 @@ pub(super) fn change(change: &MembershipChange) -> ConfChangeV2 {
 pub(super) fn outgoing(
     message: &Message,
     mut entry: impl FnMut(LogPoint) -> Result<Option<PeerEntry>, Fatal>,
+    snapshot: impl FnOnce() -> Result<PeerBody, Fatal>,
 ) -> Result<Option<PeerMessage>, Fatal> {
     let point = |index, of| LogPoint {
         index: LogIndex(index),
@@ -203,8 +204,10 @@ pub(super) fn outgoing(
         MessageType::MsgHeartbeat => PeerBody::Heartbeat { commit },
         MessageType::MsgHeartbeatResponse => PeerBody::HeartbeatReply { commit },
         MessageType::MsgTimeoutNow => PeerBody::TimeoutNow,
+        // As of now: the start may have moved since the crate asked for one.
+        MessageType::MsgSnapshot => snapshot()?,
         // Local ones never leave; proposals and reads are not forwarded, since nobody steps them
-        // on a follower; snapshots do not exist while logs keep their start.
+        // on a follower.
         other => {
             debug_assert!(false, "a message that is never sent: {other:?}");
             return Ok(None);
@@ -293,6 +296,15 @@ pub(super) fn incoming(
                 }
             }
             MessageType::MsgAppendResponse
+        }
+        PeerBody::Snapshot { at, members, .. } => {
+            let mut snapshot = Snapshot::default();
+            let metadata = snapshot.mut_metadata();
+            metadata.index = at.index.get();
+            metadata.term = at.term.get().into();
+            metadata.set_conf_state(conf_state(&members.members));
+            out.set_snapshot(snapshot);
+            MessageType::MsgSnapshot
         }
         PeerBody::Heartbeat { commit } => {
             out.commit = commit.get();

@@ -13,8 +13,9 @@
 //!   configured range, so the range stays wide and the value is overruled, not the range.)
 //! - Only a leader proposes, and a proposal from a peer has no message to come in.
 //! - A sole voter stands for election at once, and does not tick.
-//! - There are no snapshots yet: a follower behind the start of a trimmed log waits. Whoever adds them
-//!   reports the fate of each (`report_snapshot`), or the crate never sends to that peer again.
+//! - A follower behind the start of a trimmed log gets a snapshot, which is a small message. Its fate is
+//!   reported as it leaves (`report_snapshot`), or the crate would never send to that peer again: the
+//!   next append tells whether it came, and what did not come is sent again.
 
 mod convert;
 mod flow;
@@ -23,13 +24,13 @@ mod store;
 use bytes::Bytes;
 use laminarmq::{Log, LogEnv};
 use raft::eraftpb::{Entry, EntryType, Message, MessageType};
-use raft::{Config, RawNode, Ready, StateRole};
+use raft::{Config, ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
 use slog::Logger;
 
 use crate::config::INFLIGHT_APPENDS_MAX;
 use crate::{
-    EntryKind, Fatal, LogIndex, LogPoint, Membership, MembershipChange, PeerError, PeerMessage,
-    ProposeError, RandomSource, ReplicaConfig, ReplicaId, Term,
+    EntryKind, Fatal, LogIndex, LogPoint, Membership, MembershipChange, PeerBody, PeerError,
+    PeerMessage, PeerProgress, ProposeError, RandomSource, ReplicaConfig, ReplicaId, Term,
 };
 
 use flow::Flow;
@@ -100,6 +101,8 @@ pub(crate) struct Consensus<E: LogEnv> {
     ballot: Ballot,
     flow: Flow,
     sole_voter: bool,
+    /// Whom this turn sends a snapshot.
+    snapshots: Vec<u64>,
 }
 
 impl<E: LogEnv> Consensus<E> {
@@ -140,6 +143,7 @@ impl<E: LogEnv> Consensus<E> {
             ballot,
             flow: Flow::new(config.inflight_bytes_max),
             sole_voter,
+            snapshots: Vec::new(),
         };
         consensus.draw_timeout();
         consensus.stand_if_alone();
@@ -382,13 +386,17 @@ impl<E: LogEnv> Consensus<E> {
         &mut self,
         turn: &mut Turn,
         mut entry: impl FnMut(&Self, LogPoint) -> Result<Option<crate::PeerEntry>, Fatal>,
+        snapshot: impl Fn(&Self) -> Result<PeerBody, Fatal>,
     ) -> Result<Vec<(ReplicaId, PeerMessage)>, Fatal> {
         let mut out = Vec::with_capacity(turn.messages.len());
         for message in std::mem::take(&mut turn.messages) {
             let to = ReplicaId(message.to);
             let find = |point| entry(self, point);
-            if let Some(message) = convert::outgoing(&message, find)? {
+            if let Some(message) = convert::outgoing(&message, find, || snapshot(self))? {
                 self.flow.sent(to, &message);
+                if matches!(message.body, PeerBody::Snapshot { .. }) {
+                    self.snapshots.push(to.get());
+                }
                 out.push((to, message));
             }
         }
@@ -398,7 +406,31 @@ impl<E: LogEnv> Consensus<E> {
     /// Ends a turn: its entries are in the log, its committed entries are being acted on.
     pub(crate) fn finish(&mut self, turn: Turn) -> Result<(), Fatal> {
         self.raw.advance_append_async(turn.ready);
+        for peer in std::mem::take(&mut self.snapshots) {
+            self.raw.report_snapshot(peer, SnapshotStatus::Finish);
+        }
         self.store_mut().take_error()
+    }
+
+    /// How far a peer is; only a leader knows.
+    pub(crate) fn progress(&self, peer: ReplicaId) -> Option<PeerProgress> {
+        let progress = self.raw.raft.prs().get(peer.get())?;
+        Some(PeerProgress {
+            matched: LogIndex(progress.matched),
+            commit: LogIndex(progress.committed_index),
+            active: progress.recent_active && progress.state == ProgressState::Replicate,
+        })
+    }
+
+    /// Whether a snapshot came that was taken, and waits for its turn.
+    pub(crate) fn has_snapshot(&self) -> bool {
+        self.raw.snap().is_some()
+    }
+
+    /// A snapshot's members are in effect.
+    pub(crate) fn restored(&mut self, members: &Membership) {
+        self.sole_voter = members.is_sole_voter(self.id);
+        self.after_call();
     }
 
     /// Everything up to this entry has been acted on.

@@ -13,7 +13,7 @@ use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
 use crate::config::COMMAND_BYTES_PER_ADVANCE;
 use crate::consensus::{Ballot, convert};
-use crate::replica::drop_prefix;
+use crate::replica::{drop_prefix, reset_log};
 use crate::state::LogStart;
 use crate::terms::TermRuns;
 use crate::{EntryKind, Fatal, LogIndex, Membership};
@@ -85,6 +85,22 @@ impl<E: LogEnv> Store<E> {
             self.start = start;
         }
         Ok(())
+    }
+
+    /// Where the log begins.
+    pub(crate) fn start(&self) -> LogStart {
+        self.start
+    }
+
+    /// Drops everything: the log is empty behind this start, which is saved. False where the disk
+    /// does not let it; then the log is as it was.
+    pub(crate) fn reset(&mut self, start: LogStart) -> Result<bool, Fatal> {
+        if !reset_log(&mut self.log, start.index)? {
+            return Ok(false);
+        }
+        self.terms = TermRuns::empty(LogIndex(start.index.get() - 1), start.prev_term);
+        self.start = start;
+        Ok(true)
     }
 
     pub(super) fn into_log(self) -> Log<E> {
@@ -198,8 +214,17 @@ impl<E: LogEnv> Storage for Store<E> {
         Ok(self.terms.end().get() - 1)
     }
 
-    /// A follower that is behind the start waits: snapshots come with replication.
+    /// Only its place matters to the crate here; what the message says is put in when it leaves.
     fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        Err(StorageError::SnapshotTemporarilyUnavailable.into())
+        let at = self.start.index.get() - 1;
+        if at == 0 {
+            // Nobody is behind the beginning. The crate would panic on such a snapshot.
+            return Err(StorageError::SnapshotTemporarilyUnavailable.into());
+        }
+        let mut snapshot = Snapshot::default();
+        let metadata = snapshot.mut_metadata();
+        metadata.index = at;
+        metadata.term = self.start.prev_term.get().into();
+        Ok(snapshot)
     }
 }

@@ -9,6 +9,7 @@ use crate::consensus::{CommittedEntry, Consensus, Turn};
 use crate::effects::PersistId;
 use crate::membership::MembershipAt;
 use crate::replica::Replica;
+use crate::replica::snapshot::snapshot;
 use crate::state::LogStart;
 use crate::tail::Tail;
 use crate::{
@@ -46,6 +47,12 @@ impl Persisting {
     /// Where the log may begin from now on.
     pub(super) fn take_saved_start(&mut self) -> Option<LogStart> {
         self.saved_start.take()
+    }
+
+    /// The log begins anew: where it was to begin counts no more.
+    pub(super) fn forget_starts(&mut self) {
+        self.out_start = None;
+        self.saved_start = None;
     }
 
     fn release(&mut self, into: &mut Vec<(ReplicaId, PeerMessage)>) {
@@ -98,6 +105,7 @@ impl<E: LogEnv> Replica<E> {
         if let Some(start) = self.persisting.out_start.take() {
             self.persisting.saved_start = Some(start);
         }
+        self.saved_snapshot();
         self.unborn = false;
         self.persisting.done = id.0;
         self.consensus.persisted(id.0);
@@ -106,14 +114,25 @@ impl<E: LogEnv> Replica<E> {
 
     fn run(&mut self, effects: &mut Effects<E>) -> Result<(), Fatal> {
         let watermark = self.high_watermark;
-        self.drop_trimmed()?;
-        self.consensus.resume();
+        if let Some(turn) = self.restore(effects)? {
+            // It has no entries, and its ballot was saved with the snapshot: all of it is saved.
+            let number = turn.number;
+            self.go_on(turn, effects)?;
+            self.persisting.done = number;
+            self.consensus.persisted(number);
+            self.consensus.applied(self.applied);
+        }
+        if !self.waits_for_snapshot() {
+            self.drop_trimmed()?;
+            self.consensus.resume();
+        }
         let is_full = |effects: &Effects<E>| {
             let bytes: usize = effects.commands.iter().map(|(_, bytes)| bytes.len()).sum();
             bytes >= COMMAND_BYTES_PER_ADVANCE
         };
         loop {
             while !is_full(effects)
+                && !self.waits_for_snapshot()
                 && let Some(turn) = self.consensus.turn()
             {
                 self.take_turn(turn, effects)?;
@@ -139,7 +158,14 @@ impl<E: LogEnv> Replica<E> {
         Ok(())
     }
 
-    fn take_turn(&mut self, mut turn: Turn, effects: &mut Effects<E>) -> Result<(), Fatal> {
+    fn take_turn(&mut self, turn: Turn, effects: &mut Effects<E>) -> Result<(), Fatal> {
+        match self.hold_turn(turn) {
+            Some(turn) => self.go_on(turn, effects),
+            None => Ok(()),
+        }
+    }
+
+    fn go_on(&mut self, mut turn: Turn, effects: &mut Effects<E>) -> Result<(), Fatal> {
         let number = turn.number;
         self.persisting.seen = number;
         self.persisting.state |= turn.ballot.is_some();
@@ -151,9 +177,12 @@ impl<E: LogEnv> Replica<E> {
         self.drop_superseded(effects);
 
         let tail = &self.tail;
-        let messages = self
-            .consensus
-            .messages(&mut turn, |consensus, at| entry(consensus, tail, at))?;
+        let (end_offset, members) = (self.end_offset, &self.members);
+        let messages = self.consensus.messages(
+            &mut turn,
+            |consensus, at| entry(consensus, tail, at),
+            |consensus| snapshot(consensus, end_offset, members),
+        )?;
         if turn.messages_wait {
             if !messages.is_empty() {
                 self.persisting.held.push_back((number, messages));
@@ -172,18 +201,21 @@ impl<E: LogEnv> Replica<E> {
         if self.persisting.out.is_some() {
             return false;
         }
-        if self.persisting.done == self.persisting.seen && !self.unborn {
+        let restores = self.wants_snapshot_saved();
+        if self.persisting.done == self.persisting.seen && !self.unborn && !restores {
             return false;
         }
         let want_log = std::mem::take(&mut self.persisting.log) && self.config.flush == Flush::Sync;
-        let want_state = std::mem::take(&mut self.persisting.state) || self.unborn;
+        let want_state = std::mem::take(&mut self.persisting.state) || self.unborn || restores;
         let ticket = if want_log {
             self.consensus.store_mut().parts_mut().0.sync_ticket()
         } else {
             None
         };
         let state = want_state.then(|| self.group_state());
-        if want_state && self.start.index.get() > self.log().start_index() {
+        if restores {
+            self.saving_snapshot();
+        } else if want_state && self.start.index.get() > self.log().start_index() {
             self.persisting.out_start = Some(self.start);
         }
         let seen = self.persisting.seen;

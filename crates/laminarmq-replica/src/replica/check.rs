@@ -10,6 +10,11 @@
 //!   append's commit may be: one message holds one entry, however much is committed. The crate
 //!   takes the lesser of the two.)
 //! - answers that could win an election come after the question was sent
+//! - a snapshot stands for at least one entry, and its offset is not below what is committed here
+//!
+//! Who is no member as far as this replica knows may still ask and command, as Raft has it: around a
+//! change of the members the sender may know more. Its answers are refused. A replica that is no member
+//! as far as it knows itself gives no vote.
 //!
 //! Checks that depend on this replica's log are skipped for messages that the crate ignores by
 //! their term.
@@ -36,8 +41,13 @@ impl<E: LogEnv> Replica<E> {
         from: ReplicaId,
         message: PeerMessage,
     ) -> Result<(), PeerError> {
-        if from == self.config.replica || !self.members.members.contains(from) {
+        let members = &self.members.members;
+        let own = self.config.replica;
+        if from == own || (is_reply(&message.body) && !members.contains(from)) {
             return Err(PeerError::NotMember(from));
+        }
+        if is_vote(&message.body) && !members.contains(own) {
+            return Err(PeerError::NotMember(own));
         }
         check_alone(&message)?;
         let term = self.leader_epoch();
@@ -45,6 +55,9 @@ impl<E: LogEnv> Replica<E> {
             PeerBody::Append { prev, entries, .. } if message.term >= term => {
                 let new = self.check_entries(*prev, entries)?;
                 return self.step_entries(from, message, new);
+            }
+            PeerBody::Snapshot { .. } if message.term >= term => {
+                return self.step_snapshot(from, message);
             }
             PeerBody::Heartbeat { commit } if message.term >= term => self.must_have(*commit)?,
             PeerBody::AppendReply { result, .. }
@@ -187,6 +200,25 @@ impl<E: LogEnv> Replica<E> {
     }
 }
 
+fn is_reply(body: &PeerBody) -> bool {
+    match body {
+        PeerBody::PreVoteReply(_)
+        | PeerBody::VoteReply(_)
+        | PeerBody::AppendReply { .. }
+        | PeerBody::HeartbeatReply { .. } => true,
+        PeerBody::PreVote { .. }
+        | PeerBody::Vote { .. }
+        | PeerBody::Append { .. }
+        | PeerBody::Snapshot { .. }
+        | PeerBody::Heartbeat { .. }
+        | PeerBody::TimeoutNow => false,
+    }
+}
+
+fn is_vote(body: &PeerBody) -> bool {
+    matches!(body, PeerBody::PreVote { .. } | PeerBody::Vote { .. })
+}
+
 /// Checks what needs nothing but the message.
 fn check_alone(message: &PeerMessage) -> Result<(), PeerError> {
     let term = message.term;
@@ -217,6 +249,21 @@ fn check_alone(message: &PeerMessage) -> Result<(), PeerError> {
             check_point(*prev)?;
             check_index(*commit)?;
             check_entries_alone(term, *prev, entries)
+        }
+        PeerBody::Snapshot {
+            at,
+            offset,
+            members,
+        } => {
+            check_point(*at)?;
+            check_index(members.index)?;
+            if at.index.get() == 0 || at.term > term {
+                return Err(PeerError::Malformed("a snapshot of what cannot be"));
+            }
+            if i64::try_from(offset.get()).is_err() || members.members.check().is_err() {
+                return Err(PeerError::Malformed("a snapshot with impossible contents"));
+            }
+            Ok(())
         }
         PeerBody::AppendReply { result, commit } => {
             check_index(*commit)?;

@@ -18,7 +18,9 @@ mod check;
 mod fetch;
 mod offsets;
 mod open;
+mod peers;
 mod producing;
+mod snapshot;
 mod trim;
 
 use std::collections::VecDeque;
@@ -40,13 +42,16 @@ use crate::{
 
 pub use fetch::{AbortedTransaction, FetchPlan, FetchQuery, FileRange, Isolation, Piece};
 pub use offsets::{FoundOffset, OffsetAnswer, OffsetQuery, OffsetSearch};
+pub use peers::PeerProgress;
 pub use producing::Proposed;
 pub use trim::TrimProposed;
 
+pub(crate) use snapshot::reset_log;
 pub(crate) use trim::drop_prefix;
 
 use advance::Persisting;
 use producing::SinceCheckpoint;
+use snapshot::Restoring;
 
 /// An entry that is in the log and not committed yet.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +87,8 @@ pub struct Replica<E: LogEnv> {
     /// The next entry begins a segment, if this replica leads by then.
     roll_next: bool,
     persisting: Persisting,
+    /// A leader's snapshot that is on its way into the log.
+    restoring: Option<Restoring>,
     producers: Producers,
     checkpoint: SinceCheckpoint,
     told: Leadership,
@@ -181,7 +188,7 @@ impl<E: LogEnv> Replica<E> {
 
     /// One step of the clock; how long it is, the caller decides, alike on all replicas.
     pub fn tick(&mut self) {
-        if !self.ended && !self.unborn {
+        if !self.ended && !self.unborn && self.restoring.is_none() {
             self.consensus.tick();
         }
     }
@@ -192,7 +199,7 @@ impl<E: LogEnv> Replica<E> {
         if self.ended {
             return Err(PeerError::Ended);
         }
-        if self.unborn {
+        if self.unborn || self.restoring.is_some() {
             return Err(PeerError::Busy);
         }
         self.step_checked(from, message)
@@ -200,7 +207,7 @@ impl<E: LogEnv> Replica<E> {
 
     /// The link to a peer broke: what is on its way there counts as lost.
     pub fn report_unreachable(&mut self, peer: ReplicaId) {
-        if !self.ended {
+        if !self.ended && self.restoring.is_none() {
             self.consensus.unreachable(peer);
         }
     }
@@ -221,7 +228,7 @@ impl<E: LogEnv> Replica<E> {
 
     fn group_state(&self) -> GroupState {
         let Ballot { term, vote } = self.consensus.ballot();
-        GroupState {
+        self.with_snapshot(GroupState {
             group: self.config.group,
             replica: self.config.replica,
             term,
@@ -229,7 +236,7 @@ impl<E: LogEnv> Replica<E> {
             commit: self.applied,
             membership: self.members.clone(),
             start: self.start,
-        }
+        })
     }
 
     /// The group.

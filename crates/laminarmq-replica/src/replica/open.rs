@@ -11,6 +11,7 @@ use crate::queue::Queue;
 use crate::replica::Replica;
 use crate::replica::advance::Persisting;
 use crate::replica::producing::read_producers;
+use crate::replica::snapshot::is_snapshot;
 use crate::state::LogStart;
 use crate::tail::Tail;
 use crate::terms::TermRuns;
@@ -29,9 +30,9 @@ impl<E: LogEnv> Replica<E> {
     /// A sole voter whose log lost committed entries goes on without them, and says so; among
     /// other voters that is an error, and the way back is another replica id with an empty log.
     ///
-    /// Without a saved state, the log must be empty, or the replica its group's only voter: any
-    /// other may have voted and forgotten it. Such a new replica saves its first state before it
-    /// takes part.
+    /// Without a saved state, the log must be empty and this the replica's first start, or the
+    /// replica its group's only voter: any other may have voted and forgotten it. Such a new replica
+    /// saves its first state before it takes part.
     pub fn open(
         config: ReplicaConfig,
         mut log: Log<E>,
@@ -42,10 +43,7 @@ impl<E: LogEnv> Replica<E> {
         let unborn = saved.is_none() && !config.members.is_sole_voter(config.replica);
         let state = known_state(&config, &log, saved)?;
         if log.start_index() < state.start.index.get() {
-            // A crash came between saving the start and dropping what is before it.
-            if state.start.index.get() <= log.end_index() {
-                poll_ready(log.truncate_prefix(state.start.index.get()))?;
-            }
+            finish_start(&mut log, &state)?;
         }
         if log.start_index() != state.start.index.get() {
             return Err(OpenError::Start {
@@ -117,6 +115,7 @@ impl<E: LogEnv> Replica<E> {
             own_noop: None,
             roll_next: false,
             persisting: Persisting::default(),
+            restoring: None,
             producers,
             checkpoint,
             told: Leadership {
@@ -130,6 +129,24 @@ impl<E: LogEnv> Replica<E> {
         replica.high_watermark = replica.offset_after(commit)?;
         Ok(replica)
     }
+}
+
+/// Does what a crash left undone between saving a new start and giving it to the log: drops what is
+/// before it, or, after a snapshot, everything.
+fn finish_start<E: LogEnv>(log: &mut Log<E>, state: &GroupState) -> Result<(), OpenError> {
+    let start = state.start.index.get();
+    let inside = start <= log.end_index();
+    let term_before = if inside {
+        Some(Term(poll_ready(log.entry(start - 1))?.term))
+    } else {
+        None
+    };
+    if is_snapshot(state, term_before) {
+        poll_ready(log.reset(start))?;
+    } else if inside {
+        poll_ready(log.truncate_prefix(start))?;
+    }
+    Ok(())
 }
 
 /// The saved state, or the first one where nothing was lost by its absence.
@@ -148,14 +165,13 @@ fn known_state<E: LogEnv>(
         return Ok(state);
     }
     let entries = log.end_index() - log.start_index();
-    if entries > 0 && !config.members.is_sole_voter(config.replica) {
+    let is_new = entries == 0 && config.first_start;
+    if !is_new && !config.members.is_sole_voter(config.replica) {
         return Err(OpenError::StateLost { entries });
     }
-    Ok(GroupState::first(
-        config.group,
-        config.replica,
-        config.members.clone(),
-    ))
+    let mut state = GroupState::first(config.group, config.replica, config.members.clone());
+    state.membership.index = config.members_index;
+    Ok(state)
 }
 
 /// The terms of all entries. They never fall, so equal ends mean one run: the cost is a few index

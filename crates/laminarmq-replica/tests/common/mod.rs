@@ -13,7 +13,7 @@ use laminarmq_kafka::batch::{
     BatchBuilder, BatchLimits, CheckedBatch, Compression, NewRecord, batches, validate,
 };
 use laminarmq_replica::{
-    Effects, FetchQuery, GroupId, GroupState, Isolation, Membership, Offset, PeerError,
+    Effects, FetchQuery, GroupId, GroupState, Isolation, LogStart, Membership, Offset, PeerError,
     PeerMessage, PersistDone, PersistJob, RandomSource, Replica, ReplicaConfig, ReplicaId, Token,
 };
 
@@ -50,22 +50,39 @@ pub fn random(seed: u64) -> Box<dyn RandomSource + Send> {
 }
 
 pub fn log(disk: &MemEnv) -> Log<MemEnv> {
+    try_log(disk).unwrap()
+}
+
+fn try_log(disk: &MemEnv) -> Result<Log<MemEnv>, laminarmq::OpenError> {
     let options = LogOptions {
         initial_index: 1,
         auto_roll: false,
         ..LogOptions::default()
     };
-    poll_ready(Log::open_with(disk.clone(), options)).unwrap()
+    poll_ready(Log::open_with(disk.clone(), options))
 }
 
 pub fn config(id: u64, voters: &[u64]) -> ReplicaConfig {
     let voters = voters.iter().copied().map(ReplicaId);
-    ReplicaConfig::new(GROUP, ReplicaId(id), Membership::of_voters(voters))
+    ReplicaConfig {
+        first_start: true,
+        ..ReplicaConfig::new(GROUP, ReplicaId(id), Membership::of_voters(voters))
+    }
 }
 
 pub fn open(config: &ReplicaConfig, disk: &MemEnv, saved: Option<GroupState>) -> Replica<MemEnv> {
+    try_open(config, disk, saved).unwrap()
+}
+
+/// Where a sync fails while it opens, that is the error's words.
+pub fn try_open(
+    config: &ReplicaConfig,
+    disk: &MemEnv,
+    saved: Option<GroupState>,
+) -> Result<Replica<MemEnv>, String> {
     let seed = config.replica.get();
-    Replica::open(config.clone(), log(disk), saved, random(seed)).unwrap()
+    let log = try_log(disk).map_err(|error| error.to_string())?;
+    Replica::open(config.clone(), log, saved, random(seed)).map_err(|error| error.to_string())
 }
 
 /// Runs a job on a disk that keeps states in memory.
@@ -85,10 +102,15 @@ pub struct Seen {
     pub committed: Vec<(u64, u64)>,
     pub dropped: Vec<u64>,
     pub commands: Vec<(u64, Bytes)>,
+    pub reset: Option<LogStart>,
 }
 
 impl Seen {
     fn take(&mut self, effects: &mut Effects<MemEnv>) {
+        if effects.reset.is_some() {
+            self.reset = effects.reset;
+            self.commands.clear();
+        }
         self.appended.extend(
             effects
                 .appended
@@ -230,9 +252,20 @@ impl Group {
 
     /// Until nobody has anything to say.
     pub fn settle(&mut self) {
+        self.settle_without(|_, _, _| false);
+    }
+
+    /// The same, without the messages that are to be lost.
+    pub fn settle_without(
+        &mut self,
+        mut lost: impl FnMut(ReplicaId, ReplicaId, &PeerMessage) -> bool,
+    ) {
         let ids: Vec<_> = self.nodes.keys().copied().collect();
         ids.iter().for_each(|&id| self.settle_node(id));
         while let Some((from, to, message)) = self.links.pop_front() {
+            if lost(from, to, &message) {
+                continue;
+            }
             if let Some(node) = self.nodes.get_mut(&to.get()) {
                 match node.replica.step(from, message) {
                     // Who was removed does not know it yet.

@@ -2,7 +2,6 @@
 
 use super::super::calls::{Answer, Call, Status};
 use super::super::hello::Refusal;
-use super::super::messages::Envelopes;
 use super::*;
 
 /// Numbers that are the same in every run of a seed.
@@ -96,29 +95,6 @@ fn mutated(samples: &[Vec<u8>], lots: &mut Lots) -> Vec<u8> {
     bytes
 }
 
-/// What a frame holds, however it is read.
-fn decode(frame: &Frame) -> bool {
-    let envelopes = |mut envelopes: Envelopes| {
-        loop {
-            match envelopes.next() {
-                Ok(Some(_)) => {}
-                Ok(None) => return true,
-                Err(_) => return false,
-            }
-        }
-    };
-    let body = frame.body.clone();
-    match frame.kind {
-        FrameKind::Hello => Hello::decode(body).is_some(),
-        FrameKind::Refusal => Refusal::decode(body).is_some(),
-        FrameKind::Messages => envelopes(Envelopes::of_messages(body, Lane::Live)),
-        FrameKind::Heartbeats => envelopes(Envelopes::of_heartbeats(body, Lane::Live)),
-        FrameKind::Call => Call::decode(body).is_some(),
-        FrameKind::Answer => Answer::decode(body).is_some(),
-        FrameKind::Ping | FrameKind::Pong => true,
-    }
-}
-
 #[tokio::test]
 async fn a_hundred_thousand_damaged_frames_are_read_or_refused() {
     let samples = samples();
@@ -128,8 +104,15 @@ async fn a_hundred_thousand_damaged_frames_are_read_or_refused() {
         let bytes = mutated(&samples, &mut lots);
         let mut reader = FrameReader::new(&bytes[..], 1 << 20);
         match reader.next(LONG).await {
-            Ok(Some(frame)) if decode(&frame) => read += 1,
-            Ok(Some(_)) => refused += 1,
+            Ok(Some(Frame { kind, body })) => {
+                let again = again::rewrite(kind as u8, body.clone());
+                assert_eq!(again.is_some(), again::read(kind as u8, body));
+                if again.is_some() {
+                    read += 1;
+                } else {
+                    refused += 1;
+                }
+            }
             Ok(None) => panic!("there are bytes"),
             Err(_) => unframed += 1,
         }
@@ -184,7 +167,7 @@ async fn damaged_frames_on_the_port_harm_nobody() {
             b.inbox.received.lock().unwrap().clear();
         }
     }
-    assert!(sent > 20_000, "{sent}");
+    assert!(sent > 90_000, "{sent}");
     assert_eq!(a.counts(b.id).links_opened, 2);
     assert_eq!(a.told_unreachable(), 0);
     let echo = a
@@ -230,8 +213,9 @@ async fn those_who_say_nothing_do_not_keep_nodes_out() {
         silent.push(Raw::connect(&b).await);
     }
     a.link(&[&b]).await;
-    // The oldest are gone, the newest are waited for.
-    assert!(silent[0].next().await.is_none());
+    // The oldest are gone, sooner than by their own time; the newest are waited for.
+    let gone = timeout(crate::limits::PEER_HELLO_WAIT_MAX / 2, silent[0].next());
+    assert!(gone.await.expect("it is gone").is_none());
     let newest = silent.last_mut().unwrap();
     let hello = Hello::new(&identity(99, CLUSTER), b.id, Lane::Live);
     newest.write(&hello_frame(&hello)).await;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits::BATCH_BYTES_MAX;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn messages_arrive_as_sent_and_in_order_on_each_lane() {
     let (a, b) = (node(1).await, node(2).await);
     a.link(&[&b]).await;
@@ -103,6 +103,8 @@ async fn heartbeats_of_a_thousand_groups_are_one_frame() {
 async fn from_a_shards_thread_nothing_waits() {
     let (a, b) = (node(1).await, node(2).await);
     a.link(&[&b]).await;
+    // Now the links have nothing to do but wait.
+    until(|| b.counts(a.id).frames_received == 2).await;
     let (peers, to) = (a.peers.clone(), b.id);
     let thread = std::thread::spawn(move || {
         for index in 1..=100 {

@@ -272,7 +272,8 @@ impl Raw {
 
     /// Takes one link and says hello, as node `number`.
     async fn accept(listener: &TcpListener, number: i32) -> Self {
-        let (stream, _) = listener.accept().await.unwrap();
+        let accepted = timeout(Duration::from_secs(20), listener.accept());
+        let (stream, _) = accepted.await.expect("in time").unwrap();
         let mut raw = Self::new(stream);
         let hello = raw.next().await.expect("a hello");
         let hello = Hello::decode(hello.body).unwrap();
