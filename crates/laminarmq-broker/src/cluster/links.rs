@@ -3,7 +3,7 @@
 use super::NodeId;
 use super::mesh::{Answer, Ask, AskError, Mesh};
 use crate::limits::ASK_WAIT_MAX;
-use crate::peer::{CallError, Envelope, Lane, Peers, RequestKind};
+use crate::peer::{CallError, Envelope, Lane, PeerCounts, Peers, RequestKind};
 use bytes::Bytes;
 use laminarmq_replica::{GroupId, PeerMessage, ReplicaId};
 
@@ -29,6 +29,10 @@ impl Mesh for Links {
             message,
         };
         self.0.send(to, envelope);
+    }
+
+    fn counts(&self) -> Vec<(NodeId, PeerCounts)> {
+        self.0.counts()
     }
 
     fn ask(&self, to: NodeId, ask: Ask, question: Bytes) -> Answer {

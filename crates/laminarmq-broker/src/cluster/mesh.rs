@@ -1,7 +1,7 @@
 //! What this node's parts need of the links to other nodes, so that a test can put something else there.
 
 use super::NodeId;
-use crate::peer::Lane;
+use crate::peer::{Lane, PeerCounts};
 use bytes::Bytes;
 use laminarmq_replica::{GroupId, PeerMessage, ReplicaId};
 use std::fmt;
@@ -52,6 +52,9 @@ pub(crate) trait Mesh: Send + Sync + fmt::Debug {
         lane: Lane,
         message: PeerMessage,
     );
+
+    /// What was counted of each of the other nodes.
+    fn counts(&self) -> Vec<(NodeId, PeerCounts)>;
 
     /// Asks a node, and waits for its answer as long as that may take.
     fn ask(&self, to: NodeId, ask: Ask, question: Bytes) -> Answer;

@@ -15,6 +15,7 @@ mod exposition;
 mod flush;
 mod groups;
 mod partitions;
+mod peers;
 mod process;
 mod requests;
 mod serving;

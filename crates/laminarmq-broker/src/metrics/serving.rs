@@ -5,7 +5,7 @@
 
 use super::exposition::{Exposition, Kind, Labels};
 use super::groups::{self, GroupSnapshot};
-use super::partitions;
+use super::{partitions, peers};
 use crate::context::Context;
 use crate::flusher::Flusher;
 use crate::limits::{GROUPS_LOOK_MAX, SEALED_FILES_OPEN_MAX};
@@ -37,6 +37,9 @@ impl Serving {
         self.bounds(out);
         self.shards(out);
         self.storage(out);
+        if let Some(cluster) = &self.context.cluster {
+            peers::write(&cluster.mesh.counts(), out);
+        }
         let image = self.context.image();
         let partitions = partitions::Partitions::look(&image, &self.context.router);
         partitions.write(self.context.node_id, out);

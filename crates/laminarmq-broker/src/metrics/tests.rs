@@ -49,6 +49,7 @@ fn progress(start: u64, end: u64, leads: bool) -> Progress {
         high_watermark: leads.then_some(Offset(end)),
         epoch: Term(1),
         leads,
+        leader: None,
         start_offset: Offset(start),
         log_bytes: 100 + end,
     }

@@ -50,6 +50,7 @@ fn batch(values: &[&str]) -> CheckedBatch {
 /// What came out, in order, in a form that can be compared.
 #[derive(Debug, PartialEq)]
 pub(super) enum Seen {
+    Leading(bool),
     Persist(GroupId),
     Appended(u32, Result<u64, Refusal>),
     /// Bytes of each read.
@@ -137,6 +138,8 @@ impl Bench {
             Output::Trimmed { reply, result } => {
                 Seen::Trimmed(reply, result.map(|offset| offset.0))
             }
+            Output::Send { .. } | Output::Misbehaved { .. } => panic!("there are no others"),
+            Output::Leading { leads, .. } => Seen::Leading(leads),
             Output::Final { state } => Seen::Final(state.group),
             Output::Changed { reply, result } => Seen::Changed(reply, result),
             Output::Failed { .. } => Seen::Failed,

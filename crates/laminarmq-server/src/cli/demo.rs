@@ -94,8 +94,7 @@ impl DemoArgs {
 pub(super) async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::failed(format_args!("where is this program? {error}")))?;
-    let cannot_listen =
-        |error| Failure::failed(format_args!("cannot listen for signals: {error}"));
+    let cannot_listen = |error| Failure::failed(format_args!("cannot listen for signals: {error}"));
     // Before the first node starts: who stops the demo stops all of it.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot_listen)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot_listen)?;
@@ -163,7 +162,9 @@ fn introduce(args: &DemoArgs, nodes: &[Node]) -> Result<(), Failure> {
     for node in nodes {
         table.row([
             node.id.to_string(),
-            node.child.id().map_or_else(String::new, |id| id.to_string()),
+            node.child
+                .id()
+                .map_or_else(String::new, |id| id.to_string()),
             args.kafka(node.id),
             format!("http://{}/", args.http(node.id)),
             node.log.display().to_string(),
@@ -175,11 +176,16 @@ fn introduce(args: &DemoArgs, nodes: &[Node]) -> Result<(), Failure> {
     let mut out = Out::stdout();
     out.table(&table)?;
     out.line("")?;
-    out.line(format_args!("each record is acknowledged when two of the three have it on disk\n"))?;
+    out.line(format_args!(
+        "each record is acknowledged when two of the three have it on disk\n"
+    ))?;
     for (what, command) in [
         ("variable", format!("export LAMINARMQ_BROKERS={brokers}")),
         ("make", say("topic create greetings -p 3 -r 3")),
-        ("write", format!("echo hello | {}", say("produce greetings"))),
+        (
+            "write",
+            format!("echo hello | {}", say("produce greetings")),
+        ),
         ("read", say("consume greetings -o start")),
         ("look", say("topic describe greetings")),
         ("lose one", format!("kill -9 {victim}")),
@@ -252,7 +258,10 @@ impl Node {
 /// Asks all nodes to end, together: each needs another to finish what is under way.
 async fn stop(nodes: &mut [Node]) {
     for node in nodes.iter() {
-        let pid = node.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let pid = node
+            .child
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()));
         if let Some(pid) = pid {
             // It may have ended by itself.
             let _ = kill_process(pid, Signal::TERM);
@@ -261,7 +270,10 @@ async fn stop(nodes: &mut [Node]) {
     for node in nodes {
         if timeout(STOP_WAIT, node.child.wait()).await.is_err() {
             let seconds = STOP_WAIT.as_secs();
-            output::warn(format_args!("node {} did not end in {seconds} s: killed", node.id));
+            output::warn(format_args!(
+                "node {} did not end in {seconds} s: killed",
+                node.id
+            ));
             let _ = node.child.kill().await;
         }
     }

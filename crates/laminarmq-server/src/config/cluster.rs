@@ -31,7 +31,10 @@ impl ClusterSettings {
                 ("node-id", self.node.is_some()),
                 ("cluster-listen", self.listen.is_some()),
                 ("cluster-id", self.id.is_some()),
-                ("default-replication", self.replication.is_some_and(|n| n > 1)),
+                (
+                    "default-replication",
+                    self.replication.is_some_and(|n| n > 1),
+                ),
             ];
             return match given.into_iter().find(|(_, is_given)| *is_given) {
                 None => Ok(None),
@@ -40,10 +43,18 @@ impl ClusterSettings {
                 )),
             };
         };
-        let node = self.node.and_then(|id| NodeId::new(i32::try_from(id).ok()?));
+        let node = self
+            .node
+            .and_then(|id| NodeId::new(i32::try_from(id).ok()?));
         let node = node.ok_or_else(|| {
-            let ids: Vec<_> = members.iter().map(|member| member.node.to_string()).collect();
-            format!("`node-id` must say which of the nodes this is: {}", ids.join(", "))
+            let ids: Vec<_> = members
+                .iter()
+                .map(|member| member.node.to_string())
+                .collect();
+            format!(
+                "`node-id` must say which of the nodes this is: {}",
+                ids.join(", ")
+            )
         })?;
         let usual = members.len().min(REPLICATION);
         let replication = self.replication.map_or(usual, |count| count as usize);
@@ -116,10 +127,16 @@ mod tests {
     fn a_cluster_needs_its_nodes_and_which_one_this_is() {
         assert_eq!(settings(None, None).assemble(), Ok(None));
         let lonely = settings(None, Some(2)).assemble().expect_err("no nodes");
-        assert!(lonely.starts_with("`node-id` is for a node of a cluster"), "{lonely}");
+        assert!(
+            lonely.starts_with("`node-id` is for a node of a cluster"),
+            "{lonely}"
+        );
         let nobody = settings(Some("1@a:1,2@b:1"), None).assemble();
         let nobody = nobody.expect_err("which?");
-        assert!(nobody.ends_with("which of the nodes this is: 1, 2"), "{nobody}");
+        assert!(
+            nobody.ends_with("which of the nodes this is: 1, 2"),
+            "{nobody}"
+        );
         let two = settings(Some("1@a:1, 2@b:1"), Some(2)).assemble();
         let two = two.expect("complete").expect("a cluster");
         assert_eq!((two.node.get(), two.members.len()), (2, 2));
@@ -131,7 +148,10 @@ mod tests {
     fn what_is_no_node_is_told() {
         for (text, says) in [
             ("1@a:1,b:2", "`b:2` is not ID@HOST:PORT"),
-            ("0@a:1", "\"0\" is not a node id, which is a number from 1 to 2147483647"),
+            (
+                "0@a:1",
+                "\"0\" is not a node id, which is a number from 1 to 2147483647",
+            ),
             ("1@a", "`1@a`: the port is missing (want HOST:PORT)"),
         ] {
             assert_eq!(parse_nodes(text).expect_err(text), says);

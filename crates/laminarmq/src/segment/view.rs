@@ -134,7 +134,10 @@ impl<R: ReadFile> View<'_, R> {
         })?;
         let mut entries = Vec::with_capacity(count);
         // The bytes come first: behind the last of them there may be no further index.
-        for (bytes, index) in bytes.chunks_exact(INDEX_ENTRY_LENGTH).zip(segment + number..) {
+        for (bytes, index) in bytes
+            .chunks_exact(INDEX_ENTRY_LENGTH)
+            .zip(segment + number..)
+        {
             let entry = IndexEntry::decode(bytes, index);
             let position = index_entry_position(index - segment);
             entries.push(entry.ok_or_else(|| damaged(index, position, INDEX_REBUILDS))?);

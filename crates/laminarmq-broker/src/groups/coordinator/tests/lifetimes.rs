@@ -123,22 +123,44 @@ fn a_generation_that_was_told_is_not_given_again_after_a_crash() {
 }
 
 #[test]
-fn nothing_is_served_before_the_log_was_read() {
+fn who_follows_keeps_up_and_sends_everybody_elsewhere() {
     let mut bench = Bench::new();
     bench.commit("g", -1, "", 5).unwrap();
     bench.coordinator = bench.replayed();
-    assert_eq!(bench.commit("g", -1, "", 6), Err(GroupError::Loading));
+    let elsewhere = GroupError::NotCoordinator;
+    assert_eq!(bench.commit("g", -1, "", 6), Err(elsewhere.clone()));
     let reply = bench.join("g", old_client("c"));
-    assert_eq!(bench.join_error(reply), GroupError::Loading);
+    assert_eq!(bench.join_error(reply), elsewhere);
+    assert_eq!(bench.beat("g", 1, "a"), Err(elsewhere));
     assert_eq!(
-        bench.beat("g", 1, "a"),
-        Ok(()),
-        "a member shall not give up for that"
+        bench.coordinator.list(),
+        Some(vec![]),
+        "they are told by who leads"
     );
-    assert_eq!(bench.coordinator.list(), None);
     assert_eq!(bench.coordinator.next_deadline(), None);
     bench.call(|coordinator, now, out| coordinator.lead(now, out));
     assert_eq!(bench.fetch("g"), Some(5));
+}
+
+#[test]
+fn who_waits_when_the_leadership_goes_is_told_and_the_next_leader_goes_on() {
+    let mut bench = Bench::new();
+    let (ids, generation) = bench.stable("g", 1);
+    bench.commits = false;
+    let commit = commit_of(generation, member(&ids[0]), &[(key(1, 0), 5)]);
+    let commit = bench.send("g", Request::Commit(commit));
+    bench.call(|coordinator, _, out| coordinator.resign(out));
+    assert_eq!(
+        bench.take_answer(commit),
+        Answer::Commit(Err(GroupError::NotCoordinator))
+    );
+    // Back before it is known what became of the commit: nothing is decided until then.
+    bench.call(|coordinator, now, out| coordinator.lead(now, out));
+    assert_eq!(bench.commit("h", -1, "", 6), Err(GroupError::Loading));
+    bench.commits = true;
+    bench.commit_one();
+    assert_eq!(bench.fetch("g"), Some(5), "it was committed all the same");
+    assert_eq!(bench.beat("g", generation, &ids[0]), Ok(()));
 }
 
 #[test]
