@@ -78,9 +78,18 @@ impl IdempotentLoad {
     /// When librdkafka does not take the settings.
     #[must_use]
     pub fn new(addr: SocketAddr, topic: &str, partitions: i32) -> Self {
+        Self::with_bootstrap(&addr.to_string(), topic, partitions)
+    }
+
+    /// The same for brokers of which any may be asked first: `HOST:PORT,...`.
+    ///
+    /// # Panics
+    /// When librdkafka does not take the settings.
+    #[must_use]
+    pub fn with_bootstrap(brokers: &str, topic: &str, partitions: i32) -> Self {
         let context = Context::default();
         let producer = ClientConfig::new()
-            .set("bootstrap.servers", addr.to_string())
+            .set("bootstrap.servers", brokers)
             .set("enable.idempotence", "true")
             .set("linger.ms", "1")
             .set("batch.num.messages", "20")

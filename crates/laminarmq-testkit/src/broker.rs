@@ -245,6 +245,15 @@ impl BrokerProcess {
         self.signal("STOP");
     }
 
+    /// Lets it go on after [`Self::sigstop`].
+    ///
+    /// # Panics
+    /// When it has ended before.
+    #[track_caller]
+    pub fn sigcont(&self) {
+        self.signal("CONT");
+    }
+
     #[track_caller]
     fn signal(&self, name: &str) {
         let pid = self.pid().to_string();

@@ -1,0 +1,115 @@
+//! Three real brokers that are one cluster, on ports of this machine.
+
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
+
+use laminarmq_kafka::messages::MetadataRequest;
+use laminarmq_kafka::messages::metadata::MetadataRequestTopic;
+use laminarmq_testkit::{BrokerBuilder, BrokerProcess, Client, Deadline, TestDir, eventually};
+
+/// How many nodes there are.
+pub const NODES: usize = 3;
+/// How long everything may take to have a leader again.
+const LEADERS_SECONDS: u64 = 60;
+
+/// The brokers, by their places 0, 1, 2; the node ids are one more.
+#[derive(Debug)]
+pub struct Trio {
+    /// Each of them.
+    pub brokers: Vec<BrokerProcess>,
+}
+
+impl Trio {
+    /// Starts three new brokers with their data in `dir`, and waits until all are ready.
+    ///
+    /// # Panics
+    /// When one does not become ready.
+    #[must_use]
+    pub fn start(dir: &TestDir) -> Self {
+        let addresses = free_addresses(NODES * 2);
+        let (clients, peers) = addresses.split_at(NODES);
+        let nodes: Vec<_> = (1..)
+            .zip(peers)
+            .map(|(id, address)| format!("{id}@{address}"))
+            .collect();
+        let nodes = nodes.join(",");
+        let builders = (1..).zip(clients).map(|(id, client)| {
+            let id: u32 = id;
+            BrokerBuilder::new(&dir.join(&format!("node-{id}")))
+                .listen(*client)
+                .args(&["--cluster", &nodes, "--node-id", &id.to_string()])
+        });
+        // All at once: a new cluster begins when its nodes have heard of each other.
+        let starting: Vec<_> = builders
+            .map(|builder| thread::spawn(|| builder.start()))
+            .collect();
+        let started = starting.into_iter().map(|one| one.join());
+        let brokers =
+            started.map(|broker| broker.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        Self {
+            brokers: brokers.collect(),
+        }
+    }
+
+    /// All addresses, as a client is told them.
+    #[must_use]
+    pub fn bootstrap(&self) -> String {
+        let addresses = self.brokers.iter().map(|broker| broker.addr().to_string());
+        addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// Starts these again, which have ended, and waits until they are ready.
+    ///
+    /// # Panics
+    /// When one does not become ready.
+    pub fn restart(&mut self, places: &[usize]) {
+        thread::scope(|scope| {
+            for (place, broker) in self.brokers.iter_mut().enumerate() {
+                if places.contains(&place) {
+                    scope.spawn(|| broker.restart());
+                }
+            }
+        });
+    }
+
+    /// The places of the leaders of a topic's partitions, as the node at `asked` knows them, once each has
+    /// one of those at `among`.
+    ///
+    /// # Panics
+    /// When some have none in time.
+    #[must_use]
+    pub fn leaders(&self, asked: usize, topic: &str, among: &[usize]) -> Vec<usize> {
+        let deadline = Deadline::seconds(LEADERS_SECONDS);
+        eventually("a leader of each partition", deadline, || {
+            let leaders = leaders(self.brokers[asked].addr(), topic)?;
+            let all = leaders.iter().all(|place| among.contains(place));
+            (all && !leaders.is_empty()).then_some(leaders)
+        })
+    }
+}
+
+fn leaders(addr: SocketAddr, topic: &str) -> Option<Vec<usize>> {
+    let mut client = Client::connect(addr).ok()?;
+    let request = MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic {
+            name: Some(topic.to_owned()),
+            ..MetadataRequestTopic::default()
+        }]),
+        allow_auto_topic_creation: false,
+        ..MetadataRequest::default()
+    };
+    let answer = client.call(9, &request).ok()?;
+    let mut partitions = answer.topics.into_iter().next()?.partitions;
+    partitions.sort_by_key(|partition| partition.partition_index);
+    let place = |id: i32| usize::try_from(id - 1).ok();
+    partitions.iter().map(|p| place(p.leader_id)).collect()
+}
+
+/// Addresses that nobody had a moment ago.
+fn free_addresses(count: usize) -> Vec<SocketAddr> {
+    let taken: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"))
+        .collect();
+    let address = |socket: &TcpListener| socket.local_addr().expect("bound");
+    taken.iter().map(address).collect()
+}
