@@ -166,7 +166,7 @@ impl Client {
         let topic = CreatableTopic {
             name: name.to_owned(),
             num_partitions: partitions,
-            replication_factor: 1,
+            replication_factor: -1,
             configs: configs.iter().map(config).collect(),
             ..Default::default()
         };

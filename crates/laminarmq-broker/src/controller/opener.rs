@@ -182,6 +182,10 @@ impl Opener {
         config.tail_cache_bytes = 0;
         config.election_ticks = ELECTION_TICKS;
         config.heartbeat_ticks = HEARTBEAT_TICKS;
+        // A directory that lost everything is found out before anything is opened (see
+        // `cluster::bootstrap`), a lost folder by its saved state: where neither says so, an empty
+        // log without a state is a new one.
+        config.first_start = true;
         config
     }
 
