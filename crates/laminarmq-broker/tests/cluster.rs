@@ -1,5 +1,7 @@
 //! Three nodes in this process, on real links: who leads, where clients are sent, and what survives.
 
+#![allow(clippy::unwrap_used, reason = "this is test code")]
+
 mod common;
 
 use common::{Client, batch, config, in_time, stop};
@@ -12,7 +14,6 @@ use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::time::sleep;
 
 const NODES: [i32; 3] = [1, 2, 3];
 
@@ -112,7 +113,7 @@ impl Trio {
                 if !partitions.is_empty() && partitions.iter().all(is_led) {
                     return partitions;
                 }
-                sleep(Duration::from_millis(20)).await;
+                pause().await;
             }
         };
         in_time("a leader of every partition", looking).await
@@ -128,7 +129,7 @@ impl Trio {
                 let answer = client.produce(topic, partition, batch(values)).await;
                 match answer.error_code {
                     ErrorCode::NONE => return answer.base_offset,
-                    ErrorCode::NOT_LEADER_OR_FOLLOWER => sleep(Duration::from_millis(20)).await,
+                    ErrorCode::NOT_LEADER_OR_FOLLOWER => pause().await,
                     other => panic!("{other}"),
                 }
             }
@@ -150,11 +151,16 @@ impl Trio {
                         return values;
                     }
                 }
-                sleep(Duration::from_millis(20)).await;
+                pause().await;
             }
         };
         in_time("a read", reading).await
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the pace of asking again")]
+async fn pause() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 async fn describe(client: &mut Client, topic: &str) -> Vec<MetadataResponsePartition> {

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval};
 
 /// Most bytes of a directory's name.
 const NAME_BYTES_MAX: usize = 64;
@@ -113,7 +113,10 @@ pub(super) async fn meet(
     }
     let mut heard = BTreeMap::new();
     let mut rounds = 0;
+    let mut pace = interval(BOOTSTRAP_RETRY_WAIT);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        pace.tick().await;
         let missing: Vec<_> = cluster
             .others()
             .filter(|node| !heard.contains_key(&node.get()))
@@ -146,7 +149,6 @@ pub(super) async fn meet(
                 None => tracing::warn!(%node, "an answer that cannot be read"),
             }
         }
-        sleep(BOOTSTRAP_RETRY_WAIT).await;
     }
     dir.record_directories(heard.clone())?;
     *directories

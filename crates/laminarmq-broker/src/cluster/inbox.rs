@@ -6,8 +6,8 @@
 use super::bootstrap::Directories;
 use super::{Ask, Leaders, Leading, NodeId, proposal_answer, read_leading};
 use crate::controller::{confirmed, is_command, propose_here};
-use crate::peer::{AnswerFuture, Delivered, Envelope, Inbox, Lane, RequestKind};
-use crate::routing::Router;
+use crate::peer::{AnswerFuture, Delivered, Envelope, Inbox, RequestKind};
+use crate::routing::{NoPlace, Router};
 use crate::shard::{FromPeer, Input, Refusal};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
@@ -32,24 +32,25 @@ impl Inbox for PeerInbox {
         let Some(route) = router.route(envelope.group) else {
             return Delivered::Taken;
         };
+        let place = match router.try_reserve(route.shard) {
+            Ok(place) => place,
+            Err(NoPlace::Full) => return Delivered::Full(envelope),
+            Err(NoPlace::Gone) => return Delivered::Taken,
+        };
         let Envelope {
             group,
             from,
             to,
-            lane,
+            lane: _,
             message,
         } = envelope;
-        let input = Input::Peer(Box::new(FromPeer {
+        place.send(Input::Peer(Box::new(FromPeer {
             group,
             from,
             to,
             message,
-        }));
-        match router.try_send(route.shard, input) {
-            Ok(()) => Delivered::Taken,
-            Err(Input::Peer(peer)) => Delivered::Full(returned(*peer, lane)),
-            Err(_) => unreachable!("the input that was sent comes back"),
-        }
+        })));
+        Delivered::Taken
     }
 
     fn unreachable(&self, node: NodeId) {
@@ -57,8 +58,10 @@ impl Inbox for PeerInbox {
             return;
         };
         for shard in 0..router.shard_count() {
-            // A shard without room for it hears of it when a message is not answered.
-            let _ = router.try_send(shard, Input::Unreachable { node });
+            // A shard without room for it finds out when a message is not answered.
+            if let Ok(place) = router.try_reserve(shard) {
+                place.send(Input::Unreachable { node });
+            }
         }
     }
 
@@ -84,22 +87,6 @@ impl Inbox for PeerInbox {
                 Box::pin(async { Bytes::new() })
             }
         }
-    }
-}
-
-fn returned(peer: FromPeer, lane: Lane) -> Envelope {
-    let FromPeer {
-        group,
-        from,
-        to,
-        message,
-    } = peer;
-    Envelope {
-        group,
-        from,
-        to,
-        lane,
-        message,
     }
 }
 

@@ -126,7 +126,9 @@ async fn tick(router: Arc<Router>, mut stopping: watch::Receiver<bool>) {
             _ = ticks.tick() => {}
         }
         for shard in 0..router.shard_count() {
-            let _ = router.try_send(shard, Input::Tick);
+            if let Ok(place) = router.try_reserve(shard) {
+                place.send(Input::Tick);
+            }
         }
     }
 }

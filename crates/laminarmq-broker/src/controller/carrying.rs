@@ -50,7 +50,7 @@ impl Controller {
 
     /// A topic's settings were checked before they were committed. Where this program does not know them,
     /// a newer one wrote them, and nothing may be passed over.
-    fn resolved(&self, topics: Vec<Arc<Topic>>) -> Vec<Arc<TopicImage>> {
+    fn resolved(&self, topics: &[Arc<Topic>]) -> Vec<Arc<TopicImage>> {
         let resolved = topics.iter().map(|topic| self.resolve(topic));
         match resolved.collect::<Result<Vec<_>, _>>() {
             Ok(images) => images,
@@ -62,7 +62,7 @@ impl Controller {
     }
 
     async fn bring_up(&mut self, topics: Vec<Arc<Topic>>, failed: &mut Failed) {
-        let images = self.resolved(topics);
+        let images = self.resolved(&topics);
         let to_open: Vec<_> = images.iter().map(ToOpen::all).collect();
         let opened = self.wiring.local.open(&to_open).await;
         let mut shown = Vec::with_capacity(images.len());
@@ -100,8 +100,8 @@ impl Controller {
         let open = topics
             .iter()
             .filter(|topic| self.open_partitions(&topic.name) > 0);
-        let shown = open.map(|topic| self.shown(topic)).collect();
-        let images = self.resolved(shown);
+        let shown: Vec<_> = open.map(|topic| self.shown(topic)).collect();
+        let images = self.resolved(&shown);
         if let Err(refusal) = self.wiring.local.tune(&images).await {
             // The broker has failed or is stopping; the settings are in force after its next start.
             tracing::warn!(%refusal, "changed settings are not in force");
@@ -117,7 +117,7 @@ impl Controller {
     /// Opens what topics have more of than is shown, and shows it.
     pub(super) async fn open_more(&mut self, topics: Vec<Arc<Topic>>, failed: &mut Failed) {
         let to_open: Vec<_> = self
-            .resolved(topics)
+            .resolved(&topics)
             .into_iter()
             .map(|image| ToOpen {
                 from: u32::try_from(self.open_partitions(&image.topic.name))

@@ -11,7 +11,7 @@ use laminarmq_replica::LogIndex;
 use std::future::Future;
 use std::pin::Pin;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 /// Says where a command is in the log, once it is committed.
 type Committed = Pin<Box<dyn Future<Output = ProposeAnswer> + Send>>;
@@ -32,11 +32,14 @@ impl Proposer<'_> {
             return Ok(Box::pin(confirmed(answer)));
         };
         // Asked until somebody leads, since whoever does not has not taken it.
+        let mut leaders = cluster.leaders.changes();
         let persist = async {
             loop {
+                leaders.mark_unchanged();
                 match self.propose_once(cluster, command.clone()).await {
                     Err(Refusal::NotLeader | Refusal::NotAvailable) => {
-                        sleep(PROPOSE_RETRY_WAIT).await;
+                        // A leader that is known and says no finds out by itself, soon.
+                        let _ = timeout(PROPOSE_RETRY_WAIT, leaders.changed()).await;
                     }
                     result => return result,
                 }

@@ -27,6 +27,15 @@ pub(crate) struct Router {
     table: RwLock<Table>,
 }
 
+/// Why a mailbox has no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPlace {
+    /// For now.
+    Full,
+    /// Its shard has ended.
+    Gone,
+}
+
 /// What a shard has to do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ShardLoad {
@@ -122,13 +131,15 @@ impl Router {
         place.map_err(|_| Refusal::Closing)
     }
 
-    /// Puts an input into the mailbox of a shard, or gives it back where that is full. Where the shard is
-    /// gone, so is the input.
-    pub(crate) fn try_send(&self, shard: usize, input: ShardInput) -> Result<(), ShardInput> {
-        match self.mailboxes[shard].try_send(input) {
-            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
-            Err(TrySendError::Full(input)) => Err(input),
-        }
+    /// A place in the mailbox of a shard, if there is one now.
+    pub(crate) fn try_reserve(
+        &self,
+        shard: usize,
+    ) -> Result<mpsc::Permit<'_, ShardInput>, NoPlace> {
+        self.mailboxes[shard].try_reserve().map_err(|no| match no {
+            TrySendError::Full(()) => NoPlace::Full,
+            TrySendError::Closed(()) => NoPlace::Gone,
+        })
     }
 
     /// How many shards there are.
