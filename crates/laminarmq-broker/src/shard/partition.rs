@@ -11,8 +11,8 @@ use crate::peer::Lane;
 use bytes::Bytes;
 use laminarmq_replica::{
     ConfigError, DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset,
-    OffsetAnswer, PeerBody, PeerMessage, PersistDone, ProposeError, Proposed, Replica, Term, Token,
-    TrimError, TrimProposed, TrimTo, Tuning,
+    OffsetAnswer, PeerBody, PeerMessage, PersistDone, ProposeError, Proposed, Replica, ReplicaId,
+    Term, Token, TrimError, TrimProposed, TrimTo, Tuning,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -220,9 +220,23 @@ impl<O: Outside> Partition<O> {
         }
     }
 
-    /// Before the partition is closed. Says whether there is something left to write.
+    /// Before the partition is closed. Says whether there is something left to do.
     pub(super) fn prepare_close(&mut self) -> bool {
+        if let Some(successor) = self.successor() {
+            // It takes over now, and not when it misses this node.
+            self.replica.transfer_leadership(successor);
+            return true;
+        }
         self.replica.prepare_close()
+    }
+
+    /// The other voter that has the most, where this replica leads.
+    fn successor(&self) -> Option<ReplicaId> {
+        let voters = self.replica.members().voters.iter();
+        let known = voters.filter_map(|voter| Some((self.replica.progress(*voter)?, *voter)));
+        let active = known.filter(|(progress, _)| progress.active);
+        let best = active.max_by_key(|(progress, _)| progress.matched);
+        best.map(|(_, voter)| voter)
     }
 
     /// Takes a message of another replica.
@@ -245,8 +259,9 @@ impl<O: Outside> Partition<O> {
         }
     }
 
-    pub(super) fn tick(&mut self) {
-        self.replica.tick();
+    /// Says whether the partition has to work for that.
+    pub(super) fn tick(&mut self) -> bool {
+        self.replica.tick()
     }
 
     /// What was sent to members there counts as lost.

@@ -164,7 +164,10 @@ impl<O: Outside> Shard<O> {
                 }
             }
             Input::Unreachable { node } => {
-                self.each_partition(|partition| partition.unreachable(node));
+                self.each_partition(|partition| {
+                    partition.unreachable(node);
+                    true
+                });
             }
             Input::Tick => self.each_partition(Partition::tick),
             Input::Persisted { group, done } => self.persisted(group, done, out),
@@ -236,14 +239,15 @@ impl<O: Outside> Shard<O> {
         Ok((partition, &mut self.token))
     }
 
-    /// Something that concerns all partitions; they work at the end of the step.
-    fn each_partition(&mut self, mut work: impl FnMut(&mut Partition<O>)) {
+    /// Something that concerns all partitions; those for which `work` says so work at the end of the step.
+    fn each_partition(&mut self, mut work: impl FnMut(&mut Partition<O>) -> bool) {
         if self.refusal().is_some() {
             return;
         }
         for (group, partition) in &mut self.partitions {
-            work(partition);
-            self.dirty.insert(*group);
+            if work(partition) {
+                self.dirty.insert(*group);
+            }
         }
     }
 

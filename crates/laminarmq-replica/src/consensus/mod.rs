@@ -214,18 +214,21 @@ impl<E: LogEnv> Consensus<E> {
     }
 
     /// One step of the clock.
-    pub(crate) fn tick(&mut self) {
+    ///
+    /// Says whether anything came of it.
+    pub(crate) fn tick(&mut self) -> bool {
         if self.sole_voter {
             self.stand_if_alone();
-            return;
+            return self.raw.has_ready();
         }
         if self.raw.raft.state != StateRole::Leader && self.term() >= Term::MAX {
-            return;
+            return false;
         }
         let timeout = self.election_timeout;
         self.raw.raft.set_randomized_election_timeout(timeout);
         self.raw.tick();
         self.after_call();
+        self.raw.has_ready()
     }
 
     /// A sole voter needs nobody's word: it leads at once, and again if anything unseated it.

@@ -187,10 +187,12 @@ impl<E: LogEnv> Replica<E> {
     }
 
     /// One step of the clock; how long it is, the caller decides, alike on all replicas.
-    pub fn tick(&mut self) {
-        if !self.ended && !self.unborn && self.restoring.is_none() {
-            self.consensus.tick();
-        }
+    ///
+    /// Says whether there is anything to do about it: a replica that is at rest need not
+    /// [advance](Self::advance) for it.
+    pub fn tick(&mut self) -> bool {
+        let takes_part = !self.ended && !self.unborn && self.restoring.is_none();
+        takes_part && self.consensus.tick()
     }
 
     /// Takes a message from the replica at the other end of a link. An error other than a
