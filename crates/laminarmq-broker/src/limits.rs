@@ -102,12 +102,12 @@ pub const PROPOSE_RETRY_WAIT: Duration = Duration::from_millis(50);
 pub const LEADERS_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// The step of the clock that elections and heartbeats go by; the same on all nodes of a cluster.
-pub const TICK: Duration = Duration::from_millis(50);
+pub const TICK: Duration = Duration::from_millis(100);
 /// Ticks without a word from its leader before a replica stands for election; each time the real number is
-/// drawn from here to twice as many: 0.6 to 1.2 s.
-pub const ELECTION_TICKS: u32 = 12;
-/// Ticks between two heartbeats of a leader.
-pub const HEARTBEAT_TICKS: u32 = 3;
+/// drawn from here to twice as many: 0.8 to 1.6 s.
+pub const ELECTION_TICKS: u32 = 8;
+/// Ticks between two heartbeats of a leader. They and the ticks are what groups cost that nobody uses.
+pub const HEARTBEAT_TICKS: u32 = 2;
 const _: () = assert!(
     HEARTBEAT_TICKS * 3 <= ELECTION_TICKS,
     "two heartbeats may be lost"
