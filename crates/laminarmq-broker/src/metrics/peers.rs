@@ -1,4 +1,4 @@
-//! Links to the other nodes of a cluster. A node that is alone has none, and none of these families.
+//! Links to the other nodes of a cluster. A node that is alone has none, and no samples here.
 
 use super::exposition::{Exposition, Kind, Labels};
 use crate::cluster::NodeId;
@@ -56,9 +56,6 @@ const FAMILIES: [Family; 9] = [
 ];
 
 pub(super) fn write(counts: &[(NodeId, PeerCounts)], out: &mut Exposition) {
-    if counts.is_empty() {
-        return;
-    }
     let labels = |node: &NodeId| Labels::of(&[("node", &node.to_string())]);
     let nodes: Vec<_> = counts.iter().map(|(node, c)| (labels(node), c)).collect();
     for (name, help, value) in FAMILIES {

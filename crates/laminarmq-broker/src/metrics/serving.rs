@@ -37,9 +37,9 @@ impl Serving {
         self.bounds(out);
         self.shards(out);
         self.storage(out);
-        if let Some(cluster) = &self.context.cluster {
-            peers::write(&cluster.mesh.counts(), out);
-        }
+        let cluster = self.context.cluster.as_ref();
+        let counts = cluster.map_or_else(Vec::new, |cluster| cluster.mesh.counts());
+        peers::write(&counts, out);
         let image = self.context.image();
         let partitions = partitions::Partitions::look(&image, &self.context.router);
         partitions.write(self.context.node_id, out);
