@@ -278,7 +278,9 @@ impl Group {
     }
 
     pub fn tick(&mut self) {
-        self.nodes.values_mut().for_each(|node| node.replica.tick());
+        for node in self.nodes.values_mut() {
+            node.replica.tick();
+        }
         self.settle();
     }
 
