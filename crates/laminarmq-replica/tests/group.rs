@@ -403,7 +403,9 @@ fn a_new_voter_takes_part_once_its_first_state_is_saved() {
         node.replica.step(ReplicaId(2), append.clone()),
         Err(PeerError::Busy)
     );
-    (0..100).for_each(|_| node.replica.tick());
+    for _ in 0..100 {
+        node.replica.tick();
+    }
     let effects = node.replica.advance().unwrap();
     assert!(effects.messages.is_empty(), "it says nothing yet");
     let job = effects.persist.expect("its first state");

@@ -398,7 +398,11 @@ impl Target {
                     }
                 }
             }
-            Action::Tick(count) => (0..count).for_each(|_| self.node.replica.tick()),
+            Action::Tick(count) => {
+                for _ in 0..count {
+                    self.node.replica.tick();
+                }
+            }
             Action::Propose => {
                 let token = Token(self.proposed);
                 if self

@@ -107,10 +107,9 @@ fn a_snapshot_that_is_lost_is_sent_again() {
     // It answers, so that the leader begins to send, and hears nothing of what is sent for a while.
     let mut lost = 0;
     for _ in 0..12 {
-        group
-            .nodes
-            .values_mut()
-            .for_each(|node| node.replica.tick());
+        for node in group.nodes.values_mut() {
+            node.replica.tick();
+        }
         group.settle_without(|_, to, message| {
             let snapshot = matches!(message.body, PeerBody::Snapshot { .. });
             let drop = snapshot && to.get() == id && lost < 3;
