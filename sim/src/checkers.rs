@@ -34,10 +34,14 @@ impl Leaders {
 pub(crate) struct Committed(Vec<Plain>);
 
 impl Committed {
-    pub(crate) fn commits(&mut self, node: u64, index: u64, entry: Plain) -> Result<(), Broken> {
+    /// True if nobody had committed the entry before.
+    pub(crate) fn commits(&mut self, node: u64, index: u64, entry: Plain) -> Result<bool, Broken> {
         let at = usize::try_from(index - 1).expect("a small log");
         match self.0.get(at) {
-            None if at == self.0.len() => self.0.push(entry),
+            None if at == self.0.len() => {
+                self.0.push(entry);
+                return Ok(true);
+            }
             None => return Err(format!("node {node} skipped to entry {index}")),
             Some(first) if *first != entry => {
                 return Err(format!(
@@ -46,7 +50,7 @@ impl Committed {
             }
             Some(_) => {}
         }
-        Ok(())
+        Ok(false)
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -75,11 +79,23 @@ impl Watermarks {
     }
 }
 
-/// If two logs have an entry of the same index and term, they are the same up to there.
-/// Index 1 is the first of both.
-pub(crate) fn log_matching(a: (u64, &[Plain]), b: (u64, &[Plain])) -> Result<(), Broken> {
-    let (node_a, log_a) = a;
-    let (node_b, log_b) = b;
+/// A log: whose, its first index, its entries.
+pub(crate) type LogOf<'a> = (u64, u64, &'a [Plain]);
+
+/// If two logs have an entry of the same index and term, they are the same up to there, as far as both
+/// reach back.
+pub(crate) fn log_matching(a: LogOf<'_>, b: LogOf<'_>) -> Result<(), Broken> {
+    let (node_a, start_a, log_a) = a;
+    let (node_b, start_b, log_b) = b;
+    let start = start_a.max(start_b);
+    let from = |log: &'_ [Plain], of: u64| {
+        log.len()
+            .min(usize::try_from(start - of).expect("a small log"))
+    };
+    let (log_a, log_b) = (
+        &log_a[from(log_a, start_a)..],
+        &log_b[from(log_b, start_b)..],
+    );
     let Some(last) = log_a.iter().zip(log_b).rposition(|(a, b)| a.term == b.term) else {
         return Ok(());
     };
@@ -87,10 +103,60 @@ pub(crate) fn log_matching(a: (u64, &[Plain]), b: (u64, &[Plain])) -> Result<(),
         None => Ok(()),
         Some(at) => Err(format!(
             "the logs of {node_a} and {node_b} agree on the term of entry {} and differ at {}",
-            last + 1,
-            at + 1
+            last as u64 + start,
+            at as u64 + start
         )),
     }
+}
+
+/// What a node has of the partition is a part of what was committed: `records` from `from` on, without a
+/// gap.
+pub(crate) fn part(
+    node: u64,
+    from: u64,
+    records: &[Read],
+    committed: &[Read],
+) -> Result<(), Broken> {
+    for (want, record) in (from..).zip(records) {
+        if record.offset != want {
+            return Err(format!(
+                "node {node} has offset {} where {want} belongs",
+                record.offset
+            ));
+        }
+        let at = usize::try_from(want).expect("a small partition");
+        if let Some(first) = committed.get(at)
+            && first.value != record.value
+        {
+            return Err(format!(
+                "node {node} has {:?} at offset {want}, where {:?} was committed",
+                record.value, first.value
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Who leads, and knows what is committed, knows all that was promised: every acknowledged record lies
+/// below its high watermark, and what was deleted stays deleted.
+pub(crate) fn promised(history: &History, start: u64, watermark: u64) -> Result<(), Broken> {
+    for request in &history.requests {
+        if let Answer::Acknowledged { base_offset, .. } = request.answer
+            && base_offset + request.values.len() as u64 > watermark
+        {
+            return Err(format!(
+                "{:?} was acknowledged at {base_offset} and is gone: the high watermark is {watermark}",
+                request.values[0]
+            ));
+        }
+    }
+    let deleted = history.deleted;
+    if start < deleted {
+        return Err(format!(
+            "records before {deleted} were deleted, and the start is {start}"
+        ));
+    }
+    Ok(())
 }
 
 /// What a check of the partition counted.

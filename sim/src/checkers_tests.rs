@@ -39,6 +39,8 @@ fn history() -> History {
     History {
         requests,
         reads: records(&["a0", "a1"]),
+        to_delete: 0,
+        deleted: 0,
     }
 }
 
@@ -149,7 +151,7 @@ fn log(entries: &[(u32, u64)]) -> Vec<Plain> {
 #[test]
 fn logs_may_differ_only_behind_their_last_common_term() {
     let a = log(&[(1, 10), (1, 11), (2, 12), (2, 13)]);
-    let matching = |b: &[(u32, u64)]| log_matching((1, &a), (2, &log(b)));
+    let matching = |b: &[(u32, u64)]| log_matching((1, 1, &a), (2, 1, &log(b)));
     assert_eq!(matching(&[]), Ok(()));
     assert_eq!(matching(&[(1, 10), (1, 11), (3, 99), (3, 98)]), Ok(()));
     assert_eq!(matching(&[(1, 10), (1, 11), (2, 12)]), Ok(()));
@@ -187,8 +189,8 @@ fn leaders_watermarks_and_commits() {
 
     let mut committed = Committed::default();
     let entry = Plain { term: 1, hash: 5 };
-    assert_eq!(committed.commits(1, 1, entry), Ok(()));
-    assert_eq!(committed.commits(2, 1, entry), Ok(()));
+    assert_eq!(committed.commits(1, 1, entry), Ok(true));
+    assert_eq!(committed.commits(2, 1, entry), Ok(false));
     assert!(
         committed
             .commits(2, 3, entry)
@@ -200,5 +202,56 @@ fn leaders_watermarks_and_commits() {
             .commits(2, 1, Plain { term: 1, hash: 6 })
             .unwrap_err()
             .contains("another one had")
+    );
+}
+
+#[test]
+fn logs_that_begin_at_different_places_are_compared_where_both_have_something() {
+    let a = log(&[(1, 10), (1, 11), (2, 12), (2, 13)]);
+    let later = |start, b: &[(u32, u64)]| log_matching((1, 1, &a), (2, start, &log(b)));
+    assert_eq!(later(3, &[(2, 12), (2, 13), (3, 14)]), Ok(()));
+    assert_eq!(later(9, &[(3, 14)]), Ok(()));
+    assert!(
+        later(3, &[(2, 99), (2, 13)])
+            .unwrap_err()
+            .ends_with("differ at 3")
+    );
+}
+
+#[test]
+fn a_part_of_the_partition_is_what_was_committed_there() {
+    let all = records(&["a0", "a1", "b0", "c0"]);
+    assert_eq!(part(1, 2, &all[2..], &all), Ok(()));
+    // What is committed and not seen yet proves nothing.
+    assert_eq!(part(1, 2, &all[2..], &all[..3]), Ok(()));
+    assert!(
+        part(1, 1, &all[2..], &all)
+            .unwrap_err()
+            .contains("offset 2 where 1")
+    );
+    let mut other = all.clone();
+    other[3].value = "x".to_owned();
+    assert!(
+        part(1, 2, &other[2..], &all)
+            .unwrap_err()
+            .contains("\"c0\" was committed")
+    );
+}
+
+#[test]
+fn a_leader_knows_what_was_promised_and_what_was_deleted() {
+    let mut history = history();
+    assert_eq!(promised(&history, 0, 3), Ok(()));
+    assert!(
+        promised(&history, 0, 2)
+            .unwrap_err()
+            .contains("\"b0\" was acknowledged")
+    );
+    history.deleted = 2;
+    assert_eq!(promised(&history, 2, 3), Ok(()));
+    assert!(
+        promised(&history, 1, 3)
+            .unwrap_err()
+            .contains("were deleted")
     );
 }

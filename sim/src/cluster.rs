@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use laminarmq_replica::{Effects, PeerMessage, ReplicaId, Role};
+use laminarmq_replica::{
+    Effects, LogIndex, Membership, MembershipAt, PeerMessage, ReplicaId, Role,
+};
 
 use crate::checkers::Broken;
 use crate::clock::{Clock, Time};
+use crate::control::OWN_TOKENS;
 use crate::disk::Disk;
 use crate::network::{Network, Weather, describe};
 use crate::node::Node;
@@ -33,6 +36,14 @@ pub(crate) enum Event {
         last: u64,
     },
     Consume(usize),
+    /// A step towards a whole group.
+    Control,
+    /// Records are deleted.
+    Trim,
+    /// A suspect node's log is read as a whole.
+    Scrub(u64),
+    /// A full disk has room again.
+    Room(u64),
     Fault,
     Calm,
     Look,
@@ -47,10 +58,15 @@ pub(crate) struct Cluster {
     pub(crate) nodes: BTreeMap<u64, Node>,
     pub(crate) workload: Workload,
     /// How long things take, as long as nothing goes wrong.
-    timing: Random,
+    pub(crate) timing: Random,
     pub(crate) faults: Random,
     disks: Random,
-    starts: Random,
+    pub(crate) starts: Random,
+    /// The id of the next replica that joins.
+    pub(crate) next_id: u64,
+    pub(crate) own_tokens: u64,
+    /// Deletions that are not acknowledged: by token, the offset.
+    pub(crate) trims: BTreeMap<u64, u64>,
     /// The newest message delivered on each link.
     delivered: BTreeMap<(u64, u64), u64>,
     pub(crate) watch: Watch,
@@ -66,10 +82,14 @@ impl Cluster {
         let disks = Random::new(random.next(), plan.variant);
         let mut starts = random.fork();
         let mut nodes = BTreeMap::new();
+        let founders = MembershipAt {
+            index: LogIndex(0),
+            members: Membership::of_voters(ids.iter().copied().map(ReplicaId)),
+        };
         for &id in &ids {
             let disk = Disk::new(plan.lies);
             disk.cut_at(plan.cut_at);
-            nodes.insert(id, Node::new(id, &ids, disk, &mut starts));
+            nodes.insert(id, Node::new(id, &founders, plan.flush, disk, &mut starts));
         }
         let workload = Workload::new(random.fork(), &ids, plan.producers, plan.consumers);
         Self {
@@ -83,6 +103,9 @@ impl Cluster {
             workload,
             disks,
             starts,
+            next_id: ids.len() as u64 + 1,
+            own_tokens: 0,
+            trims: BTreeMap::new(),
             delivered: BTreeMap::new(),
             watch: Watch::default(),
             calm: false,
@@ -119,6 +142,12 @@ impl Cluster {
         let calm = Time::default().after_millis(self.plan.faults_millis);
         self.clock.at(calm, Event::Calm);
         self.clock.in_micros(200_000, Event::Look);
+        if self.plan.nodes.len() > 1 {
+            self.clock.in_micros(100_000, Event::Control);
+        }
+        if let Some(every) = self.plan.trim_every_millis {
+            self.clock.in_micros(every * 1000, Event::Trim);
+        }
         self.plan_fault();
         let end = calm.after_millis(self.plan.settle_millis);
         while let Some(event) = self.clock.advance(end) {
@@ -177,6 +206,7 @@ impl Cluster {
                     return Ok(());
                 };
                 let result = node.up.as_mut().expect("alive").finish_job();
+                node.born |= result.is_ok();
                 self.note(&format!("{id} saved"));
                 match result {
                     Ok(()) => self.pump(id),
@@ -198,6 +228,19 @@ impl Cluster {
                 Ok(())
             }
             Event::Consume(consumer) => self.consume(consumer),
+            Event::Control => self.control(),
+            Event::Trim => self.trim(),
+            Event::Scrub(id) => {
+                self.scrub(id);
+                Ok(())
+            }
+            Event::Room(id) => {
+                if let Some(node) = self.nodes.get(&id) {
+                    node.disk.fill(None);
+                    self.note(&format!("{id}'s disk has room"));
+                }
+                Ok(())
+            }
             Event::Fault => {
                 if !self.calm {
                     self.inject()?;
@@ -233,10 +276,9 @@ impl Cluster {
     }
 
     fn start(&mut self, id: u64) -> Result<(), Broken> {
-        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
-        if node.up.is_some() {
+        let Some(node) = self.nodes.get_mut(&id).filter(|node| node.up.is_none()) else {
             return Ok(());
-        }
+        };
         let result = node.start(&mut self.starts);
         let (lifetime, tick) = (node.lifetime, node.tick);
         self.note(&format!("{id} starts, lifetime {lifetime}: {result:?}"));
@@ -266,8 +308,7 @@ impl Cluster {
             self.counts.reordered += 1;
         }
         *newest = number.max(*newest);
-        let node = self.nodes.get_mut(&to).expect("a node of this cluster");
-        let Some(up) = &mut node.up else {
+        let Some(up) = self.nodes.get_mut(&to).and_then(|node| node.up.as_mut()) else {
             return Ok(());
         };
         let words = describe(&message);
@@ -291,9 +332,9 @@ impl Cluster {
         }
         let now = self.clock.now();
         let id = self.workload.target(producer);
-        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
-        let lifetime = node.lifetime;
-        let Some(up) = &mut node.up else {
+        let node = self.nodes.get_mut(&id);
+        let lifetime = node.as_ref().map_or(0, |node| node.lifetime);
+        let Some(up) = node.and_then(|node| node.up.as_mut()) else {
             self.workload.no_answer(producer);
             self.clock.in_micros(7_000, Event::Produce(producer));
             return Ok(());
@@ -324,23 +365,34 @@ impl Cluster {
         self.clock.in_micros(pause, Event::Consume(consumer));
         let ids: Vec<_> = self.nodes.keys().copied().collect();
         let id = self.timing.pick(&ids);
-        match &self.nodes[&id].up {
-            Some(up) => self
-                .workload
-                .consume(consumer, id, &up.replica, &mut self.counts),
-            None => Ok(()),
+        let node = &self.nodes[&id];
+        let Some(up) = &node.up else { return Ok(()) };
+        let connection = (id, node.lifetime);
+        let read = self
+            .workload
+            .consume(consumer, connection, &up.replica, &mut self.counts);
+        match read {
+            Err(error) if node.suspect => {
+                self.found_rot(id, &error);
+                Ok(())
+            }
+            read => read,
         }
     }
 
     /// Lets a replica do all it can, and acts on it.
     pub(crate) fn pump(&mut self, id: u64) -> Result<(), Broken> {
         loop {
-            let node = self.nodes.get_mut(&id).expect("a node of this cluster");
-            let Some(up) = &mut node.up else {
+            let Some(up) = self.nodes.get_mut(&id).and_then(|node| node.up.as_mut()) else {
                 return Ok(());
             };
             match up.advance() {
                 Ok(effects) => {
+                    if effects.reset.is_some() {
+                        up.begins_anew();
+                        self.counts.snapshots += 1;
+                        self.note(&format!("{id} begins anew: {:?}", effects.reset));
+                    }
                     let more = effects.more;
                     self.act(id, effects)?;
                     if !more {
@@ -383,6 +435,9 @@ impl Cluster {
             }
         }
         for done in &effects.committed {
+            if done.token.get() >= OWN_TOKENS {
+                self.own_committed(done.token);
+            }
             let base = done.base_offset.get();
             free.extend(
                 self.workload
@@ -393,7 +448,7 @@ impl Cluster {
             free.extend(self.workload.dropped(token, reason, &mut self.counts));
         }
         for producer in free {
-            let pause = self.timing.between(100, 20_000);
+            let pause = self.timing.between(100, self.plan.pause_micros);
             self.clock.in_micros(pause, Event::Produce(producer));
         }
         if let Some(change) = effects.leadership {
@@ -432,6 +487,14 @@ impl Cluster {
             self.power_cut(id, "the power goes at a sync");
             return Ok(());
         }
+        if self.nodes[&id].suspect {
+            self.found_rot(id, error);
+            return Ok(());
+        }
+        if self.nodes[&id].disk.is_full() {
+            self.kill(id);
+            return Ok(());
+        }
         if self.nodes[&id].disk.has_failed() {
             self.counts.failed_syncs += 1;
             self.power_cut(id, "a sync fails");
@@ -458,10 +521,18 @@ impl Cluster {
     }
 
     fn down(&mut self, id: u64) {
+        self.take_down(id);
+        self.start_later(id);
+    }
+
+    pub(crate) fn take_down(&mut self, id: u64) {
         self.nodes.get_mut(&id).expect("a node of this cluster").up = None;
         for producer in self.workload.disconnected(id, &mut self.counts) {
             self.clock.in_micros(3_000, Event::Produce(producer));
         }
+    }
+
+    pub(crate) fn start_later(&mut self, id: u64) {
         let away = self.faults.between(2, self.plan.away_millis) * 1000;
         self.clock.in_micros(away, Event::Start(id));
     }

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use laminarmq::{LogEnv, MemEnv, Part, SegmentEnv, SegmentFiles, SyncNow};
+use bytes::Bytes;
+use laminarmq::{LogEnv, MemEnv, Part, SegmentEnv, SegmentFiles, SyncNow, poll_ready};
 use laminarmq_replica::StateFs;
 
 use crate::random::Random;
@@ -30,6 +31,7 @@ struct Power {
     cut_at: Option<u64>,
     is_cut: bool,
     fail_next: bool,
+    is_full: bool,
     has_failed: bool,
     lies: Lies,
     /// Syncs of the raft-state file so far.
@@ -115,9 +117,57 @@ impl Disk {
 
     /// No more planned faults.
     pub(crate) fn be_good(&self) {
+        self.fill(None);
         let mut power = lock(&self.power);
         power.cut_at = None;
         power.fail_next = false;
+    }
+
+    /// The disk has room for this many more bytes of segments; for any number again with `None`.
+    pub(crate) fn fill(&self, room: Option<u64>) {
+        lock(&self.power).is_full |= room.is_some();
+        self.segments
+            .set_capacity(room.map(|room| self.segment_bytes() + room));
+        if room.is_none() {
+            lock(&self.power).is_full = false;
+        }
+    }
+
+    /// Whether a write may fail for want of room.
+    pub(crate) fn is_full(&self) -> bool {
+        lock(&self.power).is_full
+    }
+
+    fn segment_bytes(&self) -> u64 {
+        let bases = poll_ready(self.segments.clone().list()).unwrap_or_default();
+        let parts = [Part::Store, Part::Index];
+        let files = bases
+            .iter()
+            .flat_map(|&base| parts.map(|part| (base, part)));
+        files
+            .filter_map(|(base, part)| Some(self.segments.file(base, part)?.len() as u64))
+            .sum()
+    }
+
+    /// Flips a bit of a segment that is not the last one. False if there is none. The last record of a
+    /// log could not be told from a torn one: that is outside the model.
+    pub(crate) fn rot(&self, random: &mut Random) -> bool {
+        let bases = poll_ready(self.segments.clone().list()).unwrap_or_default();
+        let Some((_, sealed)) = bases.split_last().filter(|(_, sealed)| !sealed.is_empty()) else {
+            return false;
+        };
+        let base = random.pick(sealed);
+        let Some(mut bytes) = self
+            .segments
+            .file(base, Part::Store)
+            .filter(|it| !it.is_empty())
+        else {
+            return false;
+        };
+        let at = usize::try_from(random.below(bytes.len() as u64)).expect("an index");
+        bytes[at] ^= 1 << random.below(8);
+        self.segments.set_file(base, Part::Store, Some(bytes));
+        true
     }
 
     pub(crate) fn set_now_ms(&self, now_ms: u64) {
@@ -196,6 +246,22 @@ impl SegmentEnv for Disk {
             self.segments.sync_names().await?;
         }
         Ok(())
+    }
+
+    async fn read_start(&mut self) -> io::Result<Option<Bytes>> {
+        self.segments.read_start().await
+    }
+
+    async fn write_start(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // Its bytes are on the media when it returns.
+        if lock(&self.power).sync(false)? {
+            self.segments.write_start(bytes).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_start(&mut self) -> io::Result<()> {
+        self.segments.remove_start().await
     }
 
     fn now_ms(&self) -> i64 {

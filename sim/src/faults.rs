@@ -2,6 +2,7 @@
 
 use crate::checkers::Broken;
 use crate::cluster::{Cluster, Event};
+use crate::node::Up;
 use laminarmq_replica::ReplicaId;
 
 impl Cluster {
@@ -13,10 +14,19 @@ impl Cluster {
     }
 
     pub(crate) fn inject(&mut self) -> Result<(), Broken> {
-        let ids = self.plan.nodes.clone();
+        let ids: Vec<_> = self.nodes.keys().copied().collect();
         let id = self.faults.pick(&ids);
         let is_up = self.nodes[&id].up.is_some();
+        if self.plan.wipes && self.faults.per_mille(350) {
+            return self.inject_rare(id);
+        }
         match self.faults.below(100) {
+            // Where writing is saving, a crash of the machine takes what was acknowledged.
+            0..20 if is_up && self.forgets() && self.is_whole() => {
+                self.counts.os_crashes += 1;
+                self.lose(id, "the machine crashes");
+            }
+            0..20 | 35..57 if self.forgets() => {}
             0..20 if is_up => self.power_cut(id, "the power goes"),
             20..35 if is_up => self.kill(id),
             35..50 if self.plan.cut_at.is_none() => {
@@ -38,7 +48,9 @@ impl Cluster {
             57..70 => self.partition(|from, to| from == id || to == id, &format!("{id} alone")),
             70..78 => {
                 let to = self.faults.pick(&ids);
+                let before = self.counts.partitions;
                 self.partition(|a, b| a == id && b == to, &format!("{id}>{to} only"));
+                self.counts.one_way += self.counts.partitions - before;
             }
             78..92 if self.network.heal() => self.note("partitions heal"),
             92..100 if is_up => {
@@ -60,8 +72,67 @@ impl Cluster {
         Ok(())
     }
 
+    /// What takes a replica, fills its disk, or lets its clock run wild.
+    fn inject_rare(&mut self, id: u64) -> Result<(), Broken> {
+        let is_up = self.nodes[&id].up.is_some();
+        match self.faults.below(100) {
+            0..20 if self.is_whole() => {
+                self.counts.wipes += 1;
+                self.lose(id, "its disk is empty");
+            }
+            // Where nothing is synced, nothing tells a flipped bit from a torn write.
+            20..50 if is_up && self.is_whole() && !self.forgets() => {
+                self.kill(id);
+                if self.nodes[&id].disk.rot(&mut self.faults) {
+                    self.counts.bit_rot += 1;
+                    let node = self.nodes.get_mut(&id).expect("just looked at");
+                    node.suspect = true;
+                    self.note(&format!("a bit of {id}'s disk flips"));
+                    let scrub = self.faults.between(1_000, 4_000) * 1000;
+                    self.clock.in_micros(scrub, Event::Scrub(id));
+                }
+            }
+            50..75 if is_up => {
+                self.counts.full_disks += 1;
+                let room = self.faults.below(2_000);
+                self.nodes[&id].disk.fill(Some(room));
+                self.note(&format!("{id}'s disk has room for {room} bytes"));
+                let full = self.faults.between(50, 1_500) * 1000;
+                self.clock.in_micros(full, Event::Room(id));
+            }
+            75..100 if is_up => {
+                self.counts.clock_skews += 1;
+                let tick = self.faults.between(3_000, 40_000);
+                let node = self.nodes.get_mut(&id).expect("is up");
+                node.tick = tick;
+                self.note(&format!("{id}'s clock ticks every {tick} us"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Somebody reads the whole log of a node on whose disk a bit was flipped.
+    pub(crate) fn scrub(&mut self, id: u64) {
+        let Some(node) = self.nodes.get_mut(&id).filter(|node| node.suspect) else {
+            return;
+        };
+        match node.up.as_ref().map(Up::whole_log) {
+            None => self.clock.in_micros(500_000, Event::Scrub(id)),
+            // In what nobody needs any more, or in what is made anew from the rest.
+            Some(Ok(_)) => node.suspect = false,
+            Some(Err(error)) => self.found_rot(id, &error),
+        }
+    }
+
+    /// A flipped bit was noticed: what the replica holds does not count any more.
+    pub(crate) fn found_rot(&mut self, id: u64, error: &str) {
+        self.counts.rot_found += 1;
+        self.lose(id, error);
+    }
+
     fn partition(&mut self, blocks: impl Fn(u64, u64) -> bool, words: &str) {
-        let ids = self.plan.nodes.clone();
+        let ids: Vec<_> = self.nodes.keys().copied().collect();
         let mut any = false;
         for &from in &ids {
             for &to in &ids {

@@ -38,4 +38,8 @@ pub(crate) struct History {
     /// By request number.
     pub(crate) requests: Vec<Request>,
     pub(crate) reads: Vec<Read>,
+    /// Somebody asked to delete records before this offset, and none after it.
+    pub(crate) to_delete: u64,
+    /// It was acknowledged that records before this one are deleted.
+    pub(crate) deleted: u64,
 }

@@ -10,6 +10,7 @@
 //! cluster   drives the nodes
 //! watch     what is held while a run goes on, and at its end
 //! faults    which fault comes next
+//! control   lost replicas are replaced by new ones; records are deleted
 //! workload  clients that produce and consume
 //! history   what the clients saw, in plain values
 //! checkers  what must hold of a history, of logs and of watermarks
@@ -20,8 +21,26 @@
 //! The fault model. A disk keeps everything that was synced; of the rest, a power cut keeps any
 //! 512-byte sectors, lengths and names, as the seed says. A killed process loses nothing that was
 //! written. A sync may fail; then the process ends, and what was not synced counts as lost. Links
-//! lose, repeat, delay and reorder messages, and stop in either direction. Clocks run at different
-//! speeds. Not modelled yet: bit rot, full disks, replicas that lie.
+//! lose, repeat, delay and reorder messages, and stop in one direction or in both. Clocks run at different
+//! speeds, and go wrong. Disks fill up, and have room again.
+//!
+//! What takes a replica for good happens to one at a time, while the group is whole: a disk is emptied; a
+//! bit flips in a segment that is not the last one; with `flush=os` the machine crashes. All of these are
+//! noticed, and the node comes back with an empty disk under another id. Outside the model: a flipped bit
+//! in the last segment or with `flush=os` (nothing behind a torn record tells it from a damaged one) or in
+//! the raft-state file, and replicas that lie.
+//!
+//! # What is checked
+//!
+//! - Per partition, produce is linearizable: acknowledged requests stand in the committed order where they
+//!   were acknowledged, once, in an order that agrees with real time; what was refused is nowhere.
+//! - Any read, at a leader or a follower, gives a part of the committed order. A read at a node shows at
+//!   least what that node has acknowledged; a leader that knows its high watermark shows all that anybody
+//!   acknowledged before it knew. A deposed leader that does not know it yet may answer with less than
+//!   another one has acknowledged meanwhile, as in other brokers: never with something else.
+//! - What was deleted stays deleted at leaders, and nothing is deleted that nobody asked for.
+//! - One leader per term; equal logs behind equal entries; committed entries for good; watermarks that do
+//!   not fall; and in the end every node has the same.
 //!
 //! Checkers share no types with the product, except the codec that reads batches. Each is proven
 //! able to fail by a [`Canary`]: a fault outside the model that must be caught.
@@ -29,6 +48,7 @@
 mod checkers;
 mod clock;
 mod cluster;
+mod control;
 mod disk;
 mod faults;
 mod history;

@@ -21,9 +21,12 @@ struct Arguments {
     #[arg(long, default_value_t = Scenario::Trio)]
     scenario: Scenario,
     /// A fault outside the model, which must be caught: early-ack, lying-sync, forgotten-vote,
-    /// flipped-byte.
+    /// flipped-byte, wiped-voter.
     #[arg(long)]
     canary: Option<Canary>,
+    /// Fail if a kind of fault, or of what it leads to, did not happen in any of the seeds.
+    #[arg(long)]
+    require_all: bool,
     /// Print every event.
     #[arg(long)]
     trace: bool,
@@ -42,10 +45,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs all seeds; returns how many broke a promise.
+/// Runs all seeds; returns how many broke a promise, and what was missing.
 fn simulate(arguments: &Arguments, out: &mut impl Write) -> io::Result<u64> {
     let mut counts = Counts::default();
-    let mut failures = 0;
+    let mut failures: u64 = 0;
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
         let options = Options {
             seed,
@@ -71,5 +74,11 @@ fn simulate(arguments: &Arguments, out: &mut impl Write) -> io::Result<u64> {
         arguments.seeds, arguments.scenario
     )?;
     write!(out, "{counts}")?;
+    if arguments.require_all {
+        for words in counts.missing() {
+            writeln!(out, "missing: {words}")?;
+            failures += 1;
+        }
+    }
     Ok(failures)
 }

@@ -1,9 +1,10 @@
 //! One node: a disk, and while it is up a replica on it.
 
+use bytes::Bytes;
 use laminarmq::{Log, LogOptions, poll_ready};
 use laminarmq_replica::{
-    Effects, GroupId, Membership, PersistDone, PersistJob, RaftStateFile, Replica, ReplicaConfig,
-    ReplicaId,
+    Effects, EntryKind, Flush, GroupId, MembershipAt, PersistDone, PersistJob, RaftStateFile,
+    Replica, ReplicaConfig, ReplicaId,
 };
 
 use crate::checkers::Plain;
@@ -21,7 +22,18 @@ pub(crate) struct Node {
     pub(crate) lifetime: u64,
     /// Microseconds between two ticks: clocks differ.
     pub(crate) tick: u64,
+    /// It saved a state once: from then on, one without a state has lost it.
+    pub(crate) born: bool,
+    /// A bit of its disk was flipped, and nobody has found it.
+    pub(crate) suspect: bool,
     config: ReplicaConfig,
+}
+
+/// An entry of a log.
+pub(crate) struct Stored {
+    pub(crate) plain: Plain,
+    /// The batch, of a data entry.
+    pub(crate) batch: Option<Bytes>,
 }
 
 pub(crate) struct Up {
@@ -43,10 +55,17 @@ enum Job {
 }
 
 impl Node {
-    pub(crate) fn new(id: u64, nodes: &[u64], disk: Disk, random: &mut Random) -> Self {
-        let members = Membership::of_voters(nodes.iter().copied().map(ReplicaId));
-        let mut config = ReplicaConfig::new(GROUP, ReplicaId(id), members);
-        config.first_start = true;
+    /// `known` are the members as somebody knew them; a node that is not among them joins.
+    pub(crate) fn new(
+        id: u64,
+        known: &MembershipAt,
+        flush: Flush,
+        disk: Disk,
+        random: &mut Random,
+    ) -> Self {
+        let mut config = ReplicaConfig::new(GROUP, ReplicaId(id), known.members.clone());
+        config.members_index = known.index;
+        config.flush = flush;
         config.segment_bytes = random.pick(&[2_000, 8_000, 40_000]);
         config.tail_cache_bytes = random.pick(&[0, 3_000, 1 << 20]);
         config.inflight_bytes_max = random.pick(&[500, 5_000, 1 << 20]);
@@ -57,6 +76,8 @@ impl Node {
             up: None,
             lifetime: 0,
             tick: 10_000,
+            born: false,
+            suspect: false,
             config,
         }
     }
@@ -65,6 +86,7 @@ impl Node {
     pub(crate) fn start(&mut self, random: &mut Random) -> Result<(), String> {
         self.lifetime += 1;
         self.disk.start();
+        self.config.first_start = !self.born;
         self.tick = random.between(9_000, 11_500);
         let state = RaftStateFile::open(self.disk.clone()).map_err(|error| error.to_string())?;
         let options = LogOptions {
@@ -137,16 +159,32 @@ impl Up {
         index > 0 && (index > self.last_index() || self.term(index) != term)
     }
 
-    /// Entries of the log from `from` to `to`, both inclusive, in plain values.
-    pub(crate) fn entries(&self, from: u64, to: u64) -> Result<Vec<Plain>, String> {
+    /// The first index of the log.
+    pub(crate) fn start_index(&self) -> u64 {
+        self.replica.log().start_index()
+    }
+
+    /// Looks at the log anew: it was replaced by a snapshot.
+    pub(crate) fn begins_anew(&mut self) {
+        self.last = self.last_entry();
+        self.compared = self.last.0;
+    }
+
+    /// Entries of the log from `from` to `to`, both inclusive.
+    pub(crate) fn entries(&self, from: u64, to: u64) -> Result<Vec<Stored>, String> {
         let records = poll_ready(self.replica.log().read_range(from..to + 1, u64::MAX));
         let records = records.map_err(|error| format!("its log cannot be read: {error}"))?;
         let plain = |record: laminarmq::Record| {
             let head = [record.kind, record.flags];
             let hash = Hash::of(&[&head, &record.key.to_le_bytes(), &record.value]);
-            Plain {
+            let plain = Plain {
                 term: record.term,
                 hash,
+            };
+            let data = record.kind == EntryKind::Data.as_u8();
+            Stored {
+                plain,
+                batch: data.then_some(record.value),
             }
         };
         Ok(records.into_iter().map(plain).collect())
@@ -154,10 +192,12 @@ impl Up {
 
     /// The whole log in plain values.
     pub(crate) fn whole_log(&self) -> Result<Vec<Plain>, String> {
-        match self.last_index() {
-            0 => Ok(Vec::new()),
-            last => self.entries(1, last),
+        let (first, last) = (self.start_index(), self.last_index());
+        if first > last {
+            return Ok(Vec::new());
         }
+        let entries = self.entries(first, last)?;
+        Ok(entries.into_iter().map(|entry| entry.plain).collect())
     }
 
     /// The first indices of all segments.

@@ -59,6 +59,28 @@ counts! {
     refused: "messages refused",
     /// Partitions begun.
     partitions: "partitions",
+    /// Partitions of one direction only.
+    one_way: "partitions of one direction",
+    /// Clocks that began to run much faster or slower.
+    clock_skews: "clocks gone wrong",
+    /// Disks on which a bit was flipped.
+    bit_rot: "bits flipped on disks",
+    /// Flipped bits that were noticed.
+    rot_found: "flipped bits noticed",
+    /// Disks that had no room for a while.
+    full_disks: "full disks",
+    /// Disks that were replaced by empty ones.
+    wipes: "wiped disks",
+    /// Machines that crashed where writing had counted as saving.
+    os_crashes: "machine crashes with flush=os",
+    /// Replicas that became learners.
+    learners: "learners",
+    /// Learners that became voters, in the place of a lost replica.
+    promotions: "learners made voters",
+    /// Logs that began anew by a snapshot.
+    snapshots: "snapshots",
+    /// Deletions of records that were asked for.
+    trims: "deletions of records",
     /// Hand-overs asked for.
     transfers: "hand-overs asked for",
     /// Times that somebody became leader.
@@ -81,6 +103,44 @@ counts! {
     records: "records at the end",
     /// Of those, never acknowledged.
     unacknowledged: "records at the end without an acknowledgement",
+}
+
+impl Counts {
+    /// What must have happened in runs that are to prove something, as far as it did not.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&'static str> {
+        let all = [
+            (self.power_cuts, "power cuts"),
+            (self.cuts_at_sync, "power cuts at a sync"),
+            (self.kills, "killed processes"),
+            (self.failed_syncs, "failed syncs"),
+            (self.lost, "messages lost"),
+            (self.repeated, "messages repeated"),
+            (self.late, "messages very late"),
+            (self.reordered, "messages overtaken"),
+            (self.partitions, "partitions"),
+            (self.one_way, "partitions of one direction"),
+            (self.clock_skews, "clocks gone wrong"),
+            (self.bit_rot, "bits flipped"),
+            (self.rot_found, "flipped bits noticed"),
+            (self.full_disks, "full disks"),
+            (self.wipes, "wiped disks"),
+            (self.os_crashes, "machine crashes with flush=os"),
+            (self.learners, "learners"),
+            (self.promotions, "learners made voters"),
+            (self.leaders, "leader changes"),
+            (self.transfers, "hand-overs"),
+            (self.truncations, "truncations"),
+            (self.snapshots, "snapshots"),
+            (self.trims, "deletions of records"),
+            (self.acknowledged, "acknowledged requests"),
+            (self.reads, "reads"),
+        ];
+        all.iter()
+            .filter(|(count, _)| *count == 0)
+            .map(|(_, words)| *words)
+            .collect()
+    }
 }
 
 /// One run.

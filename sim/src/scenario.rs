@@ -9,6 +9,7 @@ use crate::network::Weather;
 use crate::random::Random;
 use crate::report::{Counts, Outcome};
 use crate::trace::Hash;
+use laminarmq_replica::Flush;
 
 /// A kind of run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +31,17 @@ pub enum Canary {
     ForgottenVote,
     /// Links flip a byte in a batch now and then.
     FlippedByte,
+    /// A node whose disk was emptied takes part as if it were new.
+    WipedVoter,
 }
 
 /// All canaries.
-const CANARIES: [(Canary, &str); 4] = [
+const CANARIES: [(Canary, &str); 5] = [
     (Canary::EarlyAck, "early-ack"),
     (Canary::LyingSync, "lying-sync"),
     (Canary::ForgottenVote, "forgotten-vote"),
     (Canary::FlippedByte, "flipped-byte"),
+    (Canary::WipedVoter, "wiped-voter"),
 ];
 
 /// What to run.
@@ -78,11 +82,24 @@ pub(crate) struct Plan {
     pub(crate) lies: Lies,
     pub(crate) early_ack: bool,
     pub(crate) keep_all: bool,
+    /// When written counts as saved.
+    pub(crate) flush: Flush,
+    /// Replicas are lost for good, disks rot and fill up, clocks go wrong.
+    pub(crate) wipes: bool,
+    /// A node whose disk was emptied takes part as if it were new.
+    pub(crate) wiped_votes: bool,
+    /// Records are deleted about this often.
+    pub(crate) trim_every_millis: Option<u64>,
+    /// A producer waits for so long between its requests, at most.
+    pub(crate) pause_micros: u64,
+    /// The nodes' logs are compared this often.
+    pub(crate) look_micros: u64,
 }
 
 impl Plan {
     fn new(options: &Options) -> Self {
         let mut random = Random::new(options.seed, 1);
+        let is_plain = options.canary.is_none();
         let corrupt = if options.canary == Some(Canary::FlippedByte) {
             20
         } else {
@@ -102,11 +119,16 @@ impl Plan {
                 late: random.pick(&[0, 10, 50]),
                 corrupt,
             },
-            faults_millis: 6_000,
-            fault_every_millis: Some(random.pick(&[60, 200, 600])),
+            faults_millis: 58_000,
+            fault_every_millis: Some(random.pick(if is_plain {
+                &[150, 400, 1_200]
+            } else {
+                // Canaries are caught by what the older faults do, the more of them the sooner.
+                &[60, 200, 600]
+            })),
             away_millis: 900,
             calm_requests: 50,
-            settle_millis: 20_000,
+            settle_millis: 40_000,
             cut_at: None,
             lies: Lies {
                 segments: options.canary == Some(Canary::LyingSync),
@@ -114,6 +136,16 @@ impl Plan {
             },
             early_ack: options.canary == Some(Canary::EarlyAck),
             keep_all: options.keep_all,
+            flush: if random.per_mille(250) && is_plain {
+                Flush::Os
+            } else {
+                Flush::Sync
+            },
+            wipes: is_plain || options.canary == Some(Canary::WipedVoter),
+            wiped_votes: options.canary == Some(Canary::WipedVoter),
+            trim_every_millis: random.pick(&[None, Some(600), Some(3_000)]),
+            pause_micros: 120_000,
+            look_micros: 2_000_000,
         }
     }
 }
@@ -165,6 +197,11 @@ fn single(plan: &Plan) -> Ended {
         away_millis: 40,
         calm_requests: 10,
         settle_millis: 6_000,
+        flush: Flush::Sync,
+        wipes: false,
+        trim_every_millis: plan.trim_every_millis.map(|_| 30),
+        pause_micros: 20_000,
+        look_micros: 300_000,
         ..plan.clone()
     };
     let keep_all = plan.keep_all;

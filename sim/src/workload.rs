@@ -25,6 +25,8 @@ pub(crate) struct Workload {
     nodes: Vec<u64>,
     producers: Vec<Producer>,
     consumers: Vec<u64>,
+    /// One past the last acknowledged offset, by connection.
+    acknowledged: BTreeMap<(u64, u64), u64>,
     /// Requests on their way: by token, which is the request's number.
     waiting: BTreeMap<u64, u64>,
     pub(crate) history: History,
@@ -61,9 +63,15 @@ impl Workload {
             consumers: vec![0; consumers],
             random,
             nodes: nodes.to_vec(),
+            acknowledged: BTreeMap::new(),
             waiting: BTreeMap::new(),
             history: History::default(),
         }
+    }
+
+    /// The nodes that there are from now on.
+    pub(crate) fn set_nodes(&mut self, nodes: Vec<u64>) {
+        self.nodes = nodes;
     }
 
     pub(crate) fn producers(&self) -> usize {
@@ -184,6 +192,10 @@ impl Workload {
     ) -> Option<usize> {
         if self.waiting.contains_key(&token.get()) {
             counts.acknowledged += 1;
+            let request = &self.history.requests[usize::try_from(token.get()).expect("an index")];
+            let end = base_offset + request.values.len() as u64;
+            let newest = self.acknowledged.entry(request.connection).or_default();
+            *newest = end.max(*newest);
         }
         self.end(token.get(), Answer::Acknowledged { base_offset, at })
     }
@@ -249,7 +261,7 @@ impl Workload {
     pub(crate) fn consume(
         &mut self,
         consumer: usize,
-        node: u64,
+        (node, lifetime): (u64, u64),
         replica: &Replica<Disk>,
         counts: &mut Counts,
     ) -> Result<(), String> {
@@ -260,6 +272,20 @@ impl Workload {
             from
         };
         let max_bytes = self.random.between(1, 4000);
+        let start = replica.start_offset().get();
+        if self.consumers[consumer] < start {
+            // What it was to read is deleted.
+            self.consumers[consumer] = start;
+            return Ok(());
+        }
+        // Who acknowledged a record lets it be read from then on.
+        let promised = self.acknowledged.get(&(node, lifetime)).copied();
+        let visible = replica.high_watermark().get();
+        if promised.is_some_and(|promised| promised > visible) {
+            return Err(format!(
+                "node {node} acknowledged records up to {promised:?} and shows {visible}"
+            ));
+        }
         let records = fetch(node, replica, from, max_bytes)?;
         counts.reads += records.len() as u64;
         if let Some(last) = records.last() {
@@ -291,8 +317,13 @@ fn fetch(
     let bytes = plan
         .read()
         .map_err(|error| format!("node {node} cannot read {from}: {error}"))?;
+    records_of(node, Bytes::from(bytes.concat()), from)
+}
+
+/// The records of batches that stand one behind the other.
+pub(crate) fn records_of(node: u64, bytes: Bytes, from: u64) -> Result<Vec<Read>, String> {
     let mut records = Vec::new();
-    for batch in batches(Bytes::from(bytes.concat())) {
+    for batch in batches(bytes) {
         let bad = |error| format!("node {node} served a bad batch near {from}: {error}");
         let batch = batch.map_err(bad)?;
         batch.verify().map_err(bad)?;
@@ -314,17 +345,18 @@ fn fetch(
 
 /// Every visible record of a node.
 pub(crate) fn read_all(node: u64, replica: &Replica<Disk>) -> Result<Vec<Read>, String> {
-    let end = replica.high_watermark().get();
+    let (start, end) = (replica.start_offset().get(), replica.high_watermark().get());
     let mut records: Vec<Read> = Vec::new();
-    while (records.len() as u64) < end {
-        let next = records.last().map_or(0, |record| record.offset + 1);
+    let mut next = start;
+    while next < end {
         let more = fetch(node, replica, next, 1 << 20)?;
         if more.is_empty() {
             return Err(format!(
                 "node {node} has nothing at {next}, below its high watermark {end}"
             ));
         }
-        records.extend(more);
+        records.extend(more.into_iter().filter(|record| record.offset >= next));
+        next = records.last().map_or(next, |record| record.offset + 1);
     }
     Ok(records)
 }

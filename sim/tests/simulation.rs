@@ -72,6 +72,7 @@ fn three_replicas_under_every_fault() {
     for happened in [lost, blocked, repeated, late, reordered, truncations] {
         assert!(happened > 0, "{counts}");
     }
+    assert_eq!(counts.missing(), [""; 0], "{counts}");
     assert!(
         counts.leaders > 16 && counts.acknowledged > 1_000 && counts.unknown > 0,
         "{counts}"
@@ -113,7 +114,11 @@ fn caught(scenario: Scenario, canary: Canary, words: &str) {
 
 #[test]
 fn an_answer_before_the_sync_is_caught() {
-    caught(Scenario::Single, Canary::EarlyAck, "and is gone");
+    caught(
+        Scenario::Single,
+        Canary::EarlyAck,
+        "acknowledged records up to",
+    );
     caught(Scenario::Trio, Canary::EarlyAck, "and is gone");
 }
 
@@ -125,6 +130,11 @@ fn a_disk_that_lies_is_caught() {
 #[test]
 fn a_forgotten_vote_is_caught() {
     caught(Scenario::Trio, Canary::ForgottenVote, "both lead term");
+}
+
+#[test]
+fn a_wiped_disk_that_votes_as_before_is_caught() {
+    caught(Scenario::Trio, Canary::WipedVoter, "another one had");
 }
 
 #[test]
