@@ -57,4 +57,4 @@ pub use controller::{ControllerError, OpenError};
 pub use data_dir::DataDirError;
 pub use env::{Clock, Entropy, Env};
 pub use limits::Limits;
-pub use peer::Lane;
+pub use peer::{Envelope, Lane};

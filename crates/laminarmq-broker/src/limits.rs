@@ -96,6 +96,8 @@ pub const APPLIED_QUEUE_LEN: usize = 4096;
 
 /// Longest time that a change of the metadata waits for somebody to lead that group.
 pub const PROPOSE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// Time between two attempts of a node that starts to say where it is.
+pub const REGISTER_RETRY_WAIT: Duration = Duration::from_secs(1);
 /// Time between two looks for that leader.
 pub const PROPOSE_RETRY_WAIT: Duration = Duration::from_millis(50);
 /// Longest time that new partitions are waited for to have leaders, before their creation is answered all the same.
@@ -119,14 +121,17 @@ pub const ASK_WAIT_MAX: Duration = Duration::from_secs(5);
 pub const BOOTSTRAP_RETRY_WAIT: Duration = Duration::from_millis(100);
 /// Every so many rounds it is said who is missing.
 pub const BOOTSTRAP_TELL_EVERY: u32 = 100;
-/// Time between two looks for what the other nodes should hear.
-pub const NEWS_INTERVAL: Duration = Duration::from_millis(100);
-/// Every so many looks they hear everything.
-pub const NEWS_ALL_EVERY: u32 = 100;
+/// Time before a node that did not hear the news of who leads what is told again.
+pub const NEWS_RETRY_WAIT: Duration = Duration::from_millis(500);
+/// After this long the others hear everything again, since a node that was started anew knows nothing.
+pub const NEWS_ALL_EVERY: Duration = Duration::from_secs(5);
 
 /// A replica that lacks more entries than this catches up: more than are ever on their way to one that
 /// keeps up.
 pub const CATCH_UP_ENTRIES: u64 = 1024;
+
+/// Groups of which a node remembers who leads them: all that a cluster of the most nodes may have.
+pub const LED_GROUPS_MAX: usize = PARTITIONS_MAX * NODES_MAX;
 
 /// Nodes of one cluster.
 pub const NODES_MAX: usize = 32;

@@ -9,7 +9,14 @@ use laminarmq_broker::{Broker, ClusterConfig, HostPort, Member, NodeId, Running}
 use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::messages::create_topics::CreatableTopic;
 use laminarmq_kafka::messages::metadata::{MetadataRequestTopic, MetadataResponsePartition};
-use laminarmq_kafka::messages::{CreateTopicsRequest, MetadataRequest};
+use laminarmq_kafka::messages::offset_commit::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use laminarmq_kafka::messages::offset_fetch::OffsetFetchRequestTopic;
+use laminarmq_kafka::messages::{
+    CreateTopicsRequest, FindCoordinatorRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetFetchRequest,
+};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -117,6 +124,24 @@ impl Trio {
             }
         };
         in_time("a leader of every partition", looking).await
+    }
+
+    /// The coordinator of a group, once it is one of the running nodes.
+    async fn coordinator(&self, asked: i32, group: &str) -> i32 {
+        let request = FindCoordinatorRequest {
+            key: group.to_owned(),
+            ..FindCoordinatorRequest::default()
+        };
+        let looking = async {
+            loop {
+                let answer = self.client(asked).await.ask(2, &request).await;
+                if self.running.contains_key(&answer.node_id) {
+                    return answer.node_id;
+                }
+                pause().await;
+            }
+        };
+        in_time("a coordinator", looking).await
     }
 
     /// Produces to the partition's leader, wherever that is by now.
@@ -263,5 +288,77 @@ async fn who_does_not_hold_a_partition_sends_its_clients_to_who_does() {
             assert_eq!(answer.error_code, expected);
         }
     }
+    trio.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_whose_directory_was_emptied_does_not_come_back_as_itself() {
+    let mut trio = Trio::start().await;
+    create(&mut trio.client(1).await, "t", 1, 3).await;
+    trio.produce(1, "t", 0, &["a"]).await;
+    trio.stop(3).await;
+    let place = Trio::place(3);
+    let emptied = std::mem::replace(&mut trio.dirs[place], tempfile::tempdir().unwrap());
+    let refused = in_time("the start", Broker::start(trio.config(3))).await;
+    let error = refused
+        .expect_err("it lost what it acknowledged")
+        .to_string();
+    assert!(error.contains("another data directory"), "{error}");
+    // With what it had it is welcome.
+    trio.dirs[place] = emptied;
+    trio.start_nodes(&[3]).await;
+    assert_eq!(trio.read(3, "t", 0, 1).await, ["a"]);
+    trio.stop_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn committed_offsets_outlive_the_node_that_took_them() {
+    let mut trio = Trio::start().await;
+    create(&mut trio.client(1).await, "t", 1, 3).await;
+    let first = trio.coordinator(1, "g").await;
+    let commit = OffsetCommitRequest {
+        group_id: "g".to_owned(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic {
+            name: "t".to_owned(),
+            partitions: vec![OffsetCommitRequestPartition {
+                committed_offset: 42,
+                ..OffsetCommitRequestPartition::default()
+            }],
+        }],
+        ..OffsetCommitRequest::default()
+    };
+    let answer = trio.client(first).await.ask(8, &commit).await;
+    let code = answer.topics[0].partitions[0].error_code;
+    assert_eq!(code, ErrorCode::NONE);
+    let elsewhere = NODES.into_iter().find(|node| *node != first).unwrap();
+    let answer = trio.client(elsewhere).await.ask(8, &commit).await;
+    let code = answer.topics[0].partitions[0].error_code;
+    assert_eq!(
+        code,
+        ErrorCode::NOT_COORDINATOR,
+        "only its coordinator decides"
+    );
+
+    trio.stop(first).await;
+    let fetch = OffsetFetchRequest {
+        group_id: "g".to_owned(),
+        topics: Some(vec![OffsetFetchRequestTopic {
+            name: "t".to_owned(),
+            partition_indexes: vec![0],
+        }]),
+        ..OffsetFetchRequest::default()
+    };
+    let fetching = async {
+        loop {
+            let now = trio.coordinator(elsewhere, "g").await;
+            let answer = trio.client(now).await.ask(5, &fetch).await;
+            if answer.error_code == ErrorCode::NONE {
+                return answer.topics[0].partitions[0].committed_offset;
+            }
+            pause().await;
+        }
+    };
+    assert_eq!(in_time("the offset", fetching).await, 42);
     trio.stop_all().await;
 }

@@ -292,6 +292,10 @@ impl Told {
             self.told
                 .extend(effects.messages.into_iter().map(|it| it.1));
             let Some(job) = effects.persist else { break };
+            // Somebody may call again while the job is out.
+            let again = self.replica.advance().unwrap();
+            self.told.extend(again.messages.into_iter().map(|it| it.1));
+            assert!(again.persist.is_none());
             if mark {
                 self.mark();
             }

@@ -1,15 +1,73 @@
-//! Questions between nodes: their bytes.
+//! Questions between nodes, and their bytes.
 //!
 //! ```text
 //! Propose      the command                    answer  u8 outcome: 0 committed, then u64 index;
 //!                                                     1 not the leader; 2 not confirmed; 3 refused
 //! Leading      u32 count, count x { u64 group, u32 term }    answer  empty
+//! Directories  the name of the asker's directory             answer  see `bootstrap`
 //! ```
 //! All numbers are little-endian.
 
+use super::{Cluster, NodeId};
+use crate::limits::ASK_WAIT_MAX;
+use crate::peer::{CallError, RequestKind};
 use crate::shard::Refusal;
 use bytes::Bytes;
 use laminarmq_replica::{GroupId, LogIndex, Term};
+
+/// What one node asks another, as the number on the wire: given once, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Ask {
+    /// Propose a command to the metadata group. Only its leader does.
+    Propose = 1,
+    /// Hear which groups the asking node leads.
+    Leading = 2,
+    /// Which directories do you know of?
+    Directories = 3,
+}
+
+impl Ask {
+    pub(super) fn from_number(number: u8) -> Option<Self> {
+        let all = [Self::Propose, Self::Leading, Self::Directories];
+        all.into_iter().find(|ask| *ask as u8 == number)
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("node {node} did not answer: {error}")]
+pub(crate) struct AskError {
+    pub(crate) node: NodeId,
+    pub(crate) error: CallError,
+}
+
+impl AskError {
+    /// The other node certainly did not act on the question.
+    pub(crate) fn had_no_effect(&self) -> bool {
+        match self.error {
+            CallError::UnknownNode
+            | CallError::NotConnected
+            | CallError::Busy
+            | CallError::TooLarge => true,
+            CallError::Lost | CallError::TimedOut => false,
+        }
+    }
+}
+
+impl Cluster {
+    /// Asks a node, and waits for its answer, not for ever.
+    pub(crate) async fn ask(
+        &self,
+        node: NodeId,
+        ask: Ask,
+        question: Bytes,
+    ) -> Result<Bytes, AskError> {
+        let kind = RequestKind(ask as u8);
+        let answer = self.peers.call(node, kind, question, ASK_WAIT_MAX).await;
+        answer.map_err(|error| AskError { node, error })
+    }
+}
 
 const COMMITTED: u8 = 0;
 const NOT_LEADER: u8 = 1;
@@ -68,13 +126,15 @@ pub(crate) fn read_leading(bytes: &[u8]) -> Option<Vec<(GroupId, Term)>> {
     if !tail.is_empty() || u32::from_le_bytes(*count) as usize != groups.len() {
         return None;
     }
+    let is_sound = |(_, term): &(GroupId, Term)| (Term(1)..=Term::MAX).contains(term);
     let read = |bytes: &[u8; LEADING_BYTES]| {
         let (group, term) = bytes.split_at(8);
         let group = u64::from_le_bytes(group.try_into().expect("8 of 12 bytes"));
         let term = u32::from_le_bytes(term.try_into().expect("4 of 12 bytes"));
         (GroupId(group), Term(term))
     };
-    Some(groups.iter().map(read).collect())
+    let read: Vec<_> = groups.iter().map(read).collect();
+    read.iter().all(is_sound).then_some(read)
 }
 
 #[cfg(test)]

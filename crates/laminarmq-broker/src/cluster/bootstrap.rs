@@ -63,6 +63,14 @@ impl Directories {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn of(own: &str, known: BTreeMap<i32, String>) -> Self {
+        Self {
+            own: own.to_owned(),
+            known: RwLock::new(known),
+        }
+    }
+
     /// The answer to a node that says what its directory is called: `u8` what is known of it here, and the
     /// name of this node's.
     pub(super) fn answer(&self, from: NodeId, name: &[u8]) -> Bytes {
@@ -135,7 +143,7 @@ pub(super) async fn meet(
         rounds += 1;
         for node in missing {
             let name = Bytes::copy_from_slice(directories.own.as_bytes());
-            let Ok(answer) = cluster.mesh.ask(node, Ask::Directories, name).await else {
+            let Ok(answer) = cluster.ask(node, Ask::Directories, name).await else {
                 continue;
             };
             match read_answer(&answer) {
@@ -166,10 +174,7 @@ mod tests {
     #[test]
     fn who_comes_with_another_directory_is_told() {
         let node = |number| NodeId::new(number).expect("positive");
-        let directories = Directories {
-            own: "mine".to_owned(),
-            known: RwLock::new(BTreeMap::from([(2, "theirs".to_owned())])),
-        };
+        let directories = Directories::of("mine", BTreeMap::from([(2, "theirs".to_owned())]));
         let ask = |number, name: &[u8]| read_answer(&directories.answer(node(number), name));
         let fine = || Some(Heard::Directory("mine".to_owned()));
         assert_eq!(ask(2, b"theirs"), fine());

@@ -4,11 +4,11 @@
 //! - Before the shards are there, messages count as lost, which is always allowed.
 
 use super::bootstrap::Directories;
-use super::{Ask, Leaders, Leading, NodeId, proposal_answer, read_leading};
+use super::{Ask, Leaders, Leading, NodeId, ProposeAnswer, proposal_answer, read_leading};
 use crate::controller::{confirmed, is_command, propose_here};
 use crate::peer::{AnswerFuture, Delivered, Envelope, Inbox, RequestKind};
 use crate::routing::{NoPlace, Router};
-use crate::shard::{FromPeer, Input, Refusal};
+use crate::shard::{Input, Refusal};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 
@@ -37,19 +37,7 @@ impl Inbox for PeerInbox {
             Err(NoPlace::Full) => return Delivered::Full(envelope),
             Err(NoPlace::Gone) => return Delivered::Taken,
         };
-        let Envelope {
-            group,
-            from,
-            to,
-            lane: _,
-            message,
-        } = envelope;
-        place.send(Input::Peer(Box::new(FromPeer {
-            group,
-            from,
-            to,
-            message,
-        })));
+        place.send(Input::Peer(Box::new(envelope)));
         Delivered::Taken
     }
 
@@ -92,13 +80,64 @@ impl Inbox for PeerInbox {
 
 /// Proposes what another node checked. That it is a command at all is checked here, since all nodes
 /// would stop at one that is not.
-async fn propose(
-    router: Option<Arc<Router>>,
-    command: Bytes,
-) -> Result<laminarmq_replica::LogIndex, Refusal> {
+async fn propose(router: Option<Arc<Router>>, command: Bytes) -> ProposeAnswer {
     if !is_command(&command) {
         return Err(Refusal::NotAvailable);
     }
     let router = router.ok_or(Refusal::NotLeader)?;
     confirmed(propose_here(&router, command).await?).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::Lane;
+    use laminarmq_replica::{GroupId, LogIndex, PeerBody, PeerMessage, ReplicaId, Term};
+    use std::collections::BTreeMap;
+    use tokio::sync::mpsc;
+
+    fn heartbeat(group: u64, from: u64) -> Envelope {
+        let commit = LogIndex(0);
+        Envelope {
+            group: GroupId(group),
+            from: ReplicaId(from),
+            to: ReplicaId(1),
+            lane: Lane::Live,
+            message: PeerMessage {
+                term: Term(1),
+                body: PeerBody::Heartbeat { commit },
+            },
+        }
+    }
+
+    #[test]
+    fn a_node_speaks_for_its_own_replicas_and_a_full_mailbox_gives_back() {
+        let (mailbox, mut inputs) = mpsc::channel(1);
+        let router = Arc::new(Router::new(vec![mailbox]));
+        router.add(GroupId(5));
+        let cell = OnceLock::new();
+        assert!(cell.set(router).is_ok());
+        let inbox = PeerInbox {
+            leaders: Arc::new(Leaders::new()),
+            directories: Arc::new(Directories::of("d", BTreeMap::new())),
+            router: Arc::new(cell),
+        };
+        let two = NodeId::new(2).expect("positive");
+        for (group, from) in [(5, 3), (5, 0), (6, 2)] {
+            let delivered = inbox.deliver(two, heartbeat(group, from));
+            assert!(matches!(delivered, Delivered::Taken));
+            assert!(inputs.try_recv().is_err(), "group {group}, replica {from}");
+        }
+        assert!(matches!(
+            inbox.deliver(two, heartbeat(5, 2)),
+            Delivered::Taken
+        ));
+        let full = inbox.deliver(two, heartbeat(5, 2));
+        assert!(matches!(full, Delivered::Full(envelope) if envelope == heartbeat(5, 2)));
+        assert!(matches!(inputs.try_recv(), Ok(Input::Peer(_))));
+        // Its second replica of the group speaks for it too.
+        let later = heartbeat(5, 1 << 32 | 2);
+        assert!(matches!(inbox.deliver(two, later), Delivered::Taken));
+        assert!(inputs.try_recv().is_ok());
+    }
 }

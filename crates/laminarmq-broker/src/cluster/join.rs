@@ -2,7 +2,6 @@
 
 use super::bootstrap::{self, BootstrapError, Directories};
 use super::inbox::PeerInbox;
-use super::links::Links;
 use super::{Cluster, Leaders, Member, news};
 use crate::config::{ClusterConfig, HostPort};
 use crate::data_dir::{DataDir, cluster_id_of};
@@ -24,7 +23,6 @@ const FEATURE_LEVEL: u16 = 1;
 #[derive(Debug)]
 pub(crate) struct Membership {
     pub(crate) cluster: Cluster,
-    peers: Peers,
     router: Arc<OnceLock<Arc<Router>>>,
 }
 
@@ -82,19 +80,15 @@ pub(crate) async fn join(
     let cluster = Cluster {
         me: config.node,
         members: config.members.clone().into(),
-        mesh: Arc::new(Links(peers.clone())),
+        peers,
         leaders,
     };
     let met = bootstrap::meet(&cluster, dir, &directories).await;
     if let Err(error) = met {
-        peers.stop().await;
+        cluster.peers.stop().await;
         return Err(error);
     }
-    Ok(Membership {
-        cluster,
-        peers,
-        router,
-    })
+    Ok(Membership { cluster, router })
 }
 
 impl Membership {
@@ -112,7 +106,7 @@ impl Membership {
 
     /// Ends the links.
     pub(crate) async fn stop(self) {
-        self.peers.stop().await;
+        self.cluster.peers.stop().await;
     }
 }
 

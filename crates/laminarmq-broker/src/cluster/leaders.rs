@@ -4,6 +4,7 @@
 //! What is known of a group only ever moves to a later term, or from "nobody" to somebody in the same.
 
 use super::NodeId;
+use crate::limits::LED_GROUPS_MAX;
 use laminarmq_replica::{GroupId, Term};
 use std::collections::HashMap;
 use std::sync::RwLock;
@@ -15,6 +16,13 @@ pub(crate) struct Leading {
     pub(crate) term: Term,
     /// `None`: nobody is known to.
     pub(crate) node: Option<NodeId>,
+}
+
+impl Leading {
+    fn is_news_after(self, before: Self) -> bool {
+        let names_somebody = before.node.is_none() && self.node.is_some();
+        self.term > before.term || (self.term == before.term && names_somebody)
+    }
 }
 
 /// See the module's documentation.
@@ -33,15 +41,20 @@ impl Leaders {
         }
     }
 
-    /// Takes what somebody knows of a group. What is known already and as new stays.
+    /// Takes what somebody knows of a group. What is known already and as new stays. Shards tell the same
+    /// with each batch, so what is no news costs a look.
     pub(crate) fn learn(&self, group: GroupId, heard: Leading) {
+        if !self
+            .of(group)
+            .is_none_or(|before| heard.is_news_after(before))
+        {
+            return;
+        }
         let mut known = self.known.write().expect("no holder panics");
         let is_news = match known.get(&group) {
-            None => true,
-            Some(before) => {
-                heard.term > before.term
-                    || (heard.term == before.term && before.node.is_none() && heard.node.is_some())
-            }
+            // Other nodes name groups; their number is bounded here.
+            None => known.len() < LED_GROUPS_MAX,
+            Some(before) => heard.is_news_after(*before),
         };
         if is_news {
             known.insert(group, heard);

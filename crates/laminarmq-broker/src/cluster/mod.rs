@@ -14,20 +14,20 @@ mod ids;
 mod inbox;
 mod join;
 mod leaders;
-mod links;
-mod mesh;
 mod news;
 mod placement;
 
-pub(crate) use ask::{ProposeAnswer, leading, proposal_answer, read_leading, read_proposal_answer};
+pub(crate) use ask::{
+    Ask, ProposeAnswer, leading, proposal_answer, read_leading, read_proposal_answer,
+};
 pub use bootstrap::BootstrapError;
 pub use ids::{NodeId, NodeIdError};
 pub(crate) use join::{Membership, cluster_id, join};
 pub(crate) use leaders::{Leaders, Leading};
-pub(crate) use mesh::{Ask, Mesh};
 pub(crate) use placement::place;
 
 use crate::config::HostPort;
+use crate::peer::Peers;
 use std::sync::Arc;
 
 /// One node of the cluster, as the configuration names it.
@@ -45,7 +45,7 @@ pub(crate) struct Cluster {
     pub(crate) me: NodeId,
     /// All nodes, this one included, by their ids.
     pub(crate) members: Arc<[Member]>,
-    pub(crate) mesh: Arc<dyn Mesh>,
+    pub(crate) peers: Peers,
     pub(crate) leaders: Arc<Leaders>,
 }
 

@@ -1,17 +1,20 @@
 //! Tells the other nodes what this one leads: those that hold no replica of a partition hear it from
 //! nobody else.
 //!
-//! A node is told again whatever it may have missed: everything after a call that failed, and everything
-//! every now and then, since a node that was started anew knows nothing.
+//! They are told when something changed, again what they may have missed, and everything every now and
+//! then, since a node that was started anew knows nothing. While nothing changes nothing is looked at.
 
 use super::{Ask, Cluster, NodeId, leading};
-use crate::limits::{NEWS_ALL_EVERY, NEWS_INTERVAL};
+use crate::limits::{NEWS_ALL_EVERY, NEWS_RETRY_WAIT};
 use crate::routing::Router;
 use laminarmq_replica::{GroupId, Term};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::timeout;
+
+/// What a node was told, by group.
+type Told = BTreeMap<GroupId, Term>;
 
 /// Runs until the broker stops.
 pub(super) async fn run(
@@ -19,36 +22,48 @@ pub(super) async fn run(
     router: Arc<Router>,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut told = BTreeMap::<NodeId, BTreeMap<GroupId, Term>>::new();
-    let mut ticks = interval(NEWS_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut rounds = 0u32;
+    let mut changes = cluster.leaders.changes();
+    let mut told = BTreeMap::<NodeId, Told>::new();
     loop {
+        changes.mark_unchanged();
+        let wait = if tell(&cluster, &router, &mut told).await {
+            NEWS_ALL_EVERY
+        } else {
+            NEWS_RETRY_WAIT
+        };
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,
-            _ = ticks.tick() => {}
+            // It ends only with the cluster's own handle, which is here.
+            news = timeout(wait, changes.changed()) => if news.is_err() {
+                told.clear();
+            },
         }
-        rounds = rounds.wrapping_add(1);
-        if rounds.is_multiple_of(NEWS_ALL_EVERY) {
-            told.clear();
+    }
+}
+
+/// Tells each node what it does not know yet. Says whether all have heard.
+async fn tell(cluster: &Cluster, router: &Router, told: &mut BTreeMap<NodeId, Told>) -> bool {
+    let led: Told = router
+        .progress()
+        .into_iter()
+        .filter(|(_, progress)| progress.leads)
+        .map(|(group, progress)| (group, progress.epoch))
+        .collect();
+    let mut all_heard = true;
+    for node in cluster.others() {
+        let knows = told.entry(node).or_default();
+        let is_news = |(group, term): &(&GroupId, &Term)| knows.get(group) != Some(*term);
+        let news: Vec<_> = led.iter().filter(is_news).map(|(g, t)| (*g, *t)).collect();
+        if news.is_empty() {
+            continue;
         }
-        let led: BTreeMap<_, _> = router
-            .progress()
-            .into_iter()
-            .filter(|(_, progress)| progress.leads)
-            .map(|(group, progress)| (group, progress.epoch))
-            .collect();
-        for node in cluster.others() {
-            let knows = told.entry(node).or_default();
-            let is_news = |(group, term): &(&GroupId, &Term)| knows.get(group) != Some(*term);
-            let news: Vec<_> = led.iter().filter(is_news).map(|(g, t)| (*g, *t)).collect();
-            if news.is_empty() {
-                continue;
-            }
-            match cluster.mesh.ask(node, Ask::Leading, leading(&news)).await {
-                Ok(_) => knows.extend(news),
-                Err(_) => knows.clear(),
+        match cluster.ask(node, Ask::Leading, leading(&news)).await {
+            Ok(_) => knows.extend(news),
+            Err(_) => {
+                knows.clear();
+                all_heard = false;
             }
         }
     }
+    all_heard
 }

@@ -85,9 +85,9 @@ pub(crate) async fn confirmed(
 }
 
 async fn propose_there(cluster: &Cluster, leader: NodeId, command: Bytes) -> ProposeAnswer {
-    match cluster.mesh.ask(leader, Ask::Propose, command).await {
+    match cluster.ask(leader, Ask::Propose, command).await {
         Ok(answer) => read_proposal_answer(&answer).unwrap_or(Err(Refusal::Unconfirmed)),
-        Err(error) if error.unsent => Err(Refusal::NotLeader),
+        Err(error) if error.had_no_effect() => Err(Refusal::NotLeader),
         Err(error) => {
             tracing::warn!(%error, "whether a change was made is not known");
             Err(Refusal::Unconfirmed)

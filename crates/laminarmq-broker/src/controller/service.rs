@@ -12,7 +12,8 @@ use crate::cluster::Cluster;
 use crate::config::HostPort;
 use crate::env::Env;
 use crate::limits::{
-    APPLIED_QUEUE_LEN, CONTROLLER_QUEUE_LEN, PRODUCER_ID_BLOCK, TOPICS_PER_CHANGE_MAX,
+    APPLIED_QUEUE_LEN, CONTROLLER_QUEUE_LEN, PRODUCER_ID_BLOCK, PROPOSE_WAIT_MAX,
+    REGISTER_RETRY_WAIT, TOPICS_PER_CHANGE_MAX,
 };
 use crate::runtime::{AppliedCommand, Failure};
 use crate::shard::{Readiness, Refusal};
@@ -22,6 +23,7 @@ use laminarmq_replica::LogIndex;
 use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{interval, timeout};
 
 // While the controller proposes it does not take applied commands, so all of one request must fit.
 const _: () = assert!(TOPICS_PER_CHANGE_MAX < APPLIED_QUEUE_LEN);
@@ -110,6 +112,7 @@ impl Controller {
         let node = self.wiring.policy.node.get().unsigned_abs();
         let HostPort { host, port } = clients;
         let command = Command::RegisterNode { node, host, port };
+        let mut pace = interval(REGISTER_RETRY_WAIT);
         loop {
             let outcome = self.propose(vec![command.clone()]).await.pop();
             match outcome.expect("one per command") {
@@ -117,6 +120,7 @@ impl Controller {
                 Err(refusal @ (Refusal::Closing | Refusal::Failed)) => return Err(refusal.into()),
                 Err(refusal) => {
                     tracing::info!(%refusal, "waiting for the metadata of the cluster");
+                    pace.tick().await;
                 }
             }
         }
@@ -288,7 +292,8 @@ impl Controller {
         self.carry_out().await;
         match outcome.expect("one per command")? {
             Applied::ProducerIds(ids) => Ok(ids),
-            other => unreachable!("producer ids were asked for, and {other:?} was done"),
+            // Another node told a wrong place.
+            _ => Err(Refusal::Unconfirmed),
         }
     }
 
@@ -323,12 +328,18 @@ impl Controller {
         outcomes
     }
 
-    /// What the command at `index` did. It is committed, so it comes; in between come those of others.
+    /// What the command at `index` did. It is committed, so it comes; in between come those of others. Where
+    /// it does not come in time, this node is cut off, or was told a wrong place: then nobody knows.
     async fn applied_at(&mut self, index: LogIndex) -> Result<Applied, Refusal> {
-        assert!(
-            index > self.applied,
-            "what is proposed is applied by nobody else"
-        );
+        let waiting = timeout(PROPOSE_WAIT_MAX, self.apply_up_to(index));
+        waiting.await.unwrap_or(Err(Refusal::Unconfirmed))
+    }
+
+    async fn apply_up_to(&mut self, index: LogIndex) -> Result<Applied, Refusal> {
+        if index <= self.applied {
+            // No leader says this of a command that was just proposed.
+            return Err(Refusal::Unconfirmed);
+        }
         while let Some(committed) = self.wiring.applied.recv().await {
             let at = committed.index;
             match self.apply(committed) {

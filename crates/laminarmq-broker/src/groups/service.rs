@@ -221,6 +221,9 @@ impl GroupService {
                     self.wiring.failure.set(&reason);
                 }
             }
+            LogEvent::Reset { group } => {
+                self.coordinate(group, |coordinator, _, out| coordinator.begin_anew(out));
+            }
             LogEvent::Leading { group, leads } => {
                 self.coordinate(group, |coordinator, now, out| {
                     if leads {

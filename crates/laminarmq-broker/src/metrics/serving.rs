@@ -38,7 +38,7 @@ impl Serving {
         self.shards(out);
         self.storage(out);
         let cluster = self.context.cluster.as_ref();
-        let counts = cluster.map_or_else(Vec::new, |cluster| cluster.mesh.counts());
+        let counts = cluster.map_or_else(Vec::new, |cluster| cluster.peers.counts());
         peers::write(&counts, out);
         let image = self.context.image();
         let partitions = partitions::Partitions::look(&image, &self.context.router);

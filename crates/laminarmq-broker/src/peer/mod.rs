@@ -63,12 +63,17 @@ impl Lane {
 
 /// A message between two replicas of one group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Envelope {
-    pub(crate) group: GroupId,
-    pub(crate) from: ReplicaId,
-    pub(crate) to: ReplicaId,
-    pub(crate) lane: Lane,
-    pub(crate) message: PeerMessage,
+pub struct Envelope {
+    /// The group.
+    pub group: GroupId,
+    /// Who sends it.
+    pub from: ReplicaId,
+    /// Whom it is for.
+    pub to: ReplicaId,
+    /// Which link it takes.
+    pub lane: Lane,
+    /// What it says.
+    pub message: PeerMessage,
 }
 
 /// What a call is about; its meaning is the caller's.

@@ -59,6 +59,8 @@ pub(crate) enum LogEvent {
         token: ProposalToken,
         result: Result<LogIndex, Refusal>,
     },
+    /// The partition's log begins anew: what is known of its groups is void.
+    Reset { group: GroupId },
     /// This node leads the partition from now on, its earlier commands having come before this; or not any
     /// more.
     Leading { group: GroupId, leads: bool },

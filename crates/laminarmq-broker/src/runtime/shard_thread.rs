@@ -150,6 +150,13 @@ impl Runner {
                 index,
                 command,
             }),
+            // Its log is never cut, so nobody can be behind its start.
+            Output::Reset { group } if group == METADATA_GROUP => {
+                self.wiring
+                    .failure
+                    .set("the metadata of the cluster began anew");
+            }
+            Output::Reset { group } => self.tell_groups(LogEvent::Reset { group }),
             // The controller finds the leader by itself, and needs none.
             Output::Leading { group, .. } if group == METADATA_GROUP => {}
             Output::Leading { group, leads } => {
@@ -164,16 +171,11 @@ impl Runner {
                     route.watch.update(progress);
                 }
             }
-            Output::Send {
-                group,
-                from,
-                to,
-                lane,
-                message,
-            } => {
+            Output::Send(envelope) => {
                 // A node that is not linked loses it, which is allowed.
-                if let (Some(cluster), Some(node)) = (&self.wiring.cluster, NodeId::of(to)) {
-                    cluster.mesh.send(node, group, from, to, lane, message);
+                if let (Some(cluster), Some(node)) = (&self.wiring.cluster, NodeId::of(envelope.to))
+                {
+                    cluster.peers.send(node, envelope);
                 }
             }
             Output::Misbehaved { group, from, what } => {

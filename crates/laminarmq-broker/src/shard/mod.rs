@@ -23,13 +23,13 @@ pub use retention::Retention;
 pub use step::Shard;
 
 use crate::cluster::NodeId;
-use crate::peer::Lane;
+use crate::peer::Envelope;
 use bytes::Bytes;
 use laminarmq::LogEnv;
 use laminarmq_kafka::batch::CheckedBatch;
 use laminarmq_replica::{
     FetchPlan, FetchQuery, GroupId, GroupState, LogIndex, Offset, OffsetAnswer, OffsetQuery,
-    PeerMessage, PersistDone, PersistJob, Replica, ReplicaId, Term, TrimTo, Tuning,
+    PersistDone, PersistJob, Replica, ReplicaId, Term, TrimTo, Tuning,
 };
 
 /// What surrounds a shard: its storage, and the handles by which answers find whoever asked. A handle is
@@ -125,8 +125,9 @@ pub enum Input<O: Outside> {
         /// Who asks.
         reply: O::TrimReply,
     },
-    /// A message from another replica of a partition. One of a partition that is not here counts as lost.
-    Peer(Box<FromPeer>),
+    /// A message from another replica of a partition; whoever took it from the link has checked who sent it.
+    /// One of a partition that is not here counts as lost.
+    Peer(Box<Envelope>),
     /// What was sent to the replicas on this node last counts as lost.
     Unreachable {
         /// The node.
@@ -167,19 +168,6 @@ pub enum Readiness {
     Leads,
     /// At once: who leads is for its replicas to find out.
     Taken,
-}
-
-/// A message between replicas of a partition, as it arrived.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FromPeer {
-    /// The partition.
-    pub group: GroupId,
-    /// Who sent it; whoever took it from the link has checked that.
-    pub from: ReplicaId,
-    /// Whom it was sent to.
-    pub to: ReplicaId,
-    /// What it says.
-    pub message: PeerMessage,
 }
 
 /// A batch to append.
@@ -338,19 +326,8 @@ pub enum Output<O: Outside> {
         /// Entries of the log that it makes durable.
         entries: u64,
     },
-    /// Send this to another replica. Losing it is allowed; messages to one replica keep their order.
-    Send {
-        /// The partition.
-        group: GroupId,
-        /// The replica here.
-        from: ReplicaId,
-        /// The other one.
-        to: ReplicaId,
-        /// Which way it should take.
-        lane: Lane,
-        /// What to say.
-        message: PeerMessage,
-    },
+    /// Send this to another replica. Losing it is allowed; messages to one replica keep their order on a lane.
+    Send(Envelope),
     /// Another replica sent what no replica sends. It had no effect.
     Misbehaved {
         /// The partition.
@@ -395,6 +372,12 @@ pub enum Output<O: Outside> {
         reply: O::CommandReply,
         /// Where it is in the log, committed.
         result: Result<LogIndex, Refusal>,
+    },
+    /// A group's log begins anew, by a snapshot: its state machine forgets everything, and takes the commands
+    /// that follow.
+    Reset {
+        /// The group.
+        group: GroupId,
     },
     /// A committed command, in the order of the log. Comes before the [`Output::Proposed`] of the same
     /// index.

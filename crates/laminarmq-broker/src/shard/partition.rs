@@ -2,12 +2,12 @@
 
 use super::log_size::LogSize;
 use super::{
-    Ack, Append, Appended, FromPeer, Hosted, Lookup, Output, Outside, Progress, Read, Readiness,
-    Refusal, Retention, retention,
+    Ack, Append, Appended, Hosted, Lookup, Output, Outside, Progress, Read, Readiness, Refusal,
+    Retention, retention,
 };
 use crate::cluster::NodeId;
 use crate::limits::CATCH_UP_ENTRIES;
-use crate::peer::Lane;
+use crate::peer::{Envelope, Lane};
 use bytes::Bytes;
 use laminarmq_replica::{
     ConfigError, DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset,
@@ -240,11 +240,12 @@ impl<O: Outside> Partition<O> {
     }
 
     /// Takes a message of another replica.
-    pub(super) fn step(&mut self, peer: FromPeer, out: &mut Outputs<O>) {
-        let FromPeer {
+    pub(super) fn step(&mut self, peer: Envelope, out: &mut Outputs<O>) {
+        let Envelope {
             group,
             from,
             to,
+            lane: _,
             message,
         } = peer;
         // What was sent to an earlier replica of this node is not for this one.
@@ -367,12 +368,15 @@ impl<O: Outside> Partition<O> {
         let (group, from) = (self.group, self.replica.id());
         let sent = effects.messages.into_iter();
         let end = self.replica.log().end_index();
-        out.extend(sent.map(|(to, message)| Output::Send {
-            group,
-            from,
-            to,
-            lane: lane(&message, end),
-            message,
+        out.extend(sent.map(|(to, message)| {
+            let lane = lane(&message, end);
+            Output::Send(Envelope {
+                group,
+                from,
+                to,
+                lane,
+                message,
+            })
         }));
         if let Some(job) = effects.persist {
             assert!(!self.persisting, "one job per partition");
@@ -385,6 +389,9 @@ impl<O: Outside> Partition<O> {
                 job,
                 entries,
             });
+        }
+        if effects.reset.is_some() && self.replica.has_state_machine() {
+            out.push(Output::Reset { group });
         }
         out.extend(
             effects

@@ -138,7 +138,9 @@ impl Bench {
             Output::Trimmed { reply, result } => {
                 Seen::Trimmed(reply, result.map(|offset| offset.0))
             }
-            Output::Send { .. } | Output::Misbehaved { .. } => panic!("there are no others"),
+            Output::Send(_) | Output::Misbehaved { .. } | Output::Reset { .. } => {
+                panic!("there are no others")
+            }
             Output::Leading { leads, .. } => Seen::Leading(leads),
             Output::Final { state } => Seen::Final(state.group),
             Output::Changed { reply, result } => Seen::Changed(reply, result),

@@ -117,6 +117,14 @@ impl<R> Coordinator<R> {
         self.phase = Phase::Following;
     }
 
+    /// The log was replaced by one that begins later: what is known is void, and what the new log holds
+    /// comes next. Numbers of proposals go on, so that a late answer to an old one meets no new one.
+    pub(crate) fn begin_anew(&mut self, out: &mut Outputs<R>) {
+        self.resign(out);
+        self.state = State::default();
+        self.applied = LogIndex(0);
+    }
+
     /// The sessions of all members begin anew.
     fn activate(&mut self, now: Now, out: &mut Outputs<R>) {
         assert!(self.groups.is_empty(), "only what is kept is there yet");

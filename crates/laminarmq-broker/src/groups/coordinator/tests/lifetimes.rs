@@ -143,6 +143,20 @@ fn who_follows_keeps_up_and_sends_everybody_elsewhere() {
 }
 
 #[test]
+fn a_log_that_begins_anew_leaves_nothing_of_the_old_one() {
+    let mut bench = Bench::new();
+    bench.commit("old", -1, "", 5).unwrap();
+    bench.call(|coordinator, _, out| coordinator.begin_anew(out));
+    let mut other = Bench::new();
+    other.commit("new", -1, "", 7).unwrap();
+    for (index, command) in &other.log {
+        bench.coordinator.apply(*index, command).unwrap();
+    }
+    bench.call(|coordinator, now, out| coordinator.lead(now, out));
+    assert_eq!((bench.fetch("old"), bench.fetch("new")), (None, Some(7)));
+}
+
+#[test]
 fn who_waits_when_the_leadership_goes_is_told_and_the_next_leader_goes_on() {
     let mut bench = Bench::new();
     let (ids, generation) = bench.stable("g", 1);
