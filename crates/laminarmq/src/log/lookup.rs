@@ -88,6 +88,10 @@ pub(super) trait Segments {
             while index > self.start() {
                 index -= 1;
                 let entry = self.entry_info(index).await?;
+                if entry.key > key {
+                    // Keys do not fall along a log: the index that led here is not that of this store.
+                    return Err(view.not_written(behind));
+                }
                 if matches(&entry) {
                     return Ok(Some(entry));
                 }

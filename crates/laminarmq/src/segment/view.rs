@@ -102,6 +102,16 @@ impl<R: ReadFile> View<'_, R> {
         }
     }
 
+    /// The entry of record `index` contradicts others, with whatever check it has.
+    pub(crate) fn not_written(&self, index: u64) -> ReadError {
+        ReadError::from(Damage {
+            segment: self.base,
+            index,
+            position: index_entry_position(index - self.base),
+            what: INDEX_REBUILDS,
+        })
+    }
+
     /// `count` entries from the file, beginning with entry number `number`.
     pub(crate) async fn read_entries(
         &self,
