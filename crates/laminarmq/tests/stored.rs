@@ -311,6 +311,29 @@ fn chunks_behind_the_place_prove_that_it_is_damage() {
     }
 }
 
+/// Behind the start of the next segment, a chunk of a truncated record says that more had been durable than there
+/// is now. That says nothing of the next segment, whose only record is torn.
+#[test]
+fn chunks_of_truncated_records_prove_nothing_of_later_segments() {
+    let disk = MemEnv::new();
+    let mut log = open(disk.clone(), small(1 << 20));
+    for index in 0..6 {
+        append(&mut log, &recs(index..index + 1, 60)).unwrap();
+        poll_ready(log.sync()).unwrap();
+    }
+    let before = disk.file(1, Part::Store).unwrap();
+    poll_ready(log.truncate_suffix(3)).unwrap();
+    poll_ready(log.roll()).unwrap();
+    append(&mut log, &recs(3..4, 60)).unwrap();
+    drop(log);
+    disk.set_file(1, Part::Store, Some(before));
+    disk.set_file(1, Part::Index, None);
+    let torn = changed(&disk, 3, Part::Store, |bytes| bytes[FILE_HEADER + 8] ^= 1);
+    let report = agrees(&torn, "torn behind a truncation");
+    assert!(report.is_sound(), "{report:?}");
+    assert_eq!(report.end_index, 3);
+}
+
 #[test]
 fn what_a_crash_leaves_is_judged_as_opening_does() {
     let mut torn = 0;

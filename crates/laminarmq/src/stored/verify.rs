@@ -1,7 +1,7 @@
 //! Reads everything and compares it: headers, links, checksums of values, index entries, footers.
 //!
 //! Two passes over the facts, one over the bytes: first each segment is walked by itself, then it is judged
-//! how they follow on each other, with the durable mark that all of them together prove.
+//! how they follow on each other, with the durable mark that they prove.
 
 use std::io;
 
@@ -147,7 +147,7 @@ impl StoredLog {
             let base = look.info.base_index;
             let walked = walk(found, next, &mut tell).map_err(io_in("read", base))?;
             bytes_done += look.info.store_bytes;
-            mark = mark.max(found.mark()).max(walked.proven);
+            mark = mark.max(found.mark());
             walks.push(Some(walked));
         }
         progress(Progress {
@@ -379,7 +379,15 @@ fn refused_behind(
     None
 }
 
-/// How the segments follow on each other, and what that means.
+/// Everything below had been durable, as far as it concerns segment `number`: by `mark`, and by what chunks say in it
+/// and behind it. Chunks of a segment before it do not count: what stands there behind its start had been truncated.
+fn proven_from(number: usize, walks: &[Option<Walked>], mark: u64) -> u64 {
+    let from = walks[number..].iter().flatten();
+    from.map(|walked| walked.proven).fold(mark, u64::max)
+}
+
+/// How the segments follow on each other, and what that means. Below `mark` everything had been durable, as footers,
+/// file headers and the start file say.
 fn judge(report: &mut Report, skipped: usize, walks: &[Option<Walked>], mark: u64) {
     let live = &report.segments[skipped..];
     let mut findings = Vec::new();
@@ -428,7 +436,7 @@ fn judge(report: &mut Report, skipped: usize, walks: &[Option<Walked>], mark: u6
                     at(end, cut, what),
                 );
             }
-        } else if walked.end < mark {
+        } else if walked.end < proven_from(number, walks, mark) {
             let what = walked
                 .stop
                 .unwrap_or("the store ends before records that had been durable");
