@@ -1,46 +1,17 @@
 //! A whole connection's bytes, as they come off a socket in pieces: split into frames as a model says, whose
 //! headers and bodies are then decoded.
 //!
-//! An input is: the size of the pieces, how many times 16 KiB of zeros follow, and the bytes.
-
-use std::cell::RefCell;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+//! An input is: the size of the pieces, how many zeros follow, and the bytes.
 
 use bytes::Bytes;
 use laminarmq_broker::limits::FRAME_BYTES_MIN;
 use laminarmq_broker::test_util::Frames;
 use laminarmq_kafka::{AnyRequest, Reader, RequestHeader, Writer, generate};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::runtime::{Builder, Runtime};
+
+use crate::pieces::{self, Pieces};
 
 /// The largest frame; more than one step of the share of bytes in flight.
 const FRAME_BYTES_MAX: u32 = 600 << 10;
-/// So many zeros follow at most, in steps.
-const ZEROS_STEP: usize = 16 << 10;
-const ZEROS_STEPS: usize = 64;
-
-/// A socket that hands out its bytes in pieces of at most `most`.
-struct Pieces {
-    bytes: Vec<u8>,
-    at: usize,
-    most: usize,
-}
-
-impl AsyncRead for Pieces {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let this = self.get_mut();
-        let rest = &this.bytes[this.at..];
-        let piece = &rest[..rest.len().min(this.most).min(buf.remaining())];
-        buf.put_slice(piece);
-        this.at += piece.len();
-        Poll::Ready(Ok(()))
-    }
-}
 
 /// What the framing says about a stream: the frames, and whether it ends well behind them.
 fn model(mut stream: &[u8]) -> (Vec<&[u8]>, bool) {
@@ -60,45 +31,22 @@ fn model(mut stream: &[u8]) -> (Vec<&[u8]>, bool) {
     (frames, stream.is_empty())
 }
 
-thread_local! {
-    static RUNTIME: RefCell<Runtime> = RefCell::new(
-        Builder::new_current_thread().enable_time().build().expect("a runtime"),
-    );
-}
-
 /// Splits the stream by the broker's code and by the model; decodes each frame.
 pub fn check(input: &[u8]) {
     let [most, zeros, bytes @ ..] = input else {
         return;
     };
-    let most = match *most {
-        0 => usize::MAX,
-        small @ 1..128 => usize::from(small),
-        large => usize::from(large) << 7,
-    };
     let mut stream = bytes.to_vec();
-    stream.resize(
-        stream.len() + usize::from(*zeros) % ZEROS_STEPS * ZEROS_STEP,
-        0,
-    );
-    let socket = Pieces {
-        bytes: stream.clone(),
-        at: 0,
-        most,
-    };
+    stream.resize(stream.len() + pieces::zeros(*zeros), 0);
+    let socket = Pieces::new(stream.clone(), *most);
     let (expected, ends_well) = model(&stream);
     let mut frames = Vec::new();
-    let end = RUNTIME.with_borrow_mut(|runtime| {
-        runtime.block_on(async {
-            let mut reader = Frames::new(socket, FRAME_BYTES_MAX);
-            loop {
-                match reader.next().await {
-                    Ok(Some(frame)) => frames.push(frame),
-                    Ok(None) => return Ok(()),
-                    Err(error) => return Err(error),
-                }
-            }
-        })
+    let end = pieces::block_on(async {
+        let mut reader = Frames::new(socket, FRAME_BYTES_MAX);
+        while let Some(frame) = reader.next().await? {
+            frames.push(frame);
+        }
+        Ok::<_, String>(())
     });
     assert_eq!(frames, expected);
     assert_eq!(end.is_ok(), ends_well, "{end:?}");
@@ -152,6 +100,6 @@ pub fn seeds() -> Vec<Vec<u8>> {
     seeds.push([&[5, 0], &all.concat()[..]].concat());
     seeds.push([&[200, 0], &all.concat()[..100]].concat());
     // A frame of 300 KiB, which zeros fill.
-    seeds.push([&[0, 20][..], &[0, 4, 0xb0, 0]].concat());
+    seeds.push([&[0, pieces::ZEROS_FROM + 20][..], &[0, 4, 0xb0, 0]].concat());
     seeds
 }

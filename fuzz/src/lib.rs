@@ -10,6 +10,7 @@ pub mod batch;
 pub mod canary;
 pub mod frames;
 pub mod index_image;
+pub mod peer_frames;
 pub mod raft_state;
 pub mod request;
 pub mod response;
@@ -18,12 +19,14 @@ pub mod store_image;
 
 mod codec;
 mod memory;
+mod pieces;
 
 /// The targets that have seeds, with their names.
-pub const SEEDS: [(&str, fn() -> Vec<Vec<u8>>); 7] = [
+pub const SEEDS: [(&str, fn() -> Vec<Vec<u8>>); 8] = [
     ("batch", batch::seeds),
     ("frames", frames::seeds),
     ("index_image", index_image::seeds),
+    ("peer_frames", peer_frames::seeds),
     ("raft_state", raft_state::seeds),
     ("request", request::seeds),
     ("response", response::seeds),
