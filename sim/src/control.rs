@@ -26,7 +26,7 @@ impl Cluster {
             .max_by_key(|members| members.index)
     }
 
-    /// Whether the group is as it should be, so that a replica may be taken away.
+    /// Whether the group is as it should be.
     pub(crate) fn is_whole(&self) -> bool {
         let ids: Vec<_> = self.nodes.keys().copied().map(ReplicaId).collect();
         let sound = self.nodes.values().all(|node| node.born && !node.suspect);
@@ -34,7 +34,8 @@ impl Cluster {
         sound && members == Some(&Membership::of_voters(ids))
     }
 
-    /// Whether every node is up and knows that the group is whole.
+    /// Whether every node is up and knows that the group is whole, so that a replica may be lost for good. Where one
+    /// node alone knows that the last change was left, and is lost, the others still wait for the old voters.
     pub(crate) fn all_know_the_members(&self) -> bool {
         let newest = self.newest_members();
         self.is_whole()

@@ -22,7 +22,7 @@ impl Cluster {
         }
         match self.faults.below(100) {
             // Where writing is saving, a crash of the machine takes what was acknowledged.
-            0..20 if is_up && self.forgets() && self.is_whole() => {
+            0..20 if is_up && self.forgets() && self.all_know_the_members() => {
                 self.counts.os_crashes += 1;
                 self.lose(id, "the machine crashes");
             }
@@ -76,12 +76,12 @@ impl Cluster {
     fn inject_rare(&mut self, id: u64) -> Result<(), Broken> {
         let is_up = self.nodes[&id].up.is_some();
         match self.faults.below(100) {
-            0..20 if self.is_whole() => {
+            0..20 if self.all_know_the_members() => {
                 self.counts.wipes += 1;
                 self.lose(id, "its disk is empty");
             }
             // Where nothing is synced, nothing tells a flipped bit from a torn write.
-            20..50 if is_up && self.is_whole() && !self.forgets() => {
+            20..50 if is_up && self.all_know_the_members() && !self.forgets() => {
                 self.kill(id);
                 if self.nodes[&id].disk.rot(&mut self.faults) {
                     self.counts.bit_rot += 1;

@@ -121,6 +121,8 @@ pub const ASK_WAIT_MAX: Duration = Duration::from_secs(5);
 pub const BOOTSTRAP_RETRY_WAIT: Duration = Duration::from_millis(100);
 /// Every so many rounds it is said who is missing.
 pub const BOOTSTRAP_TELL_EVERY: u32 = 100;
+/// So many times a node asks at its start whether its directory was replaced, until somebody answers.
+pub const BOOTSTRAP_LOOKS: u32 = 20;
 /// Time before a node that did not hear the news of who leads what is told again.
 pub const NEWS_RETRY_WAIT: Duration = Duration::from_millis(500);
 /// After this long the others hear everything again, since a node that was started anew knows nothing.

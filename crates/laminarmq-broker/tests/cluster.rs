@@ -72,6 +72,7 @@ impl Trio {
         let place = Self::place(node);
         let mut config = config(self.dirs[place].path());
         config.listen = self.peers[NODES.len() + place].clone();
+        config.http = Some("127.0.0.1:0".parse().unwrap());
         let member = |(node, peer): (&i32, &HostPort)| Member {
             node: NodeId::new(*node).unwrap(),
             peer: peer.clone(),
@@ -162,6 +163,29 @@ impl Trio {
         in_time("a produce", trying).await
     }
 
+    /// Waits until the leaders of all partitions say that all their replicas are there.
+    async fn until_whole(&self) {
+        let waiting = async {
+            for running in self.running.values() {
+                let http = running.http_addr().unwrap();
+                let mut before = Vec::new();
+                loop {
+                    let page = common::http::get(http, "/metrics").await.body;
+                    let short = short(&page);
+                    if short.is_empty() {
+                        break;
+                    }
+                    if short != before {
+                        println!("{short:?}");
+                    }
+                    before = short;
+                    pause().await;
+                }
+            }
+        };
+        in_time("all replicas", waiting).await;
+    }
+
     /// All values of a partition, from its leader.
     async fn read(&self, asked: i32, topic: &str, partition: i32, count: usize) -> Vec<String> {
         let reading = async {
@@ -181,6 +205,17 @@ impl Trio {
         };
         in_time("a read", reading).await
     }
+}
+
+/// What a page of metrics tells of partitions, or of the metadata, that lack a replica.
+fn short(page: &str) -> Vec<String> {
+    let is_short = |line: &&str| {
+        line.starts_with("kafka_topic_partition_under_replicated_partition{")
+            && line.ends_with(" 1")
+            || line.starts_with("laminarmq_metadata_replicas_in_sync ") && !line.ends_with(" 3")
+    };
+    let short = page.lines().filter(is_short);
+    short.map(str::to_owned).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "the pace of asking again")]
@@ -291,23 +326,54 @@ async fn who_does_not_hold_a_partition_sends_its_clients_to_who_does() {
     trio.stop_all().await;
 }
 
+/// A node that lost its directory comes back as another replica, twice, and has what the others have: then each of
+/// those can go. What it had before is not let in any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_node_whose_directory_was_emptied_does_not_come_back_as_itself() {
+async fn a_node_whose_directory_was_lost_gets_everything_from_the_others() {
     let mut trio = Trio::start().await;
-    create(&mut trio.client(1).await, "t", 1, 3).await;
+    create(&mut trio.client(1).await, "t", 2, 3).await;
+    create(&mut trio.client(1).await, "alone", 24, 1).await;
     trio.produce(1, "t", 0, &["a"]).await;
+    let mut expected = vec!["a".to_owned()];
+    let mut lost = Vec::new();
+    for round in 0..2 {
+        trio.stop(3).await;
+        let place = Trio::place(3);
+        let empty = tempfile::tempdir().unwrap();
+        lost.push(std::mem::replace(&mut trio.dirs[place], empty));
+        let value = format!("while it was away {round}");
+        trio.produce(1, "t", 0, &[&value]).await;
+        expected.push(value);
+        trio.start_nodes(&[3]).await;
+        // What only that node had begins anew, and the groups that are made now have its new replica.
+        let led = trio.led(3, "alone").await;
+        let alone = led.iter().position(|p| p.leader_id == 3).unwrap();
+        let alone = i32::try_from(alone).unwrap();
+        assert_eq!(trio.produce(3, "alone", alone, &["x"]).await, 0);
+        create(&mut trio.client(3).await, &format!("new-{round}"), 1, 3).await;
+        trio.until_whole().await;
+    }
+    // Only now: without that node two of three would be gone.
+    for gone in [1, 2] {
+        trio.stop(gone).await;
+        let value = format!("without {gone}");
+        trio.produce(3, "t", 0, &[&value]).await;
+        expected.push(value);
+        assert_eq!(trio.read(3, "t", 0, expected.len()).await, expected);
+        trio.start_nodes(&[gone]).await;
+        trio.until_whole().await;
+    }
     trio.stop(3).await;
-    let place = Trio::place(3);
-    let emptied = std::mem::replace(&mut trio.dirs[place], tempfile::tempdir().unwrap());
-    let refused = in_time("the start", Broker::start(trio.config(3))).await;
-    let error = refused
-        .expect_err("it lost what it acknowledged")
-        .to_string();
-    assert!(error.contains("another data directory"), "{error}");
-    // With what it had it is welcome.
-    trio.dirs[place] = emptied;
+    for old in lost {
+        let place = Trio::place(3);
+        let present = std::mem::replace(&mut trio.dirs[place], old);
+        let refused = in_time("the start", Broker::start(trio.config(3))).await;
+        let error = refused.expect_err("it was replaced").to_string();
+        assert!(error.contains("counts for nothing any more"), "{error}");
+        trio.dirs[place] = present;
+    }
     trio.start_nodes(&[3]).await;
-    assert_eq!(trio.read(3, "t", 0, 1).await, ["a"]);
+    assert_eq!(trio.read(3, "t", 0, expected.len()).await, expected);
     trio.stop_all().await;
 }
 

@@ -247,3 +247,24 @@ fn a_follower_learns_of_a_leader_that_it_did_not_know() {
     group.settle();
     assert_eq!(group.node(4).seen.committed, [(200, 12)]);
 }
+
+/// Without anything new to send, nothing tells the leader that a peer which was out of reach takes appends again: it has
+/// all there is, and counts.
+#[test]
+fn who_was_out_of_reach_and_lacks_nothing_is_caught_up() {
+    let (mut group, leader) = three();
+    for peer in [1, 2, 3].map(ReplicaId) {
+        if peer == ReplicaId(leader) {
+            continue;
+        }
+        let node = group.node(leader);
+        assert!(node.replica.is_caught_up(peer));
+        node.replica.report_unreachable(peer);
+        for _ in 0..4 {
+            group.tick();
+        }
+        let progress = group.node(leader).replica.progress(peer);
+        assert!(progress.is_some_and(|it| it.active), "{progress:?}");
+        assert!(group.node(leader).replica.is_caught_up(peer));
+    }
+}

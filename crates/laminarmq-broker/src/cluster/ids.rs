@@ -5,6 +5,7 @@
 //! itself, only as the next one. Node 1 alone has replica 1, which is what a single node always wrote.
 
 use laminarmq_replica::ReplicaId;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -43,7 +44,44 @@ impl NodeId {
     /// This node's first replica of any group.
     #[must_use]
     pub fn first_replica(self) -> ReplicaId {
-        ReplicaId(u64::from(self.0.unsigned_abs()))
+        self.replica(0)
+    }
+
+    /// This node's replica of any group, made after it lost its directory so many times.
+    pub(crate) fn replica(self, incarnation: u32) -> ReplicaId {
+        ReplicaId(u64::from(incarnation) << 32 | u64::from(self.0.unsigned_abs()))
+    }
+}
+
+/// How many times each node lost its directory, where it ever did: what the metadata group has on record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Incarnations(BTreeMap<i32, u32>);
+
+impl Incarnations {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn of(&self, node: NodeId) -> u32 {
+        self.0.get(&node.get()).copied().unwrap_or(0)
+    }
+
+    /// Its present replica of any group.
+    pub(crate) fn replica_of(&self, node: NodeId) -> ReplicaId {
+        node.replica(self.of(node))
+    }
+
+    /// The replica that stands for this one, which was lost with its directory.
+    pub(crate) fn successor(&self, replica: ReplicaId) -> Option<ReplicaId> {
+        let present = self.replica_of(NodeId::of(replica)?);
+        (present > replica).then_some(present)
+    }
+}
+
+impl FromIterator<(NodeId, u32)> for Incarnations {
+    fn from_iter<I: IntoIterator<Item = (NodeId, u32)>>(all: I) -> Self {
+        let known = all.into_iter().filter(|(_, incarnation)| *incarnation > 0);
+        Self(known.map(|(node, number)| (node.get(), number)).collect())
     }
 }
 
@@ -75,6 +113,22 @@ mod tests {
         for nobody in [0, 1 << 32, 1 << 31, u64::MAX] {
             assert_eq!(NodeId::of(ReplicaId(nobody)), None, "{nobody}");
         }
+    }
+
+    #[test]
+    fn a_lost_replica_has_a_successor_and_no_other_has() {
+        let node = |number| NodeId::new(number).expect("a node");
+        let lost: Incarnations = [(node(1), 0), (node(2), 3)].into_iter().collect();
+        assert_eq!(lost.successor(node(1).replica(0)), None);
+        for number in 0..3 {
+            let successor = lost.successor(node(2).replica(number));
+            assert_eq!(successor, Some(node(2).replica(3)));
+        }
+        // What is not heard of here yet may be newer.
+        for number in 3..5 {
+            assert_eq!(lost.successor(node(2).replica(number)), None);
+        }
+        assert_eq!(lost.successor(ReplicaId(0)), None);
     }
 
     #[test]

@@ -82,8 +82,9 @@ pub(crate) async fn join(
         members: config.members.clone().into(),
         peers,
         leaders,
+        directories,
     };
-    let met = bootstrap::meet(&cluster, dir, &directories).await;
+    let met = bootstrap::meet(&cluster, dir).await;
     if let Err(error) = met {
         cluster.peers.stop().await;
         return Err(error);

@@ -21,6 +21,8 @@ pub(crate) use ask::{
     Ask, ProposeAnswer, leading, proposal_answer, read_leading, read_proposal_answer,
 };
 pub use bootstrap::BootstrapError;
+pub(crate) use bootstrap::{Directories, REPLACED, was_replaced};
+pub(crate) use ids::Incarnations;
 pub use ids::{NodeId, NodeIdError};
 pub(crate) use join::{Membership, cluster_id, join};
 pub(crate) use leaders::{Leaders, Leading};
@@ -47,6 +49,8 @@ pub(crate) struct Cluster {
     pub(crate) members: Arc<[Member]>,
     pub(crate) peers: Peers,
     pub(crate) leaders: Arc<Leaders>,
+    /// What is known of the nodes' directories.
+    pub(crate) directories: Arc<Directories>,
 }
 
 impl Cluster {

@@ -6,7 +6,7 @@
 
 use super::image::TopicImage;
 use super::local::ToOpen;
-use super::service::Controller;
+use super::service::{Controller, ControllerError};
 use super::state::{Applied, Topic};
 use laminarmq_kafka::Uuid;
 use std::collections::BTreeMap;
@@ -39,13 +39,35 @@ impl Controller {
                     let image = &self.wiring.image;
                     image.send_modify(|image| Arc::make_mut(image).set_nodes(nodes));
                 }
-                Applied::TopicExists
+                Applied::NodeReplaced(_) => self.replace_lost().await,
+                Applied::OtherIncarnation
+                | Applied::TopicExists
                 | Applied::TopicUnknown
                 | Applied::OtherPartitions
                 | Applied::ProducerIds(_) => {}
             }
         }
         failed
+    }
+
+    /// Nodes lost their directories: what was there is replaced, by whoever leads.
+    pub(super) async fn replace_lost(&self) {
+        let Some((cluster, _)) = &self.wiring.cluster else {
+            return;
+        };
+        let incarnations = self.state.incarnations();
+        if incarnations.of(cluster.me) > self.wiring.local.opener.dir().meta().incarnation {
+            self.wiring
+                .failure
+                .set(&ControllerError::Replaced.to_string());
+            return;
+        }
+        cluster
+            .directories
+            .set_replaced(self.state.replaced().clone());
+        if !incarnations.is_empty() {
+            self.wiring.local.replace(incarnations).await;
+        }
     }
 
     /// A topic's settings were checked before they were committed. Where this program does not know them,

@@ -22,6 +22,7 @@ const ALLOCATE_PRODUCER_IDS: u8 = 3;
 const ALTER_TOPIC: u8 = 4;
 const ADD_PARTITIONS: u8 = 5;
 const REGISTER_NODE: u8 = 6;
+const REPLACE_NODE: u8 = 7;
 
 /// One change of the cluster's metadata.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +50,14 @@ pub(crate) enum Command {
     },
     /// Says where Kafka clients reach a node. Each node of a cluster says so when it starts.
     RegisterNode { node: u32, host: String, port: u16 },
+    /// A node lost its directory and has another one: from now on its replicas are those of this
+    /// incarnation, which must be the next one.
+    ReplaceNode {
+        node: u32,
+        incarnation: u32,
+        /// What its new directory is called.
+        directory: String,
+    },
 }
 
 /// The fields of [`Command::CreateTopic`].
@@ -122,6 +131,16 @@ impl Command {
                 out.text(host);
                 out.0.extend_from_slice(&port.to_le_bytes());
             }
+            Command::ReplaceNode {
+                node,
+                incarnation,
+                directory,
+            } => {
+                out.0.push(REPLACE_NODE);
+                out.u32(*node);
+                out.u32(*incarnation);
+                out.text(directory);
+            }
         }
         out.0
     }
@@ -160,6 +179,11 @@ impl Command {
                 node: input.u32()?,
                 host: input.text()?,
                 port: u16::from_le_bytes(input.array()?),
+            },
+            REPLACE_NODE => Command::ReplaceNode {
+                node: input.u32()?,
+                incarnation: input.u32()?,
+                directory: input.text()?,
             },
             other => return Err(CommandError::Kind(other)),
         };
@@ -287,6 +311,14 @@ mod tests {
         }
     }
 
+    fn replacement() -> Command {
+        Command::ReplaceNode {
+            node: 3,
+            incarnation: 2,
+            directory: "name".to_owned(),
+        }
+    }
+
     #[test]
     fn commands_come_back_as_they_were() {
         for command in [
@@ -301,6 +333,7 @@ mod tests {
             alteration(),
             more_partitions(),
             registration(),
+            replacement(),
         ] {
             assert_eq!(Command::decode(&command.encode()), Ok(command));
         }
@@ -335,6 +368,8 @@ mod tests {
         assert_eq!(more_partitions().encode(), want);
         let want = b"\x01\x06\x02\0\0\0\x09\0b.example\x84\x23";
         assert_eq!(registration().encode(), want);
+        let want = b"\x01\x07\x03\0\0\0\x02\0\0\0\x04\0name";
+        assert_eq!(replacement().encode(), want);
     }
 
     #[test]
@@ -354,7 +389,7 @@ mod tests {
     proptest! {
         #[test]
         fn cut_commands_are_short_and_no_bytes_panic(bytes: Vec<u8>, cut in 0usize..60) {
-            for whole in [topic(), alteration(), more_partitions(), registration()] {
+            for whole in [topic(), alteration(), more_partitions(), registration(), replacement()] {
                 let whole = whole.encode();
                 let cut = cut.min(whole.len() - 1);
                 prop_assert_eq!(Command::decode(&whole[..cut]), Err(CommandError::Short));

@@ -4,7 +4,7 @@ use super::image::TopicImage;
 use super::opener::{OpenError, Opener, tuning};
 use super::service::ControllerError;
 use super::state::{Topic, TopicPartition};
-use crate::cluster::{Leaders, NodeId};
+use crate::cluster::{Incarnations, Leaders, NodeId};
 use crate::data_dir::PartitionName;
 use crate::flusher::Flusher;
 use crate::limits::LEADERS_WAIT_MAX;
@@ -89,7 +89,7 @@ impl LocalPartitions {
         let mut results: Vec<_> = topics.iter().map(|_| Ok(())).collect();
         let mut waiting = Vec::new();
         for ((topic, partition), replica) in self.open_replicas(topics) {
-            let TopicPartition { group, nodes } =
+            let TopicPartition { group, nodes, .. } =
                 &topics[topic].image.topic.partitions[partition as usize];
             let answer = match nodes.len() {
                 1 => Readiness::Leads,
@@ -206,6 +206,16 @@ impl LocalPartitions {
         if let Err(error) = self.opener.dir().remove_partitions(&partitions) {
             // They belong to nobody any more: the next start removes them or sets them aside.
             tracing::error!(%error, "cannot remove the files of deleted partitions");
+        }
+    }
+
+    /// Has all shards replace what was lost with these nodes' directories.
+    pub(super) async fn replace(&self, incarnations: Incarnations) {
+        let incarnations = Arc::new(incarnations);
+        for shard in 0..self.router.shard_count() {
+            let input = Input::Replaced(Arc::clone(&incarnations));
+            // A shard that is gone leads nothing.
+            let _ = self.router.send(shard, input).await;
         }
     }
 

@@ -31,9 +31,11 @@ pub use service::ControllerError;
 pub(crate) use service::{Controller, ControllerWiring};
 #[cfg(test)]
 pub(crate) use state::TopicPartition;
-pub(crate) use state::{METADATA_GROUP, Topic};
+pub(crate) use state::{METADATA_GROUP, Replacement, Topic};
 
+use crate::cluster::NodeId;
 use crate::shard::Refusal;
+use bytes::Bytes;
 use command::Command;
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,6 +44,16 @@ use tokio::sync::{mpsc, oneshot};
 /// Whether these bytes are a command of the metadata group.
 pub(crate) fn is_command(bytes: &[u8]) -> bool {
     Command::decode(bytes).is_ok()
+}
+
+/// The command that gives a node that lost its directory another one.
+pub(crate) fn replace_node(node: NodeId, incarnation: u32, directory: &str) -> Bytes {
+    let command = Command::ReplaceNode {
+        node: node.get().unsigned_abs(),
+        incarnation,
+        directory: directory.to_owned(),
+    };
+    command.encode().into()
 }
 
 /// What the controller is asked for.

@@ -13,7 +13,8 @@ use crate::limits::{
 use crate::topics::TopicSettings;
 use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, Recovery, poll_ready};
 use laminarmq_replica::{
-    Flush, GroupId, GroupState, Membership, PRODUCERS_BYTES_MAX, Replica, ReplicaConfig, Tuning,
+    Flush, GroupId, GroupState, Membership, PRODUCERS_BYTES_MAX, Replica, ReplicaConfig, ReplicaId,
+    Tuning,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -75,6 +76,8 @@ pub(crate) struct Opener {
     env: Env,
     /// This node.
     node: NodeId,
+    /// Its replica of each group.
+    replica: ReplicaId,
     /// The members of the metadata group.
     metadata_members: Membership,
     /// The files of sealed segments that are open at once, of all partitions together.
@@ -98,6 +101,7 @@ impl Opener {
             .into_iter()
             .map(|state| (state.group, state))
             .collect();
+        let replica = node.replica(dir.meta().incarnation);
         let tails = TailBudget {
             free: tail_cache_bytes,
             shares: BTreeMap::new(),
@@ -106,6 +110,7 @@ impl Opener {
             dir,
             env,
             node,
+            replica,
             metadata_members: Membership::of_voters(replicas),
             files: OpenFiles::at_most(SEALED_FILES_OPEN_MAX),
             saved: Mutex::new(saved),
@@ -130,7 +135,7 @@ impl Opener {
         config.entry_bytes_max = u32::try_from(COMMAND_BYTES_MAX).expect("a limit of 1 MiB");
         self.open(
             &PartitionName::metadata(),
-            &PartitionMeta::metadata(self.node.first_replica().get()),
+            &PartitionMeta::metadata(self.replica.get()),
             config,
         )
     }
@@ -143,7 +148,7 @@ impl Opener {
         settings: &TopicSettings,
     ) -> Result<Replica<FileEnv>, OpenError> {
         let TopicPartition { group, .. } = topic.partitions[partition as usize];
-        let members = topic.partitions[partition as usize].membership();
+        let members = self.members(topic, partition);
         let mut config = self.replica_config(group, members);
         config.tune(tuning(settings));
         if topic.name == GROUPS_TOPIC {
@@ -155,7 +160,7 @@ impl Opener {
             let mut tails = self.tails.lock().expect("no holder panics");
             config.tail_cache_bytes = tails.take(group);
         }
-        let meta = PartitionMeta::new(topic.id.0, group.0, self.node.first_replica().get());
+        let meta = PartitionMeta::new(topic.id.0, group.0, self.replica.get());
         self.open(&PartitionName::new(&topic.name, partition), &meta, config)
     }
 
@@ -177,8 +182,25 @@ impl Opener {
             .give_back(group);
     }
 
+    /// The members that the replica here starts with: those that the group began with. Nobody can replace
+    /// what no other node held, so that begins anew.
+    fn members(&self, topic: &Topic, partition: u32) -> Membership {
+        let members = topic.partitions[partition as usize].founding_members();
+        match members.voters[..] {
+            [lost] if lost != self.replica && NodeId::of(lost) == Some(self.node) => {
+                tracing::error!(
+                    topic = topic.name,
+                    partition,
+                    "this partition was on this node alone, and was lost with its data directory: it begins anew"
+                );
+                Membership::of_voters([self.replica])
+            }
+            _ => members,
+        }
+    }
+
     fn replica_config(&self, group: GroupId, members: Membership) -> ReplicaConfig {
-        let mut config = ReplicaConfig::new(group, self.node.first_replica(), members);
+        let mut config = ReplicaConfig::new(group, self.replica, members);
         config.tail_cache_bytes = 0;
         config.election_ticks = ELECTION_TICKS;
         config.heartbeat_ticks = HEARTBEAT_TICKS;

@@ -8,7 +8,7 @@ use super::opener::OpenError;
 use super::proposer::Proposer;
 use super::state::{Applied, METADATA_GROUP, MetadataState, Topic};
 use super::{ControllerHandle, Request};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, REPLACED, was_replaced};
 use crate::config::HostPort;
 use crate::env::Env;
 use crate::limits::{
@@ -67,6 +67,9 @@ pub enum ControllerError {
         /// What is wrong.
         reason: String,
     },
+    /// The node is in the cluster with a later directory than the one that it has here.
+    #[error("{REPLACED}")]
+    Replaced,
     /// A shard stopped.
     #[error("a shard refused to take a partition: {0}")]
     Shard(#[from] Refusal),
@@ -120,9 +123,22 @@ impl Controller {
                 Err(refusal @ (Refusal::Closing | Refusal::Failed)) => return Err(refusal.into()),
                 Err(refusal) => {
                     tracing::info!(%refusal, "waiting for the metadata of the cluster");
+                    self.check_not_replaced().await?;
                     pace.tick().await;
                 }
             }
+        }
+    }
+
+    /// Nobody answers a node that has a directory of before, but to this question.
+    async fn check_not_replaced(&self) -> Result<(), ControllerError> {
+        let Some((cluster, _)) = &self.wiring.cluster else {
+            return Ok(());
+        };
+        let incarnation = self.wiring.local.opener.dir().meta().incarnation;
+        match was_replaced(cluster, incarnation).await {
+            Some(true) => Err(ControllerError::Replaced),
+            Some(false) | None => Ok(()),
         }
     }
 
@@ -251,6 +267,7 @@ impl Controller {
             result?;
         }
         local.forget_unclaimed().await;
+        self.replace_lost().await;
         let nodes = self.state.nodes().clone();
         self.wiring
             .image

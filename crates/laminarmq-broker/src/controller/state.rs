@@ -5,7 +5,7 @@
 //! - A topic's name is unique among the topics that are there; its id is unique for ever.
 
 use super::command::{Command, CreateTopic};
-use crate::cluster::NodeId;
+use crate::cluster::{Incarnations, NodeId};
 use crate::config::HostPort;
 use laminarmq_kafka::Uuid;
 use laminarmq_replica::{GroupId, Membership, ReplicaId};
@@ -32,6 +32,8 @@ pub(crate) struct TopicPartition {
     pub(crate) group: GroupId,
     /// The nodes that hold it.
     pub(crate) nodes: Vec<u32>,
+    /// The replicas that it began with. They have no successors yet here, whatever happened since.
+    pub(crate) founders: Vec<ReplicaId>,
 }
 
 impl TopicPartition {
@@ -40,9 +42,9 @@ impl TopicPartition {
         self.nodes.contains(&node.get().unsigned_abs())
     }
 
-    /// The nodes that hold it, as its group's members.
-    pub(crate) fn membership(&self) -> Membership {
-        Membership::of_voters(self.nodes.iter().map(|node| ReplicaId(u64::from(*node))))
+    /// The members that its group began with.
+    pub(crate) fn founding_members(&self) -> Membership {
+        Membership::of_voters(self.founders.iter().copied())
     }
 }
 
@@ -52,6 +54,7 @@ impl Topic {
         let partition = |nodes: &Vec<u32>| TopicPartition {
             group: METADATA_GROUP,
             nodes: nodes.clone(),
+            founders: Vec::new(),
         };
         Self {
             id: create.topic_id,
@@ -81,6 +84,18 @@ pub(crate) enum Applied {
     ProducerIds(Range<u64>),
     /// Clients reach this node there from now on.
     NodeRegistered(u32),
+    /// This node has another directory.
+    NodeReplaced(u32),
+    /// This is not the node's next incarnation; nothing changed.
+    OtherIncarnation,
+}
+
+/// What took the place of a directory that was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Replacement {
+    pub(crate) incarnation: u32,
+    /// What the directory is called.
+    pub(crate) directory: String,
 }
 
 /// See the module's documentation.
@@ -90,6 +105,8 @@ pub(crate) struct MetadataState {
     names: BTreeMap<Uuid, String>,
     /// Where clients reach the nodes of a cluster.
     nodes: BTreeMap<u32, HostPort>,
+    /// The nodes that lost their directories, with what they have now.
+    replaced: BTreeMap<u32, Replacement>,
     next_group: u64,
     next_producer_id: u64,
     partitions: usize,
@@ -104,6 +121,7 @@ impl MetadataState {
             topics: BTreeMap::new(),
             names: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            replaced: BTreeMap::new(),
             next_group: METADATA_GROUP.0 + 1,
             next_producer_id: 0,
             partitions: 0,
@@ -117,6 +135,19 @@ impl MetadataState {
 
     pub(crate) fn nodes(&self) -> &BTreeMap<u32, HostPort> {
         &self.nodes
+    }
+
+    /// The nodes that lost their directories, with what they have now.
+    pub(crate) fn replaced(&self) -> &BTreeMap<u32, Replacement> {
+        &self.replaced
+    }
+
+    /// How many times each node lost its directory.
+    pub(crate) fn incarnations(&self) -> Incarnations {
+        let known = self.replaced.iter();
+        known
+            .filter_map(|(node, now)| Some((node_id(*node)?, now.incarnation)))
+            .collect()
     }
 
     pub(crate) fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
@@ -154,6 +185,11 @@ impl MetadataState {
                 self.nodes.insert(node, HostPort { host, port });
                 Applied::NodeRegistered(node)
             }
+            Command::ReplaceNode {
+                node,
+                incarnation,
+                directory,
+            } => self.replace_node(node, incarnation, directory),
             Command::AddPartitions {
                 topic_id,
                 present,
@@ -185,13 +221,29 @@ impl MetadataState {
         Applied::TopicCreated(topic)
     }
 
+    fn replace_node(&mut self, node: u32, incarnation: u32, directory: String) -> Applied {
+        let present = self.replaced.get(&node).map_or(0, |now| now.incarnation);
+        if present.checked_add(1) != Some(incarnation) {
+            return Applied::OtherIncarnation;
+        }
+        let now = Replacement {
+            incarnation,
+            directory,
+        };
+        self.replaced.insert(node, now);
+        Applied::NodeReplaced(node)
+    }
+
     /// Gives partitions on these nodes the next group ids.
     fn new_partitions(&mut self, replicas: Vec<Vec<u32>>) -> Vec<TopicPartition> {
         let groups = self.next_group..;
+        let incarnations = self.incarnations();
+        let replica = |node: &u32| Some(incarnations.replica_of(node_id(*node)?));
         let partitions: Vec<_> = groups
             .zip(replicas)
             .map(|(group, nodes)| TopicPartition {
                 group: GroupId(group),
+                founders: nodes.iter().filter_map(replica).collect(),
                 nodes,
             })
             .collect();
@@ -245,6 +297,11 @@ impl MetadataState {
         }
         Applied::TopicDeleted(topic)
     }
+}
+
+/// A node by its number in a command.
+fn node_id(number: u32) -> Option<NodeId> {
+    NodeId::new(i32::try_from(number).ok()?)
 }
 
 /// What is left of a name where dots and underscores are the same, as they are in the names of many tools'
@@ -369,6 +426,38 @@ mod tests {
             });
             assert_eq!(found(&state, "a.b.c").as_deref(), left);
         }
+    }
+
+    #[test]
+    fn a_node_is_replaced_once_per_directory_and_new_groups_begin_with_its_replicas() {
+        let mut state = MetadataState::new();
+        state.apply(create(1, "a", 1));
+        let replace = |incarnation, directory: &str| Command::ReplaceNode {
+            node: 1,
+            incarnation,
+            directory: directory.to_owned(),
+        };
+        for wrong in [0, 2, u32::MAX] {
+            let applied = state.apply(replace(wrong, "x"));
+            assert_eq!(applied, Applied::OtherIncarnation, "{wrong}");
+        }
+        assert_eq!(state.apply(replace(1, "b")), Applied::NodeReplaced(1));
+        assert_eq!(state.apply(replace(1, "c")), Applied::OtherIncarnation);
+        assert_eq!(state.replaced()[&1].directory, "b");
+        assert_eq!(state.apply(replace(2, "c")), Applied::NodeReplaced(1));
+        state.apply(create(2, "b", 1));
+        let founders = |name| state.topic(name).unwrap().partitions[0].founders.clone();
+        assert_eq!(founders("a"), [ReplicaId(1)]);
+        assert_eq!(founders("b"), [ReplicaId(2 << 32 | 1)]);
+        // A number that no node has.
+        let nobody = Command::ReplaceNode {
+            node: u32::MAX,
+            incarnation: 1,
+            directory: String::new(),
+        };
+        state.apply(nobody);
+        let node = NodeId::ALONE;
+        assert_eq!(state.incarnations(), [(node, 2)].into_iter().collect());
     }
 
     #[test]

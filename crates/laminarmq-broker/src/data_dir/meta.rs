@@ -47,6 +47,15 @@ pub(crate) struct Meta {
     /// node has taken part in nothing.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) directories: BTreeMap<i32, String>,
+    /// How many directories this node had, and lost, before this one; every replica here is of that
+    /// incarnation.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) incarnation: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Read before anything else of the file is believed.
@@ -64,6 +73,7 @@ impl Meta {
             node_id: owner.node.get(),
             directory_id: owner.cluster_id.is_some().then(random),
             directories: BTreeMap::new(),
+            incarnation: 0,
         }
     }
 

@@ -19,6 +19,7 @@ pub use error::DataDirError;
 pub(crate) use meta::{Meta, Owner, cluster_id as cluster_id_of};
 pub(crate) use partition::{PartitionMeta, PartitionName};
 
+use crate::cluster::NodeId;
 use crate::env::Env;
 use crate::parallel::in_parallel;
 use laminarmq_replica::GroupId;
@@ -114,6 +115,20 @@ impl DataDir {
     ) -> Result<(), DataDirError> {
         self.meta.directories = directories;
         self.meta.write(&self.root)
+    }
+
+    /// Puts on record that this directory stands for one that was lost. Nothing was written to a log before.
+    pub(crate) fn record_incarnation(
+        &mut self,
+        incarnation: u32,
+        directories: BTreeMap<i32, String>,
+    ) -> Result<(), DataDirError> {
+        let node = NodeId::new(self.meta.node_id).expect("checked when it was opened");
+        let replica = PartitionMeta::metadata(node.replica(incarnation).get());
+        // First: a start in between finds the node without directories on record, and comes here again.
+        partition::write_meta(&self.partition_path(&PartitionName::metadata()), &replica)?;
+        self.meta.incarnation = incarnation;
+        self.record_directories(directories)
     }
 
     fn topics(&self) -> PathBuf {

@@ -119,11 +119,16 @@ pub(super) fn create(
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(DataDirError::io("make the folder", &aside, error)),
     }
-    let mut text = serde_json::to_string_pretty(meta).expect("plain fields always serialise");
-    text.push('\n');
-    files::write_whole(&aside, FILE, text.as_bytes())?;
+    write_meta(&aside, meta)?;
     fs::rename(&aside, &path).map_err(|error| DataDirError::io("rename", &aside, error))?;
     files::sync_dir(topics)
+}
+
+/// Writes a folder's `partition.meta` anew.
+pub(super) fn write_meta(folder: &Path, meta: &PartitionMeta) -> Result<(), DataDirError> {
+    let mut text = serde_json::to_string_pretty(meta).expect("plain fields always serialise");
+    text.push('\n');
+    files::write_whole(folder, FILE, text.as_bytes())
 }
 
 fn hex(bytes: [u8; 16]) -> String {

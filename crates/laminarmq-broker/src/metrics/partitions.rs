@@ -1,9 +1,10 @@
 //! Topics and partitions: under the names that kafka_exporter made common, and what only we can tell.
 
 use super::exposition::{Exposition, Kind, Labels};
-use crate::controller::{Image, TopicImage};
+use crate::controller::{Image, METADATA_GROUP, TopicImage};
 use crate::routing::Router;
 use crate::shard::Progress;
+use laminarmq_replica::GroupId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -11,16 +12,24 @@ use std::sync::Arc;
 pub(super) struct Partitions {
     topics: Vec<(Labels, Arc<TopicImage>)>,
     rows: Vec<Row>,
+    /// Of the metadata group.
+    metadata: Progress,
     /// First row of each topic, by its name.
     first: HashMap<String, usize>,
 }
 
 struct Row {
     labels: Labels,
+    /// One of the replicas is on this node.
+    is_here: bool,
     progress: Progress,
     /// Where its replicas are; the first is the preferred leader.
     replicas: usize,
     preferred: Option<u32>,
+}
+
+fn progress(router: &Router, group: GroupId) -> Option<Progress> {
+    Some(router.route(group)?.watch.progress())
 }
 
 impl Partitions {
@@ -28,6 +37,7 @@ impl Partitions {
         let mut all = Self {
             topics: Vec::new(),
             rows: Vec::new(),
+            metadata: progress(router, METADATA_GROUP).unwrap_or_default(),
             first: HashMap::new(),
         };
         for topic in image.topics() {
@@ -35,13 +45,12 @@ impl Partitions {
             all.first.insert(name.to_owned(), all.rows.len());
             for (number, partition) in topic.topic.partitions.iter().enumerate() {
                 // A partition that is just being taken away has no route; it keeps its place.
-                let progress = router
-                    .route(partition.group)
-                    .map_or_else(Progress::default, |route| route.watch.progress());
+                let progress = progress(router, partition.group);
                 let number = number.to_string();
                 all.rows.push(Row {
                     labels: Labels::of(&[("topic", name), ("partition", &number)]),
-                    progress,
+                    is_here: progress.is_some(),
+                    progress: progress.unwrap_or_default(),
                     replicas: partition.nodes.len(),
                     preferred: partition.nodes.first().copied(),
                 });
@@ -85,6 +94,14 @@ impl Partitions {
             "Partitions of these topics.",
         )
         .sample(&none, self.rows.len());
+        if self.metadata.leads {
+            out.family(
+                "laminarmq_metadata_replicas_in_sync",
+                Kind::Gauge,
+                "Replicas of the cluster's metadata that follow its leader, which is this node, and itself.",
+            )
+            .sample(&none, self.metadata.in_sync);
+        }
         self.each(
             out,
             "laminarmq_partition_log_bytes",
@@ -137,7 +154,7 @@ impl Partitions {
             out,
             "kafka_topic_partition_in_sync_replica",
             "Replicas that have all that is committed.",
-            |row| Some(row.in_sync()),
+            Row::in_sync,
         );
         self.each(
             out,
@@ -154,7 +171,7 @@ impl Partitions {
             out,
             "kafka_topic_partition_under_replicated_partition",
             "1 if fewer replicas are in sync than there should be.",
-            |row| Some(u8::from(row.in_sync() < row.replicas)),
+            |row| Some(u8::from(row.in_sync()? < row.replicas)),
         );
     }
 
@@ -180,8 +197,10 @@ impl Row {
         self.progress.leads.then_some(&self.progress)
     }
 
-    /// A group of one is in sync as soon as it has a leader.
-    fn in_sync(&self) -> usize {
-        usize::from(self.progress.leads)
+    /// The leader knows; where those that are here know of none, none are.
+    fn in_sync(&self) -> Option<usize> {
+        let Progress { leads, leader, .. } = self.progress;
+        let counts = leads || self.is_here && leader.is_none();
+        counts.then_some(self.progress.in_sync as usize)
     }
 }

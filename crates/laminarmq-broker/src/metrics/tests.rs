@@ -5,7 +5,7 @@ use crate::routing::Router;
 use crate::shard::Progress;
 use crate::topics::{TopicDefaults, TopicSettings};
 use laminarmq_kafka::{ApiKey, ErrorCode, Uuid};
-use laminarmq_replica::{GroupId, Offset, Term};
+use laminarmq_replica::{GroupId, Offset, ReplicaId, Term};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -28,6 +28,7 @@ fn image_and_router() -> (Image, Router) {
                 TopicPartition {
                     group: GroupId(group),
                     nodes: vec![1],
+                    founders: vec![ReplicaId(1)],
                 }
             })
             .collect();
@@ -50,6 +51,7 @@ fn progress(start: u64, end: u64, leads: bool) -> Progress {
         epoch: Term(1),
         leads,
         leader: None,
+        in_sync: u32::from(leads),
         start_offset: Offset(start),
         log_bytes: 100 + end,
     }

@@ -10,6 +10,7 @@
 //! - After a failure nothing is acknowledged any more, by any partition of the shard.
 
 mod log_size;
+mod members;
 mod partition;
 mod retention;
 mod step;
@@ -22,7 +23,7 @@ mod tests;
 pub use retention::Retention;
 pub use step::Shard;
 
-use crate::cluster::NodeId;
+use crate::cluster::{Incarnations, NodeId};
 use crate::peer::Envelope;
 use bytes::Bytes;
 use laminarmq::LogEnv;
@@ -31,6 +32,7 @@ use laminarmq_replica::{
     FetchPlan, FetchQuery, GroupId, GroupState, LogIndex, Offset, OffsetAnswer, OffsetQuery,
     PersistDone, PersistJob, Replica, ReplicaId, Term, TrimTo, Tuning,
 };
+use std::sync::Arc;
 
 /// What surrounds a shard: its storage, and the handles by which answers find whoever asked. A handle is
 /// opaque here; it comes back with the answer.
@@ -96,6 +98,8 @@ pub enum Input<O: Outside> {
         /// Who asks.
         reply: O::ChangeReply,
     },
+    /// Nodes lost their directories: replace the replicas that were there in what this shard's partitions lead.
+    Replaced(Arc<Incarnations>),
     /// Propose a command to a group with a state machine.
     Command {
         /// The group.
@@ -311,6 +315,8 @@ pub struct Progress {
     pub leads: bool,
     /// Who leads, as far as this replica knows.
     pub leader: Option<ReplicaId>,
+    /// Voters that are heard of and follow, this one included; 0 unless this replica leads.
+    pub in_sync: u32,
     /// Bytes of the log on this node. Rides along: that it alone has grown is not told.
     pub log_bytes: u64,
 }

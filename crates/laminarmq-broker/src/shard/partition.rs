@@ -1,11 +1,12 @@
 //! One partition of a shard: its replica, and who waits for what of it.
 
 use super::log_size::LogSize;
+use super::members::InSync;
 use super::{
     Ack, Append, Appended, Hosted, Lookup, Output, Outside, Progress, Read, Readiness, Refusal,
-    Retention, retention,
+    Retention, members, retention,
 };
-use crate::cluster::NodeId;
+use crate::cluster::{Incarnations, NodeId};
 use crate::limits::CATCH_UP_ENTRIES;
 use crate::peer::{Envelope, Lane};
 use bytes::Bytes;
@@ -34,6 +35,8 @@ pub(super) struct Partition<O: Outside> {
     told: Option<Progress>,
     /// What was last told of a group with a state machine: the term in which it is led from here.
     told_leading: Option<Option<Term>>,
+    /// Of the voters, as of the last tick or change of leadership.
+    in_sync: InSync,
     size: LogSize,
     /// A job is outside.
     persisting: bool,
@@ -81,6 +84,7 @@ impl<O: Outside> Partition<O> {
             hosting: Some((answer, reply)),
             told: None,
             told_leading: None,
+            in_sync: InSync::default(),
             size: LogSize::default(),
             persisting: false,
         }
@@ -262,7 +266,43 @@ impl<O: Outside> Partition<O> {
 
     /// Says whether the partition has to work for that.
     pub(super) fn tick(&mut self) -> bool {
-        self.replica.tick()
+        let has_work = self.replica.tick();
+        self.in_sync.see(self.in_sync()) || has_work
+    }
+
+    /// Takes the next step towards replacing the replicas that were lost with their nodes' directories. Says
+    /// whether the partition has to work for that.
+    pub(super) fn replace_lost(&mut self, incarnations: &Incarnations, token: &mut Token) -> bool {
+        let replica = &self.replica;
+        if !replica.leads_in_full() {
+            return false;
+        }
+        let caught_up = |learner| replica.is_caught_up(learner);
+        let members = replica.members();
+        let Some(step) = members::next_step(members, incarnations, replica.id(), caught_up) else {
+            return false;
+        };
+        // Refused while the one before is under way: the next tick asks again.
+        let proposed = self.replica.propose_membership(&step, next(token));
+        if proposed.is_ok() {
+            tracing::info!(group = %self.group, ?step, "a lost replica is being replaced");
+        }
+        proposed.is_ok()
+    }
+
+    fn in_sync(&self) -> u32 {
+        let replica = &self.replica;
+        if !replica.is_leader() {
+            return 0;
+        }
+        // Who does not know the members yet might have to ask one that is lost.
+        let known = replica.membership().index;
+        let follows = |id| {
+            let progress = replica.progress(id);
+            progress.is_some_and(|it| it.active && it.commit >= known)
+        };
+        let takes_part = |id| id == replica.id() || follows(id);
+        members::taking_part(replica.members(), takes_part)
     }
 
     /// What was sent to members there counts as lost.
@@ -481,6 +521,11 @@ impl<O: Outside> Partition<O> {
 
     /// Tells what changed, and that the partition is ready once what is committed is known.
     fn tell(&mut self, out: &mut Outputs<O>) {
+        let is_leader = self.replica.is_leader();
+        if self.told.is_none_or(|told| told.leads != is_leader) {
+            self.in_sync = InSync::default();
+            self.in_sync.see(self.in_sync());
+        }
         let known = self.replica.is_watermark_known();
         let mut progress = Progress {
             start_offset: self.replica.start_offset(),
@@ -488,6 +533,7 @@ impl<O: Outside> Partition<O> {
             epoch: self.replica.leader_epoch(),
             leads: self.replica.is_leader(),
             leader: self.replica.leader(),
+            in_sync: self.in_sync.told(),
             log_bytes: self.told.map_or(0, |told| told.log_bytes),
         };
         if self.told != Some(progress) || self.size.has_moved(self.replica.log()) {

@@ -2,9 +2,11 @@
 
 use super::partition::Partition;
 use super::{Append, Hosted, Input, Output, Outside, Refusal};
+use crate::cluster::Incarnations;
 use laminarmq::poll_ready;
 use laminarmq_replica::{Fatal, GroupId, PersistDone, Token};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Owns partitions. See the [module](super).
 pub struct Shard<O: Outside> {
@@ -13,6 +15,8 @@ pub struct Shard<O: Outside> {
     dirty: BTreeSet<GroupId>,
     /// The last token given. Unique within the shard.
     token: Token,
+    /// Which nodes lost their directories.
+    incarnations: Arc<Incarnations>,
     state: State<O>,
 }
 
@@ -39,6 +43,7 @@ impl<O: Outside> Shard<O> {
             partitions: BTreeMap::new(),
             dirty: BTreeSet::new(),
             token: Token(0),
+            incarnations: Arc::default(),
             state: State::Open,
         }
     }
@@ -169,7 +174,8 @@ impl<O: Outside> Shard<O> {
                     true
                 });
             }
-            Input::Tick => self.each_partition(Partition::tick),
+            Input::Tick => self.tick(),
+            Input::Replaced(incarnations) => self.incarnations = incarnations,
             Input::Persisted { group, done } => self.persisted(group, done, out),
             Input::Close { reply } => self.close(reply, out),
         }
@@ -246,6 +252,18 @@ impl<O: Outside> Shard<O> {
         }
         for (group, partition) in &mut self.partitions {
             if work(partition) {
+                self.dirty.insert(*group);
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        self.each_partition(Partition::tick);
+        if self.incarnations.is_empty() || self.refusal().is_some() {
+            return;
+        }
+        for (group, partition) in &mut self.partitions {
+            if partition.replace_lost(&self.incarnations, &mut self.token) {
                 self.dirty.insert(*group);
             }
         }

@@ -417,11 +417,15 @@ impl<E: LogEnv> Consensus<E> {
 
     /// How far a peer is; only a leader knows.
     pub(crate) fn progress(&self, peer: ReplicaId) -> Option<PeerProgress> {
-        let progress = self.raw.raft.prs().get(peer.get())?;
+        let raft = &self.raw.raft;
+        let progress = raft.prs().get(peer.get())?;
+        // Who was out of reach is probed by the next entry; until there is one, it lacks nothing.
+        let follows = progress.state == ProgressState::Replicate
+            || progress.matched >= raft.raft_log.last_index();
         Some(PeerProgress {
             matched: LogIndex(progress.matched),
             commit: LogIndex(progress.committed_index),
-            active: progress.recent_active && progress.state == ProgressState::Replicate,
+            active: progress.recent_active && follows,
         })
     }
 

@@ -21,7 +21,7 @@ pub struct PeerProgress {
     pub matched: LogIndex,
     /// It knows that entries up to here, inclusive, are committed.
     pub commit: LogIndex,
-    /// Whether it was heard of lately, and takes appends one behind the other.
+    /// Whether it was heard of lately, and has everything or takes appends one behind the other.
     pub active: bool,
 }
 

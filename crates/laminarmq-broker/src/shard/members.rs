@@ -1,0 +1,174 @@
+//! Puts a new replica in the place of one that was lost with its node's directory.
+//!
+//! Only the group's leader does, one step after the other, each of which waits for the one before:
+//!
+//! ```text
+//! the successor becomes a learner -> it is caught up -> it becomes a voter and the lost one goes -> leave
+//! ```
+//!
+//! - Until the successor is caught up the quorum is what it was: it counts for nothing that is acknowledged.
+//! - Steps are looked for again at each tick, from what the members are by then. So a new leader goes on where
+//!   the one before it stopped, and a step that was refused is tried again.
+
+use crate::cluster::Incarnations;
+use crate::limits::HEARTBEAT_TICKS;
+use laminarmq_replica::{MemberStep, Membership, MembershipChange, ReplicaId};
+
+/// The next step, if one is due now. `me` leads; `is_caught_up` is asked about learners.
+pub(super) fn next_step(
+    members: &Membership,
+    incarnations: &Incarnations,
+    me: ReplicaId,
+    is_caught_up: impl Fn(ReplicaId) -> bool,
+) -> Option<MembershipChange> {
+    if members.is_joint() {
+        return Some(MembershipChange::Leave);
+    }
+    let successor = |id: &ReplicaId| incarnations.successor(*id).map(|next| (*id, next));
+    // A learner that was lost before it ever had a vote.
+    if let Some((lost, _)) = members.learners.iter().find_map(successor) {
+        return Some(MembershipChange::Enter(vec![MemberStep::Remove(lost)]));
+    }
+    let lost = members.voters.iter().filter(|id| **id != me);
+    let steps = lost.filter_map(successor).find_map(|(lost, next)| {
+        if members.voters.contains(&next) {
+            Some(vec![MemberStep::Remove(lost)])
+        } else if !members.learners.contains(&next) {
+            Some(vec![MemberStep::Learner(next)])
+        } else if is_caught_up(next) {
+            Some(vec![MemberStep::Voter(next), MemberStep::Remove(lost)])
+        } else {
+            None
+        }
+    });
+    steps.map(MembershipChange::Enter)
+}
+
+/// How many voters take part, of those that have to agree: until a change is left, also of the old ones.
+pub(super) fn taking_part(members: &Membership, takes_part: impl Fn(ReplicaId) -> bool) -> u32 {
+    let count = |voters: &[ReplicaId]| voters.iter().filter(|id| takes_part(**id)).count();
+    let mut least = count(&members.voters);
+    if members.is_joint() {
+        least = least.min(count(&members.outgoing));
+    }
+    u32::try_from(least).expect("groups have few members")
+}
+
+/// Ticks after which fewer voters are believed. A leader forgets now and then who it heard of, and knows again when
+/// the next heartbeat is answered.
+const FEWER_AFTER_TICKS: u32 = 2 * HEARTBEAT_TICKS + 1;
+
+/// The number of replicas in sync, as it is told.
+#[derive(Debug, Default)]
+pub(super) struct InSync {
+    told: u32,
+    fewer_for: u32,
+}
+
+impl InSync {
+    pub(super) fn told(&self) -> u32 {
+        self.told
+    }
+
+    /// Takes what a tick sees. Says whether there is something to tell.
+    pub(super) fn see(&mut self, now: u32) -> bool {
+        self.fewer_for = if now < self.told {
+            self.fewer_for + 1
+        } else {
+            0
+        };
+        let is_news = now > self.told || self.fewer_for > FEWER_AFTER_TICKS;
+        if is_news {
+            *self = Self {
+                told: now,
+                fewer_for: 0,
+            };
+        }
+        is_news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::NodeId;
+
+    const NEXT: ReplicaId = ReplicaId(1 << 32 | 3);
+
+    fn members(voters: &[ReplicaId], learners: &[ReplicaId]) -> Membership {
+        Membership {
+            learners: learners.to_vec(),
+            ..Membership::of_voters(voters.iter().copied())
+        }
+    }
+
+    fn lost(incarnation: u32) -> Incarnations {
+        [(NodeId::new(3).expect("a node"), incarnation)]
+            .into_iter()
+            .collect()
+    }
+
+    #[test]
+    fn each_step_waits_for_the_one_before() {
+        let [one, two, three] = [1, 2, 3].map(ReplicaId);
+        let step = |members: &Membership, caught_up| {
+            next_step(members, &lost(1), one, |id| {
+                assert_eq!(id, NEXT);
+                caught_up
+            })
+        };
+        let enter = |steps: &[MemberStep]| Some(MembershipChange::Enter(steps.to_vec()));
+
+        let old = members(&[one, two, three], &[]);
+        assert_eq!(
+            next_step(&old, &Incarnations::default(), one, |_| true),
+            None
+        );
+        assert_eq!(step(&old, true), enter(&[MemberStep::Learner(NEXT)]));
+
+        let learning = members(&[one, two, three], &[NEXT]);
+        assert_eq!(step(&learning, false), None);
+        let swap = [MemberStep::Voter(NEXT), MemberStep::Remove(three)];
+        assert_eq!(step(&learning, true), enter(&swap));
+
+        let joint = Membership {
+            outgoing: vec![one, two, three],
+            ..members(&[one, two, NEXT], &[])
+        };
+        assert_eq!(step(&joint, true), Some(MembershipChange::Leave));
+        assert_eq!(taking_part(&joint, |id| id != three), 2);
+        assert_eq!(taking_part(&joint, |id| id != NEXT), 2);
+
+        let new = members(&[one, two, NEXT], &[]);
+        assert_eq!(step(&new, true), None);
+        assert_eq!(taking_part(&new, |id| id != three), 3);
+    }
+
+    #[test]
+    fn fewer_in_sync_are_told_when_it_stays_so() {
+        let mut in_sync = InSync::default();
+        assert!(in_sync.see(3));
+        assert!(!in_sync.see(3));
+        for _ in 0..FEWER_AFTER_TICKS {
+            assert!(!in_sync.see(1));
+        }
+        assert!(!in_sync.see(3), "they were there all the time");
+        for _ in 0..FEWER_AFTER_TICKS {
+            assert!(!in_sync.see(2));
+        }
+        assert!(in_sync.see(2));
+        assert_eq!(in_sync.told(), 2);
+    }
+
+    #[test]
+    fn a_learner_that_was_lost_goes_and_a_leader_never_removes_itself() {
+        let [one, two, three] = [1, 2, 3].map(ReplicaId);
+        let learning = members(&[one, two, three], &[NEXT]);
+        let step = next_step(&learning, &lost(2), one, |_| true);
+        let remove = |id| Some(MembershipChange::Enter(vec![MemberStep::Remove(id)]));
+        assert_eq!(step, remove(NEXT));
+        let both = members(&[one, two, three, NEXT], &[]);
+        assert_eq!(next_step(&both, &lost(1), one, |_| true), remove(three));
+        assert_eq!(next_step(&both, &lost(1), three, |_| true), None);
+    }
+}
