@@ -41,13 +41,22 @@ impl Trio {
     /// When one does not become ready.
     #[must_use]
     pub fn start(dir: &TestDir) -> Self {
+        Self::start_wrapped(dir, &[])
+    }
+
+    /// The same through another program, see [`BrokerBuilder::wrapper`].
+    ///
+    /// # Panics
+    /// When one does not become ready.
+    #[must_use]
+    pub fn start_wrapped(dir: &TestDir, wrapper: &[&str]) -> Self {
         let addresses = free_addresses(NODES * 2);
         let (clients, peers) = addresses.split_at(NODES);
         let seats = (0..NODES).map(|place| Seat {
             data_dir: dir.join(&format!("node-{}", place + 1)),
             client: clients[place],
             peer: peers[place],
-            wrapper: Vec::new(),
+            wrapper: wrapper.iter().map(|&word| word.to_owned()).collect(),
         });
         Self::start_at(&seats.collect::<Vec<_>>())
     }
