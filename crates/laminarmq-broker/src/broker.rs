@@ -169,7 +169,8 @@ impl Broker {
             Ok(Err(error)) => {
                 let _ = engine.stop().await;
                 leave(membership).await;
-                return Err(error.into());
+                // What came first is the reason.
+                return Err(failure.get().map_or(error.into(), StartError::from));
             }
             Err(_) => {
                 let _ = engine.stop().await;

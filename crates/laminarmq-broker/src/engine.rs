@@ -23,7 +23,7 @@ use std::future::Future;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use tokio::runtime::Handle;
+use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Hears how the controller's start went: the metadata, or why there is none.
@@ -217,7 +217,8 @@ impl Engine {
     }
 }
 
-/// A thread that waits for one piece of work.
+/// A thread that waits for one piece of work. Its timers are its own: the process's runtime may end while the
+/// work is still on its way out, as it does when the broker fails.
 fn spawn(
     name: &str,
     work: impl Future<Output = ()> + Send + 'static,
@@ -225,7 +226,9 @@ fn spawn(
     if_it_panics: &'static str,
 ) -> io::Result<JoinHandle<()>> {
     let guard = failure.clone().on_panic(if_it_panics);
-    let runtime = Handle::current();
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()?;
     let thread = std::thread::Builder::new().name(name.to_owned());
     thread.spawn(move || {
         let _guard = guard;
@@ -270,5 +273,29 @@ fn policy(config: &BrokerConfig, dir: &DataDir) -> CreatePolicy {
         default_partitions: config.default_partitions,
         defaults: TopicDefaults::of(config),
         partitions_max: config.limits.partitions,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    #[test]
+    fn work_has_its_timers_when_the_runtime_that_it_was_started_on_is_gone() {
+        let failure = Failure::new();
+        let (gone, is_gone) = oneshot::channel();
+        let work = async move {
+            let () = is_gone.await.unwrap();
+            let _ = timeout(Duration::from_millis(1), pending::<()>()).await;
+        };
+        let runtime = runtime::Runtime::new().unwrap();
+        let thread = runtime.block_on(async { spawn("work", work, &failure, "it panicked") });
+        runtime.shutdown_background();
+        gone.send(()).unwrap();
+        thread.unwrap().join().unwrap();
+        assert!(!failure.is_set());
     }
 }

@@ -18,6 +18,11 @@ use crate::load;
 
 /// How long a record may take to be delivered, dead brokers and all.
 const DELIVERY_SECONDS: u64 = 180;
+/// In place of the offset of a record whose own answer was lost, where the answer to a later one said that
+/// both are written: what librdkafka calls an invalid offset.
+pub const UNTOLD_OFFSET: i64 = -1001;
+/// How many records of all partitions may wait for their delivery, unless the user says otherwise.
+const QUEUED_MAX: i32 = 20_000;
 
 /// Of each partition: the number of a record, and its offset or why it has none.
 type Delivered = BTreeMap<i32, BTreeMap<u64, Result<i64, KafkaError>>>;
@@ -69,6 +74,7 @@ pub struct IdempotentLoad {
     partitions: i32,
     /// The next record's number, in each partition.
     next: u64,
+    queued_max: i32,
 }
 
 impl IdempotentLoad {
@@ -87,8 +93,26 @@ impl IdempotentLoad {
     /// When librdkafka does not take the settings.
     #[must_use]
     pub fn with_bootstrap(brokers: &str, topic: &str, partitions: i32) -> Self {
+        Self::with_settings(brokers, topic, partitions, &[])
+    }
+
+    /// The same with more settings of librdkafka.
+    ///
+    /// # Panics
+    /// When librdkafka does not take the settings.
+    #[must_use]
+    pub fn with_settings(
+        brokers: &str,
+        topic: &str,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let context = Context::default();
-        let producer = ClientConfig::new()
+        let mut config = ClientConfig::new();
+        for (name, value) in settings {
+            config.set(*name, *value);
+        }
+        let producer = config
             .set("bootstrap.servers", brokers)
             .set("enable.idempotence", "true")
             .set("linger.ms", "1")
@@ -105,7 +129,15 @@ impl IdempotentLoad {
             topic: topic.to_owned(),
             partitions,
             next: 0,
+            queued_max: QUEUED_MAX,
         }
+    }
+
+    /// Lets so many records of all partitions wait for their delivery.
+    #[must_use]
+    pub fn queue_at_most(mut self, records: i32) -> Self {
+        self.queued_max = records;
+        self
     }
 
     /// Sends the next record of each partition; says whether librdkafka had room for it.
@@ -115,7 +147,7 @@ impl IdempotentLoad {
     pub fn send(&mut self) -> bool {
         // Room for one in each partition, or none is sent: so all of them have the same number.
         let queued = self.producer.in_flight_count();
-        if queued > 20_000 {
+        if queued > self.queued_max {
             self.producer.poll(Duration::from_millis(1));
             return false;
         }
@@ -131,7 +163,13 @@ impl IdempotentLoad {
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
                     panic!("the queue holds more than are in flight")
                 }
-                Err((error, _)) => panic!("cannot send: {error}"),
+                // What librdkafka notices by itself, such as a gap in the sequence, it calls fatal.
+                Err((error, _)) => {
+                    panic!(
+                        "cannot send: {error}: {:?}",
+                        self.producer.client().fatal_error()
+                    )
+                }
             }
         }
         self.next += 1;
@@ -150,7 +188,8 @@ impl IdempotentLoad {
         self.context.lock().values().map(BTreeMap::len).sum()
     }
 
-    /// Waits until each record has an outcome; returns the offsets, by number, of each partition.
+    /// Waits until each record has an outcome; returns the offsets, by number, of each partition. Some may be
+    /// [`UNTOLD_OFFSET`].
     ///
     /// # Panics
     /// When one was not delivered.

@@ -3,6 +3,7 @@
 //! A checker knows what a client saw and what the operating system was asked to do. It shares no code
 //! with the broker, except the codec that both must agree on with every other client.
 
+pub mod chaos;
 pub mod corpus;
 pub mod group_journal;
 pub mod history;

@@ -1,6 +1,7 @@
-//! Three real brokers that are one cluster, on ports of this machine.
+//! Three real brokers that are one cluster.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::thread;
 
 use laminarmq_kafka::messages::MetadataRequest;
@@ -12,6 +13,19 @@ pub const NODES: usize = 3;
 /// How long everything may take to have a leader again.
 const LEADERS_SECONDS: u64 = 60;
 
+/// Where one of the brokers is.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// Its data.
+    pub data_dir: PathBuf,
+    /// Where clients reach it.
+    pub client: SocketAddr,
+    /// Where the others reach it.
+    pub peer: SocketAddr,
+    /// The command that starts it and is replaced by it; nothing: it is started by itself.
+    pub wrapper: Vec<String>,
+}
+
 /// The brokers, by their places 0, 1, 2; the node ids are one more.
 #[derive(Debug)]
 pub struct Trio {
@@ -20,24 +34,51 @@ pub struct Trio {
 }
 
 impl Trio {
-    /// Starts three new brokers with their data in `dir`, and waits until all are ready.
+    /// Starts three new brokers on ports of this machine, with their data in `dir`, and waits until all are
+    /// ready.
     ///
     /// # Panics
     /// When one does not become ready.
     #[must_use]
     pub fn start(dir: &TestDir) -> Self {
+        Self::start_wrapped(dir, &[])
+    }
+
+    /// The same through another program, see [`BrokerBuilder::wrapper`].
+    ///
+    /// # Panics
+    /// When one does not become ready.
+    #[must_use]
+    pub fn start_wrapped(dir: &TestDir, wrapper: &[&str]) -> Self {
         let addresses = free_addresses(NODES * 2);
         let (clients, peers) = addresses.split_at(NODES);
+        let seats = (0..NODES).map(|place| Seat {
+            data_dir: dir.join(&format!("node-{}", place + 1)),
+            client: clients[place],
+            peer: peers[place],
+            wrapper: wrapper.iter().map(|&word| word.to_owned()).collect(),
+        });
+        Self::start_at(&seats.collect::<Vec<_>>())
+    }
+
+    /// The same, each where its seat says.
+    ///
+    /// # Panics
+    /// When one does not become ready.
+    #[must_use]
+    pub fn start_at(seats: &[Seat]) -> Self {
         let nodes: Vec<_> = (1..)
-            .zip(peers)
-            .map(|(id, address)| format!("{id}@{address}"))
+            .zip(seats)
+            .map(|(id, seat)| format!("{id}@{}", seat.peer))
             .collect();
         let nodes = nodes.join(",");
-        let builders = (1..).zip(clients).map(|(id, client)| {
+        let builders = (1..).zip(seats).map(|(id, seat)| {
             let id: u32 = id;
-            BrokerBuilder::new(&dir.join(&format!("node-{id}")))
-                .listen(*client)
+            let wrapper: Vec<_> = seat.wrapper.iter().map(String::as_str).collect();
+            BrokerBuilder::new(&seat.data_dir)
+                .listen(seat.client)
                 .args(&["--cluster", &nodes, "--node-id", &id.to_string()])
+                .wrapper(&wrapper)
         });
         // All at once: a new cluster begins when its nodes have heard of each other.
         let starting: Vec<_> = builders
@@ -81,10 +122,16 @@ impl Trio {
     pub fn leaders(&self, asked: usize, topic: &str, among: &[usize]) -> Vec<usize> {
         let deadline = Deadline::seconds(LEADERS_SECONDS);
         eventually("a leader of each partition", deadline, || {
-            let leaders = leaders(self.brokers[asked].addr(), topic)?;
-            let all = leaders.iter().all(|place| among.contains(place));
-            (all && !leaders.is_empty()).then_some(leaders)
+            self.leaders_now(asked, topic, among)
         })
+    }
+
+    /// The same as it is now; none while a partition has no leader, or one elsewhere.
+    #[must_use]
+    pub fn leaders_now(&self, asked: usize, topic: &str, among: &[usize]) -> Option<Vec<usize>> {
+        let leaders = leaders(self.brokers[asked].addr(), topic)?;
+        let all = leaders.iter().all(|place| among.contains(place));
+        (all && !leaders.is_empty()).then_some(leaders)
     }
 }
 

@@ -289,13 +289,33 @@ impl BrokerProcess {
     /// When it still runs; else as [`BrokerBuilder::start`].
     #[track_caller]
     pub fn restart(&mut self) {
+        if let Err(why) = self.try_restart() {
+            panic!("{why}");
+        }
+    }
+
+    /// The same for a broker that may have a reason not to start. Nothing of it runs then.
+    ///
+    /// # Errors
+    /// Why it did not become ready, with its output.
+    ///
+    /// # Panics
+    /// When it still runs.
+    #[track_caller]
+    pub fn try_restart(&mut self) -> Result<(), String> {
         assert!(self.child.is_none(), "end the broker before you restart it");
         let (child, output) = spawn(self.builder.command());
         self.child = Some(child);
         self.output = output;
-        if let Err(why) = self.wait_until_ready() {
-            panic!("{why}");
+        let ready = self.wait_until_ready().map(drop);
+        if ready.is_err()
+            && let Some(mut child) = self.child.take()
+        {
+            // It may have ended by itself.
+            drop(child.kill());
+            child.wait().expect("a killed child ends");
         }
+        ready
     }
 
     /// How many bytes of it are in memory now.
@@ -490,6 +510,24 @@ mod tests {
         let dir = TestDir::new("broker");
         let text = panic_text(|| drop(start_script(&dir, "echo the port is in use >&2; exit 2")));
         assert!(text.contains("ended early, exit status: 2"), "{text}");
+    }
+
+    #[test]
+    fn a_broker_that_does_not_start_again_can_be_started_once_it_may() {
+        let dir = TestDir::new("broker");
+        let script = "[ ! -e full ] || { echo no room >&2; exit 1; }; echo ready kafka=127.0.0.1:4567; while :; do sleep 0.01; done";
+        let mut broker = start_script(&dir, script);
+        broker.kill9();
+        std::fs::write(dir.join("full"), "").expect("written");
+        let why = broker.try_restart().expect_err("a reason");
+        assert!(
+            why.contains("exit status: 1") && why.contains("no room"),
+            "{why}"
+        );
+        assert!(!broker.is_running());
+        std::fs::remove_file(dir.join("full")).expect("removed");
+        broker.restart();
+        assert!(broker.is_running());
     }
 
     #[test]

@@ -101,7 +101,12 @@ impl Controller {
                     .host(METADATA_GROUP, metadata, Readiness::Taken)
                     .await?;
                 taken.await.map_err(|_| Refusal::Closing)??;
-                controller.register(clients).await?;
+                let failure = controller.wiring.failure.clone();
+                tokio::select! {
+                    registered = controller.register(clients) => registered?,
+                    // A node that cannot write its log never hears that it was registered.
+                    _ = failure.wait() => return Err(Refusal::Failed.into()),
+                }
             }
         }
         controller.undone.clear();

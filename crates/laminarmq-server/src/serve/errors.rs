@@ -21,6 +21,7 @@ pub(super) fn explain(error: &StartError, config: &BrokerConfig) -> Failure {
         StartError::Peers { address, source } => {
             return Listening::peers(config).explain(address, source);
         }
+        StartError::Failed(failure) => return explain_failure(failure),
         StartError::Config(_) => Some(String::from("`laminarmq config show` lists every setting")),
         StartError::Thread(_) => Some(String::from(
             "the system allows no more threads: raise `ulimit -u`, or give fewer --shards",
