@@ -19,6 +19,8 @@ pub struct Load {
     pub batch_records: u64,
     /// How many batches are under way at once.
     pub in_flight: u64,
+    /// Records per second; none: as fast as it goes.
+    pub rate: Option<u64>,
 }
 
 /// A run of the generator, and what it says besides the measurement.
@@ -49,6 +51,19 @@ impl Load {
             "--brokers",
             &broker.to_string(),
         ]);
+        let report = run(&mut command)?;
+        read_back(&report)?;
+        measured(&report, "produced", "value_bytes", "latency_us")
+    }
+
+    /// Produces into a topic that is there, and leaves it.
+    ///
+    /// # Errors
+    /// As [`Self::produce`].
+    pub fn fill(&self, broker: SocketAddr, topic: &str) -> Result<Run, String> {
+        let mut command = self.command();
+        command.args(["--mode", "produce", "--acks", "all", "--topic", topic]);
+        command.args(["--brokers", &broker.to_string()]);
         let report = run(&mut command)?;
         read_back(&report)?;
         measured(&report, "produced", "value_bytes", "latency_us")
@@ -111,6 +126,9 @@ impl Load {
         command.args(["--record-size", &self.record_bytes.to_string()]);
         command.args(["--batch-size", &self.batch_records.to_string()]);
         command.args(["--in-flight", &self.in_flight.to_string()]);
+        if let Some(rate) = self.rate {
+            command.args(["--rate", &rate.to_string()]);
+        }
         command
     }
 }

@@ -4,6 +4,8 @@
 //! that a broker could not do as well. They receive (or serve) the same bytes from the same generator,
 //! so that a ratio between the two says what the broker adds.
 
+pub mod fan;
+pub mod fresh;
 pub mod generator;
 pub mod log;
 pub mod machine;

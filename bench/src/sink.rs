@@ -44,7 +44,7 @@ pub fn receive(stream: &mut (impl Read + Write), file: &mut File, sync: bool) ->
 }
 
 /// The length of the next frame; `None` when the peer closed before its first byte.
-fn read_head(stream: &mut impl Read) -> io::Result<Option<[u8; 4]>> {
+pub(crate) fn read_head(stream: &mut impl Read) -> io::Result<Option<[u8; 4]>> {
     let mut head = [0; 4];
     if stream.read(&mut head[..1])? == 0 {
         return Ok(None);

@@ -1,14 +1,15 @@
 //! Runs the broker and the machine's limit by turns, and prints a table.
 
 use std::cell::Cell;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{fs, io};
 
 use clap::Parser;
+use laminarmq_bench::fresh::{fresh, pairs};
 use laminarmq_bench::generator::{Load, Run, source};
 use laminarmq_bench::program::Program;
-use laminarmq_bench::report::{Comparison, Pair, markdown};
+use laminarmq_bench::report::{Comparison, markdown};
 use laminarmq_bench::{exit, machine};
 use laminarmq_testkit::{BrokerProcess, laminarmq};
 
@@ -60,6 +61,7 @@ fn compare_in(options: &Options) -> Result<Vec<Comparison>, String> {
         record_bytes: options.record_bytes,
         batch_records: options.batch_records,
         in_flight: options.in_flight,
+        rate: None,
     };
     let Options { dir, rounds, .. } = options;
     let (all, synced) = (load(options.records), load(options.records_sync));
@@ -96,43 +98,6 @@ fn compare_in(options: &Options) -> Result<Vec<Comparison>, String> {
             },
         )?,
     ])
-}
-
-/// Takes the pairs, the broker first in every other one.
-fn pairs(
-    rounds: u64,
-    name: &'static str,
-    limit_meaning: &'static str,
-    broker: impl Fn() -> Result<Run, String>,
-    limit: impl Fn() -> Result<Run, String>,
-) -> Result<Comparison, String> {
-    let mut comparison = Comparison {
-        name,
-        broker_meaning: String::new(),
-        limit_meaning,
-        pairs: Vec::new(),
-    };
-    for round in 0..rounds {
-        let (broker, limit) = if round % 2 == 0 {
-            let broker = broker()?;
-            (broker, limit()?)
-        } else {
-            let limit = limit()?;
-            (broker()?, limit)
-        };
-        eprintln!(
-            "{name}, {} of {rounds}: broker {:.0} MB/s, limit {:.0} MB/s",
-            round + 1,
-            broker.measure.rate / 1e6,
-            limit.measure.rate / 1e6,
-        );
-        comparison.broker_meaning = broker.meaning;
-        comparison.pairs.push(Pair {
-            broker: broker.measure,
-            limit: limit.measure,
-        });
-    }
-    Ok(comparison)
 }
 
 fn with_broker(
@@ -174,20 +139,6 @@ fn with_source(
         ];
         run(&Program::start("limit-source", arguments).map_err(|error| error.to_string())?)
     })
-}
-
-/// Runs with a path that is not there yet; afterwards removes what is there, and waits until the disk
-/// has nothing left to do from this run.
-fn fresh(path: &Path, run: impl FnOnce(&Path) -> Result<Run, String>) -> Result<Run, String> {
-    let result = run(path);
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(format!("{}: {error}", path.display()));
-        }
-        Ok(()) | Err(_) => {}
-    }
-    rustix::fs::sync();
-    result
 }
 
 /// What a reader must know to judge the numbers.

@@ -13,7 +13,6 @@ pub mod librdkafka;
 pub mod load;
 pub mod record;
 pub mod trace;
-pub mod trio;
 
 /// Whether the tests run in their long form: `LAMINARMQ_LONG` is set to anything but 0 or nothing.
 #[must_use]

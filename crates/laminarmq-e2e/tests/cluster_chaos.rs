@@ -4,9 +4,9 @@
 //! With cut links and full disks as well: `ci/chaos/run`.
 
 use laminarmq_e2e::chaos::Chaos;
-use laminarmq_e2e::trio::Trio;
 use laminarmq_e2e::{is_long, seed};
 use laminarmq_testkit::TestDir;
+use laminarmq_testkit::trio::Trio;
 
 const ROUNDS: usize = 8;
 const ROUNDS_LONG: usize = 50;

@@ -1,7 +1,7 @@
 //! A node that cannot write its log when it starts again ends with the reason, whether it was ready or not.
 
-use laminarmq_e2e::trio::Trio;
 use laminarmq_testkit::TestDir;
+use laminarmq_testkit::trio::Trio;
 
 /// So long that a file of one block cannot take another registration of the node.
 const STARTS: usize = 8;

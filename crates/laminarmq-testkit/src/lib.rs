@@ -15,6 +15,7 @@ pub mod power_cut;
 mod process;
 pub mod strace;
 mod tempdir;
+pub mod trio;
 mod wait;
 mod wire;
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use laminarmq_e2e::chaos::{Chaos, Disk, Kind, Namespace, Network, Surroundings};
 use laminarmq_e2e::seed;
-use laminarmq_e2e::trio::{NODES, Seat, Trio};
+use laminarmq_testkit::trio::{NODES, Seat, Trio};
 
 const CLIENT_PORT: u16 = 9092;
 const PEER_PORT: u16 = 9093;

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use laminarmq_e2e::load;
-use laminarmq_e2e::trio::Trio;
 use laminarmq_kafka::ErrorCode;
+use laminarmq_testkit::trio::Trio;
 use laminarmq_testkit::{Client, TestDir};
 
 const TOPIC: &str = "failover";

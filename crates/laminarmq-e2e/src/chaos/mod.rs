@@ -30,7 +30,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::idempotent::{IdempotentLoad, UNTOLD_OFFSET};
-use crate::trio::{NODES, Trio};
+use laminarmq_testkit::trio::{NODES, Trio};
 
 const TOPIC: &str = "survives";
 const PARTITIONS: i32 = 3;

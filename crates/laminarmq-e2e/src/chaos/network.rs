@@ -10,7 +10,7 @@ use std::thread;
 
 use laminarmq_testkit::{Deadline, Finished, run};
 
-use crate::trio::NODES;
+use laminarmq_testkit::trio::NODES;
 
 /// The place of the dropping rules among a namespace's rules: before all others.
 const CUT_PREFERENCE: &str = "10";

@@ -1,12 +1,12 @@
 //! Three real brokers that are one cluster.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
+use crate::{BrokerBuilder, BrokerProcess, Client, Deadline, TestDir, eventually};
 use laminarmq_kafka::messages::MetadataRequest;
 use laminarmq_kafka::messages::metadata::MetadataRequestTopic;
-use laminarmq_testkit::{BrokerBuilder, BrokerProcess, Client, Deadline, TestDir, eventually};
 
 /// How many nodes there are.
 pub const NODES: usize = 3;
@@ -41,7 +41,7 @@ impl Trio {
     /// When one does not become ready.
     #[must_use]
     pub fn start(dir: &TestDir) -> Self {
-        Self::start_wrapped(dir, &[])
+        Self::start_in(&dir.join(""), &[])
     }
 
     /// The same through another program, see [`BrokerBuilder::wrapper`].
@@ -50,10 +50,19 @@ impl Trio {
     /// When one does not become ready.
     #[must_use]
     pub fn start_wrapped(dir: &TestDir, wrapper: &[&str]) -> Self {
+        Self::start_in(&dir.join(""), wrapper)
+    }
+
+    /// The same in any directory.
+    ///
+    /// # Panics
+    /// When one does not become ready.
+    #[must_use]
+    pub fn start_in(dir: &Path, wrapper: &[&str]) -> Self {
         let addresses = free_addresses(NODES * 2);
         let (clients, peers) = addresses.split_at(NODES);
         let seats = (0..NODES).map(|place| Seat {
-            data_dir: dir.join(&format!("node-{}", place + 1)),
+            data_dir: dir.join(format!("node-{}", place + 1)),
             client: clients[place],
             peer: peers[place],
             wrapper: wrapper.iter().map(|&word| word.to_owned()).collect(),
