@@ -149,6 +149,12 @@ fn lines_of_both(broker: &Broker, readers: [&mut Running; 2], marks: [&str; 2]) 
 #[track_caller]
 fn wait_for_readers(broker: &Broker, count: usize) {
     for _ in 0..600 {
+        // It is there once its first member has joined.
+        let groups = json(&broker.ok(&["group", "list", "--json"]));
+        if groups.as_array().expect("a list").is_empty() {
+            std::thread::park_timeout(std::time::Duration::from_millis(100));
+            continue;
+        }
         let described = json(&broker.ok(&["group", "describe", "g", "--json"]));
         let members = described["members"].as_array().expect("a list");
         let reads = |member: &&Value| !member["partitions"].as_object().expect("a map").is_empty();

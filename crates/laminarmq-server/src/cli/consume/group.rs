@@ -5,6 +5,7 @@
 //! before the partitions are given back, whatever ended the reading.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use laminarmq_kafka::ErrorCode;
@@ -22,6 +23,9 @@ use crate::output::{self, Out};
 
 /// How long offsets gather before they are committed, while records come.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
+/// How long a write that is under way may still take after a signal. What came through counts as read; a pipe that
+/// nobody empties must not hold the program.
+const LAST_WRITE_WAIT: Duration = Duration::from_secs(1);
 
 /// Why reading stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,10 +216,15 @@ impl Reader<'_> {
                         Some(delivery) => delivery?,
                     };
                     // A closed pipe ends the write by itself, and only that tells what came through.
+                    let mut printing = pin!(self.print(&delivery, turn));
                     let printed = tokio::select! {
                         biased;
-                        printed = self.print(&delivery, turn) => printed?,
-                        () = quit.signal() => return Ok(Stop::Finished),
+                        printed = &mut printing => printed?,
+                        () = quit.signal() => tokio::select! {
+                            biased;
+                            printed = &mut printing => printed.map(|_| Printed::Enough)?,
+                            () = clock::pause(LAST_WRITE_WAIT) => Printed::Enough,
+                        },
                     };
                     if printed == Printed::Enough {
                         return Ok(Stop::Finished);
