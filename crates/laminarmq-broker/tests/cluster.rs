@@ -336,6 +336,7 @@ async fn a_node_whose_directory_was_lost_gets_everything_from_the_others() {
     trio.produce(1, "t", 0, &["a"]).await;
     let mut expected = vec!["a".to_owned()];
     let mut lost = Vec::new();
+    let mut epoch = 0;
     for round in 0..2 {
         trio.stop(3).await;
         let place = Trio::place(3);
@@ -348,12 +349,21 @@ async fn a_node_whose_directory_was_lost_gets_everything_from_the_others() {
         // What only that node had begins anew, and the groups that are made now have its new replica.
         let led = trio.led(3, "alone").await;
         let alone = led.iter().position(|p| p.leader_id == 3).unwrap();
+        // Clients take no leader epoch that is lower than the last one.
+        assert!(led[alone].leader_epoch > epoch, "{led:?}");
+        epoch = led[alone].leader_epoch;
         let alone = i32::try_from(alone).unwrap();
         assert_eq!(trio.produce(3, "alone", alone, &["x"]).await, 0);
         create(&mut trio.client(3).await, &format!("new-{round}"), 1, 3).await;
         trio.until_whole().await;
     }
     // Only now: without that node two of three would be gone.
+    let told = trio.led(1, "alone").await;
+    assert!(
+        told.iter()
+            .any(|p| p.leader_id == 3 && p.leader_epoch == epoch),
+        "{told:?}"
+    );
     for gone in [1, 2] {
         trio.stop(gone).await;
         let value = format!("without {gone}");

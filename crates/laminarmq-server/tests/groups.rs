@@ -135,6 +135,32 @@ fn a_closed_pipe_leaves_the_group() {
     assert_eq!(described["state"], "Empty");
 }
 
+/// The write that a signal meets is more than a pipe holds: once somebody reads it, it has come through.
+#[test]
+fn what_a_signal_meets_half_written_is_committed_when_it_came_through() {
+    let (_dir, broker) = broker();
+    broker.ok(&["topic", "create", "t"]);
+    let line = "x".repeat(300_000);
+    broker.produce(&["t"], format!("{line}\n").as_bytes());
+    let mut command = broker.command(&["consume", "t", "-g", "g", "-o", "start"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("starts");
+    let mut stdout = child.stdout.take().expect("piped");
+    // With its first byte the write is under way, and cannot end by itself.
+    std::io::Read::read_exact(&mut stdout, &mut [0; 1]).expect("a byte");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM)
+        .expect("it runs");
+    let mut rest = Vec::new();
+    std::io::Read::read_to_end(&mut stdout, &mut rest).expect("the rest");
+    let output = child.wait_with_output().expect("ends");
+    assert_eq!(
+        (output.status.code(), &output.stderr[..]),
+        (Some(0), &b""[..])
+    );
+    assert_eq!(rest.len(), line.len());
+    assert_eq!(offsets(&broker, "g"), ["t/0: 1 0"]);
+}
+
 /// Reads a line from each of two readers that share two partitions, in whatever order they come.
 fn lines_of_both(broker: &Broker, readers: [&mut Running; 2], marks: [&str; 2]) {
     for (partition, mark) in ["0", "1"].into_iter().zip(marks) {

@@ -238,8 +238,10 @@ async fn come_back(
     mut pace: Interval,
 ) -> Result<(), BootstrapError> {
     let mut rounds = 0;
+    // The record that was made last, whether it is this node's or came too late.
+    let mut made = None;
     loop {
-        let mut known = 0;
+        let mut known = 0u32;
         for node in cluster.others() {
             let Some(answer) = hear(cluster, node).await else {
                 continue;
@@ -259,10 +261,13 @@ async fn come_back(
         }
         rounds += 1;
         // Whoever leads takes it. That it is committed is heard in the next round.
-        let command = replace_node(cluster.me, known + 1, &cluster.directories.own);
-        for node in cluster.others() {
+        let next = known.saturating_add(1);
+        let command = replace_node(cluster.me, next, &cluster.directories.own);
+        // Not again while those that were asked have not heard of it: each would stay in the log.
+        for node in cluster.others().filter(|_| made != Some(next)) {
             let answer = cluster.ask(node, Ask::Propose, command.clone()).await;
             if answer.is_ok_and(|bytes| matches!(read_proposal_answer(&bytes), Some(Ok(_)))) {
+                made = Some(next);
                 break;
             }
         }

@@ -5,7 +5,7 @@
 
 use super::bootstrap::Directories;
 use super::{Ask, Leaders, Leading, NodeId, ProposeAnswer, proposal_answer, read_leading};
-use crate::controller::{confirmed, is_command, propose_here};
+use crate::controller::{confirmed, is_command_of, propose_here};
 use crate::peer::{AnswerFuture, Delivered, Envelope, Inbox, RequestKind};
 use crate::routing::{NoPlace, Router};
 use crate::shard::{Input, Refusal};
@@ -57,7 +57,7 @@ impl Inbox for PeerInbox {
         match Ask::from_number(kind.0) {
             Some(Ask::Propose) => {
                 let router = self.router.get().cloned();
-                Box::pin(async move { proposal_answer(&propose(router, bytes).await) })
+                Box::pin(async move { proposal_answer(&propose(router, from, bytes).await) })
             }
             Some(Ask::Leading) => {
                 for (group, term) in read_leading(&bytes).unwrap_or_default() {
@@ -80,8 +80,9 @@ impl Inbox for PeerInbox {
 
 /// Proposes what another node checked. That it is a command at all is checked here, since all nodes
 /// would stop at one that is not.
-async fn propose(router: Option<Arc<Router>>, command: Bytes) -> ProposeAnswer {
-    if !is_command(&command) {
+async fn propose(router: Option<Arc<Router>>, from: NodeId, command: Bytes) -> ProposeAnswer {
+    if !is_command_of(from, &command) {
+        tracing::warn!(node = %from, "a node proposes what is no command of its own");
         return Err(Refusal::NotAvailable);
     }
     let router = router.ok_or(Refusal::NotLeader)?;
@@ -91,6 +92,7 @@ async fn propose(router: Option<Arc<Router>>, command: Bytes) -> ProposeAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controller::replace_node;
     use crate::peer::Lane;
     use laminarmq_replica::{GroupId, LogIndex, PeerBody, PeerMessage, ReplicaId, Term};
     use std::collections::BTreeMap;
@@ -108,6 +110,15 @@ mod tests {
                 body: PeerBody::Heartbeat { commit },
             },
         }
+    }
+
+    #[test]
+    fn a_node_gives_another_directory_to_itself_only() {
+        let [two, three] = [2, 3].map(|number| NodeId::new(number).expect("positive"));
+        let command = replace_node(three, 1, "name");
+        assert!(is_command_of(three, &command));
+        assert!(!is_command_of(two, &command));
+        assert!(!is_command_of(two, b"no command"));
     }
 
     #[test]

@@ -41,9 +41,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// Whether these bytes are a command of the metadata group.
-pub(crate) fn is_command(bytes: &[u8]) -> bool {
-    Command::decode(bytes).is_ok()
+/// Whether these bytes are a command of the metadata group that `node` may ask for: what is said about a node, it
+/// says itself.
+pub(crate) fn is_command_of(node: NodeId, bytes: &[u8]) -> bool {
+    match Command::decode(bytes) {
+        Ok(
+            Command::RegisterNode { node: about, .. } | Command::ReplaceNode { node: about, .. },
+        ) => about == node.get().unsigned_abs(),
+        other => other.is_ok(),
+    }
 }
 
 /// The command that gives a node that lost its directory another one.

@@ -14,7 +14,7 @@ use crate::topics::TopicSettings;
 use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, Recovery, poll_ready};
 use laminarmq_replica::{
     Flush, GroupId, GroupState, Membership, PRODUCERS_BYTES_MAX, Replica, ReplicaConfig, ReplicaId,
-    Tuning,
+    Term, Tuning,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -24,6 +24,11 @@ use std::time::Duration;
 
 /// The longest record that any partition's log may hold.
 const RECORD_BYTES_MAX: u64 = BATCH_BYTES_MAX as u64;
+/// More terms than a partition has before its node's disk is lost: a start of a group of one is a term.
+const TERMS_PER_INCARNATION: u32 = 1 << 20;
+/// Disks lost on one node, beyond which their terms are not told apart any more.
+const INCARNATIONS_TOLD: u32 = 1 << 10;
+const _: () = assert!(INCARNATIONS_TOLD <= Term::MAX.0 / TERMS_PER_INCARNATION);
 const _: () = assert!(PRODUCERS_BYTES_MAX <= RECORD_BYTES_MAX);
 const _: () = assert!(COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
 const _: () = assert!(GROUP_COMMAND_BYTES_MAX as u64 <= RECORD_BYTES_MAX);
@@ -52,8 +57,8 @@ pub enum OpenError {
     },
     /// The folder was there, is gone, and other nodes count on what it held.
     #[error(
-        "the folder {} is gone, and this node's part of the partition with it: put it back, or take the node \
-         out of the cluster", path.display()
+        "the folder {} is gone, and this node's part of the partition with it: put it back, or start the node \
+         with an empty data directory, and it gets everything that other nodes hold from them", path.display()
     )]
     Emptied {
         /// The folder.
@@ -137,6 +142,7 @@ impl Opener {
             &PartitionName::metadata(),
             &PartitionMeta::metadata(self.replica.get()),
             config,
+            None,
         )
     }
 
@@ -148,8 +154,12 @@ impl Opener {
         settings: &TopicSettings,
     ) -> Result<Replica<FileEnv>, OpenError> {
         let TopicPartition { group, .. } = topic.partitions[partition as usize];
-        let members = self.members(topic, partition);
-        let mut config = self.replica_config(group, members);
+        let reborn = self.reborn(topic, partition);
+        let members = reborn
+            .as_ref()
+            .map(|state| state.membership.members.clone());
+        let founding = || topic.partitions[partition as usize].founding_members();
+        let mut config = self.replica_config(group, members.unwrap_or_else(founding));
         config.tune(tuning(settings));
         if topic.name == GROUPS_TOPIC {
             // Its entries are commands, which the coordinator of groups keeps in memory itself.
@@ -161,7 +171,12 @@ impl Opener {
             config.tail_cache_bytes = tails.take(group);
         }
         let meta = PartitionMeta::new(topic.id.0, group.0, self.replica.get());
-        self.open(&PartitionName::new(&topic.name, partition), &meta, config)
+        self.open(
+            &PartitionName::new(&topic.name, partition),
+            &meta,
+            config,
+            reborn,
+        )
     }
 
     /// Groups with saved state that nobody opened.
@@ -182,21 +197,20 @@ impl Opener {
             .give_back(group);
     }
 
-    /// The members that the replica here starts with: those that the group began with. Nobody can replace
-    /// what no other node held, so that begins anew.
-    fn members(&self, topic: &Topic, partition: u32) -> Membership {
-        let members = topic.partitions[partition as usize].founding_members();
-        match members.voters[..] {
-            [lost] if lost != self.replica && NodeId::of(lost) == Some(self.node) => {
-                tracing::error!(
-                    topic = topic.name,
-                    partition,
-                    "this partition was on this node alone, and was lost with its data directory: it begins anew"
-                );
-                Membership::of_voters([self.replica])
-            }
-            _ => members,
-        }
+    /// The first state of a partition that no other node held, and that was lost with this node's directory:
+    /// nobody can replace it, so it begins anew. Its terms begin above all that were before: clients know those as
+    /// leader epochs, and take none that is lower.
+    fn reborn(&self, topic: &Topic, partition: u32) -> Option<GroupState> {
+        let TopicPartition {
+            group, founders, ..
+        } = &topic.partitions[partition as usize];
+        let is_lost =
+            |founder: ReplicaId| founder != self.replica && NodeId::of(founder) == Some(self.node);
+        let [founder] = founders[..] else { return None };
+        is_lost(founder).then(|| GroupState {
+            term: Term(self.dir.meta().incarnation.min(INCARNATIONS_TOLD) * TERMS_PER_INCARNATION),
+            ..GroupState::first(*group, self.replica, Membership::of_voters([self.replica]))
+        })
     }
 
     fn replica_config(&self, group: GroupId, members: Membership) -> ReplicaConfig {
@@ -216,6 +230,7 @@ impl Opener {
         name: &PartitionName,
         meta: &PartitionMeta,
         config: ReplicaConfig,
+        reborn: Option<GroupState>,
     ) -> Result<Replica<FileEnv>, OpenError> {
         let folder = self.dir.open_partition(name, meta)?;
         let path = folder.path;
@@ -237,7 +252,16 @@ impl Opener {
                 "the folder of this partition was missing; it starts again, empty"
             );
         }
-        let saved = saved.filter(|_| !folder.created);
+        let begin_anew = |state| {
+            tracing::error!(
+                partition = %name,
+                "this partition was on this node alone, and was lost with its data directory: it begins anew, empty"
+            );
+            state
+        };
+        let saved = saved
+            .filter(|_| !folder.created)
+            .or_else(|| reborn.map(begin_anew));
         let env = FileEnv::sharing(&path, &self.files).map_err(|source| OpenError::Files {
             path: path.clone(),
             source,

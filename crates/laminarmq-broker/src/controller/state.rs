@@ -32,7 +32,7 @@ pub(crate) struct TopicPartition {
     pub(crate) group: GroupId,
     /// The nodes that hold it.
     pub(crate) nodes: Vec<u32>,
-    /// The replicas that it began with. They have no successors yet here, whatever happened since.
+    /// The replicas that its group began with. Those that took their places since are not here.
     pub(crate) founders: Vec<ReplicaId>,
 }
 

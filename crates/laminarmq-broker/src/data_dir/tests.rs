@@ -162,3 +162,37 @@ fn only_a_number_written_plainly_makes_a_partition() {
         assert_eq!(PartitionName::parse(folder), None, "{folder}");
     }
 }
+
+/// Whatever a crash left of it: a node without directories on record asks again, and writes the same once more.
+#[test]
+fn an_incarnation_is_on_record_with_the_directories_or_not_at_all() {
+    let temp = tempfile::tempdir().unwrap();
+    let owner = Owner {
+        node: NodeId::new(3).unwrap(),
+        cluster_id: Some("of the cluster".to_owned()),
+    };
+    let open = || DataDir::open(temp.path(), &Env::system(), &owner).unwrap();
+    let replica = |dir: &DataDir| {
+        let folder = dir.partition_path(&PartitionName::metadata());
+        PartitionMeta::read(&folder).unwrap().unwrap().replica_id
+    };
+    let directories = BTreeMap::from([(1, "a".to_owned()), (2, "b".to_owned())]);
+    drop(open());
+    let before = fs::read(temp.path().join("meta.json")).unwrap();
+    open().record_incarnation(2, directories.clone()).unwrap();
+    // The power went between the two files.
+    let after = fs::read(temp.path().join("meta.json")).unwrap();
+    fs::write(temp.path().join("meta.json"), before).unwrap();
+    let mut dir = open();
+    assert_eq!(
+        (dir.meta().incarnation, dir.meta().directories.len()),
+        (0, 0)
+    );
+    dir.record_incarnation(2, directories.clone()).unwrap();
+    drop(dir);
+    assert_eq!(fs::read(temp.path().join("meta.json")).unwrap(), after);
+    let dir = open();
+    assert_eq!(dir.meta().incarnation, 2);
+    assert_eq!(dir.meta().directories, directories);
+    assert_eq!(replica(&dir), 2 << 32 | 3);
+}

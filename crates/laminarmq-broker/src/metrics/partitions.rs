@@ -153,7 +153,7 @@ impl Partitions {
         self.each(
             out,
             "kafka_topic_partition_in_sync_replica",
-            "Replicas that have all that is committed.",
+            "Voters that follow the leader, and the leader itself; told by the leader.",
             Row::in_sync,
         );
         self.each(
