@@ -4,13 +4,14 @@
 //! synced at the end of each frame, while the others do the same. A frame is answered once two of the three have it
 //! on disk: what `acks=all` means for three replicas.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use crate::sink::{FRAME_BYTES_MAX, PIECE_BYTES, read_head};
+use crate::sink::{Part, frames, read_head};
 
 /// Frames that wait for their answers at most.
 const WAITING_MAX: usize = 1024;
@@ -42,7 +43,7 @@ pub fn receive(mut from: TcpStream, file: &mut File, mut to: [TcpStream; 2]) -> 
     drop(events);
     for stream in &to {
         // Its receiver ends, and closes once it has answered all.
-        stream.shutdown(std::net::Shutdown::Write)?;
+        stream.shutdown(Shutdown::Write)?;
     }
     for reader in readers {
         reader.join().expect("a reader does not panic")?;
@@ -57,32 +58,25 @@ fn send(
     to: &mut [TcpStream; 2],
     events: &SyncSender<Event>,
 ) -> io::Result<()> {
-    let ended = |_| io::Error::from(ErrorKind::BrokenPipe);
-    let mut piece = vec![0; PIECE_BYTES];
-    while let Some(head) = read_head(from)? {
-        let length = u32::from_be_bytes(head);
-        if length > FRAME_BYTES_MAX {
-            let text = format!("a frame of {length} bytes");
-            return Err(io::Error::new(ErrorKind::InvalidData, text));
+    let tell = |event| {
+        let sent = events.send(event);
+        sent.map_err(|_| io::Error::from(ErrorKind::BrokenPipe))
+    };
+    frames(from, |_, part| match part {
+        Part::Head(head) => {
+            tell(Event::Came(head))?;
+            to.iter_mut().try_for_each(|stream| stream.write_all(&head))
         }
-        events.send(Event::Came(head)).map_err(ended)?;
-        for stream in to.iter_mut() {
-            stream.write_all(&head)?;
+        Part::Piece(piece) => {
+            to.iter_mut()
+                .try_for_each(|stream| stream.write_all(piece))?;
+            file.write_all(piece)
         }
-        let mut left = usize::try_from(length).expect("a usize holds 32 bits");
-        while left > 0 {
-            let piece = &mut piece[..left.min(PIECE_BYTES)];
-            from.read_exact(piece)?;
-            for stream in to.iter_mut() {
-                stream.write_all(piece)?;
-            }
-            file.write_all(piece)?;
-            left -= piece.len();
+        Part::End(_) => {
+            file.sync_data()?;
+            tell(Event::Stored(0))
         }
-        file.sync_data()?;
-        events.send(Event::Stored(0)).map_err(ended)?;
-    }
-    Ok(())
+    })
 }
 
 fn count_answers(
@@ -100,7 +94,7 @@ fn count_answers(
 
 /// Answers each frame once two have it, in order.
 fn answer(events: &Receiver<Event>, mut to: impl Write) -> io::Result<()> {
-    let mut heads = std::collections::VecDeque::new();
+    let mut heads = VecDeque::new();
     let (mut stored, mut answered) = ([0u64; 3], 0);
     for event in events {
         match event {

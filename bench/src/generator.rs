@@ -23,6 +23,34 @@ pub struct Load {
     pub rate: Option<u64>,
 }
 
+/// What all runs of a comparison have in common.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Batches {
+    /// Bytes of each value.
+    #[arg(long, default_value_t = 1024)]
+    pub record_bytes: u64,
+    /// Records in each batch.
+    #[arg(long, default_value_t = 1000)]
+    pub batch_records: u64,
+    /// Batches under way at once.
+    #[arg(long, default_value_t = 5)]
+    pub in_flight: u64,
+}
+
+impl Batches {
+    /// So many records in such batches, as fast as it goes.
+    #[must_use]
+    pub fn load(&self, records: u64) -> Load {
+        Load {
+            records,
+            record_bytes: self.record_bytes,
+            batch_records: self.batch_records,
+            in_flight: self.in_flight,
+            rate: None,
+        }
+    }
+}
+
 /// A run of the generator, and what it says besides the measurement.
 #[derive(Debug, Clone)]
 pub struct Run {

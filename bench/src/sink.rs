@@ -17,8 +17,37 @@ pub const FRAME_BYTES_MAX: u32 = 256 << 20;
 /// # Errors
 /// When the connection or the file fails, or a frame is cut short or too long.
 pub fn receive(stream: &mut (impl Read + Write), file: &mut File, sync: bool) -> io::Result<u64> {
-    let mut piece = vec![0; PIECE_BYTES];
     let mut total = 0;
+    frames(stream, |stream, part| match part {
+        Part::Head(_) => Ok(()),
+        Part::Piece(piece) => file.write_all(piece),
+        Part::End(head) => {
+            if sync {
+                file.sync_data()?;
+            }
+            total += u64::from(u32::from_be_bytes(head));
+            stream.write_all(&head)
+        }
+    })?;
+    Ok(total)
+}
+
+/// What comes of a frame, in this order.
+pub(crate) enum Part<'a> {
+    /// Its length, as it came.
+    Head([u8; 4]),
+    /// Some of its bytes, at most [`PIECE_BYTES`].
+    Piece(&'a [u8]),
+    /// All of it came; its length again.
+    End([u8; 4]),
+}
+
+/// Hands out frames in parts, until the peer closes between two of them.
+pub(crate) fn frames<S: Read>(
+    stream: &mut S,
+    mut take: impl FnMut(&mut S, Part<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut piece = vec![0; PIECE_BYTES];
     while let Some(head) = read_head(stream)? {
         let length = u32::from_be_bytes(head);
         if length > FRAME_BYTES_MAX {
@@ -27,20 +56,17 @@ pub fn receive(stream: &mut (impl Read + Write), file: &mut File, sync: bool) ->
                 format!("a frame of {length} bytes"),
             ));
         }
+        take(stream, Part::Head(head))?;
         let mut left = usize::try_from(length).expect("a usize holds 32 bits");
         while left > 0 {
             let piece = &mut piece[..left.min(PIECE_BYTES)];
             stream.read_exact(piece)?;
-            file.write_all(piece)?;
+            take(stream, Part::Piece(piece))?;
             left -= piece.len();
         }
-        if sync {
-            file.sync_data()?;
-        }
-        stream.write_all(&head)?;
-        total += u64::from(length);
+        take(stream, Part::End(head))?;
     }
-    Ok(total)
+    Ok(())
 }
 
 /// The length of the next frame; `None` when the peer closed before its first byte.

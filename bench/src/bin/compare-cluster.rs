@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use clap::Parser;
 use laminarmq_bench::fresh::{fresh, pairs};
-use laminarmq_bench::generator::{Load, Run};
+use laminarmq_bench::generator::{Batches, Load, Run};
 use laminarmq_bench::program::Program;
 use laminarmq_bench::report::{Comparison, Measure, markdown};
 use laminarmq_bench::{exit, machine};
@@ -29,15 +29,8 @@ struct Options {
     /// Records of each run.
     #[arg(long, default_value_t = 300_000)]
     records: u64,
-    /// Bytes of each value.
-    #[arg(long, default_value_t = 1024)]
-    record_bytes: u64,
-    /// Records in each batch.
-    #[arg(long, default_value_t = 1000)]
-    batch_records: u64,
-    /// Batches under way at once.
-    #[arg(long, default_value_t = 5)]
-    in_flight: u64,
+    #[command(flatten)]
+    batches: Batches,
     /// Records per second where latencies are compared, each a batch of its own.
     #[arg(long, default_value_t = 1000)]
     rate: u64,
@@ -72,13 +65,7 @@ fn compare(options: &Options) -> Result<(), String> {
 
 fn compare_in(options: &Options) -> Result<Vec<Comparison>, String> {
     let Options { dir, rounds, .. } = options;
-    let load = Load {
-        records: options.records,
-        record_bytes: options.record_bytes,
-        batch_records: options.batch_records,
-        in_flight: options.in_flight,
-        rate: None,
-    };
+    let load = options.batches.load(options.records);
     let steady = Load {
         records: options.rate_records,
         batch_records: 1,
@@ -126,9 +113,8 @@ fn with_trio<T>(dir: &Path, run: impl FnOnce(&mut Trio) -> Result<T, String>) ->
     fresh(&dir.join("trio"), |data| {
         fs::create_dir(data).map_err(|error| error.to_string())?;
         let mut trio = Trio::start_in(data, &[]);
-        let result = run(&mut trio);
-        trio.brokers.iter_mut().for_each(BrokerProcess::kill9);
-        result
+        // Killed when it is dropped, before its files go.
+        run(&mut trio)
     })
 }
 
@@ -146,16 +132,15 @@ fn with_broker<T>(
 
 fn with_fan<T>(dir: &Path, run: impl FnOnce(&Program) -> Result<T, String>) -> Result<T, String> {
     fresh(&dir.join("fan"), |files| {
-        let start = |name: &str, place: &str, more: &[OsString]| {
-            let mut arguments = vec!["--dir".into(), files.join(place).into_os_string()];
-            arguments.extend_from_slice(more);
-            Program::start(name, arguments).map_err(|error| error.to_string())
+        let start = |place: &str, more: &[OsString]| {
+            let dir = files.join(place).into_os_string();
+            let arguments = [&["--sync".into(), "--dir".into(), dir], more].concat();
+            Program::start("limit-sink", arguments).map_err(|error| error.to_string())
         };
-        let second = start("limit-sink", "second", &["--sync".into()])?;
-        let third = start("limit-sink", "third", &["--sync".into()])?;
-        let to = [&second, &third].map(|sink| sink.addr().to_string().into());
-        let to = [&["--to".into()], &to[..]].concat();
-        run(&start("limit-fan", "first", &to)?)
+        let others = [start("second", &[])?, start("third", &[])?];
+        let to = others.iter().map(|other| other.addr().to_string().into());
+        let to: Vec<_> = [OsString::from("--to")].into_iter().chain(to).collect();
+        run(&start("first", &to)?)
     })
 }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use laminarmq_bench::fresh::{fresh, pairs};
-use laminarmq_bench::generator::{Load, Run, source};
+use laminarmq_bench::generator::{Batches, Run, source};
 use laminarmq_bench::program::Program;
 use laminarmq_bench::report::{Comparison, markdown};
 use laminarmq_bench::{exit, machine};
@@ -31,15 +31,8 @@ struct Options {
     /// Records of each run with flush=sync.
     #[arg(long, default_value_t = 300_000)]
     records_sync: u64,
-    /// Bytes of each value.
-    #[arg(long, default_value_t = 1024)]
-    record_bytes: u64,
-    /// Records in each batch.
-    #[arg(long, default_value_t = 1000)]
-    batch_records: u64,
-    /// Batches under way at once.
-    #[arg(long, default_value_t = 5)]
-    in_flight: u64,
+    #[command(flatten)]
+    batches: Batches,
 }
 
 fn main() -> ExitCode {
@@ -56,15 +49,10 @@ fn compare(options: &Options) -> Result<(), String> {
 }
 
 fn compare_in(options: &Options) -> Result<Vec<Comparison>, String> {
-    let load = |records| Load {
-        records,
-        record_bytes: options.record_bytes,
-        batch_records: options.batch_records,
-        in_flight: options.in_flight,
-        rate: None,
-    };
     let Options { dir, rounds, .. } = options;
-    let (all, synced) = (load(options.records), load(options.records_sync));
+    let batches = &options.batches;
+    let all = batches.load(options.records);
+    let synced = batches.load(options.records_sync);
     // The limit's file is as long as what the consumer of the first run reads: values and all around them.
     let consumed = Cell::new(0);
     let consume = |broker: &BrokerProcess| {
@@ -147,9 +135,12 @@ fn header(options: &Options) -> String {
         rounds,
         records,
         records_sync,
-        record_bytes,
-        batch_records,
-        in_flight,
+        batches:
+            Batches {
+                record_bytes,
+                batch_records,
+                in_flight,
+            },
         ..
     } = options;
     let version = machine::last_line(laminarmq().arg("--version"));

@@ -1,13 +1,13 @@
 //! Receives frames over TCP and writes them to files: the machine's limit for produce.
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{fs, io};
 
 use clap::Parser;
-use laminarmq_bench::{exit, serve, sink};
+use laminarmq_bench::{exit, fan, serve, sink};
 
 /// Accepts connections and writes the frames of each to a file of its own.
 ///
@@ -23,6 +23,9 @@ struct Options {
     /// Call fdatasync before each answer.
     #[arg(long)]
     sync: bool,
+    /// Send everything to two more of these too, and answer when two of the three have it on disk.
+    #[arg(long, num_args = 2, value_name = "ADDRESS", requires = "sync")]
+    to: Vec<SocketAddr>,
 }
 
 fn main() -> ExitCode {
@@ -33,10 +36,19 @@ fn run(options: Options) -> io::Result<()> {
     fs::create_dir_all(&options.dir)?;
     let listener = TcpListener::bind(options.listen)?;
     println!("ready sink={}", listener.local_addr()?);
-    let Options { dir, sync, .. } = options;
+    let Options { dir, sync, to, .. } = options;
     serve(&listener, move |number, mut stream| {
         stream.set_nodelay(true)?;
         let mut file = File::create(dir.join(format!("sink-{number}.bin")))?;
-        sink::receive(&mut stream, &mut file, sync).map(|_bytes| ())
+        let [second, third] = to[..] else {
+            return sink::receive(&mut stream, &mut file, sync).map(|_bytes| ());
+        };
+        fan::receive(stream, &mut file, [connect(second)?, connect(third)?])
     })
+}
+
+fn connect(to: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(to)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }

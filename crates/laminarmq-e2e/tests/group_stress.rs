@@ -17,7 +17,9 @@ use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::messages::describe_groups::DescribedGroup;
 use laminarmq_kafka::messages::offset_fetch::OffsetFetchRequestGroup;
 use laminarmq_kafka::messages::{DescribeGroupsRequest, OffsetFetchRequest};
-use laminarmq_testkit::{BrokerProcess, Client, Deadline, Stopwatch, TestDir, eventually, run};
+use laminarmq_testkit::{
+    BrokerProcess, Client, Deadline, Stopwatch, TestDir, eventually, pause, run,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -115,14 +117,6 @@ fn stress(strategy: &str) {
         happened("join") && happened("kill") && happened("freeze"),
         "{changes:?}"
     );
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the pace of what happens, not a wait for something"
-)]
-fn pause(time: Duration) {
-    thread::sleep(time);
 }
 
 fn connect(addr: SocketAddr) -> Client {

@@ -41,7 +41,8 @@ impl BrokerBuilder {
     fn with_program(program: &Path, data_dir: &Path) -> Self {
         Self {
             program: program.to_owned(),
-            data_dir: data_dir.to_owned(),
+            // It does not run where we do.
+            data_dir: std::path::absolute(data_dir).expect("a path that is not empty"),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             arguments: Vec::new(),
             variables: Vec::new(),

@@ -26,5 +26,5 @@ pub use journal::{Entry, JournalReader, JournalWriter};
 pub use kcat::kcat;
 pub use process::{Finished, run, run_with_input};
 pub use tempdir::TestDir;
-pub use wait::{Deadline, Stopwatch, TimedOut, eventually};
+pub use wait::{Deadline, Stopwatch, TimedOut, eventually, pause};
 pub use wire::{FRAME_BYTES_MAX, Wire};

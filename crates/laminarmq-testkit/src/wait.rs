@@ -1,7 +1,7 @@
 //! Waiting: for a condition, up to a deadline.
 //!
-//! This is the one place of the test kit that reads the clock or gives up the processor. A pause here
-//! only spaces out the probes of a condition; nothing depends on how long it lasts.
+//! This is the one place of the test kit that reads the clock or gives up the processor. A pause
+//! spaces out probes, or what is done to processes; nothing depends on how long it lasts.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -17,11 +17,13 @@ fn now() -> Instant {
     Instant::now()
 }
 
+/// Lets time pass: between probes of a condition that has a deadline, and as the pace of what a test does to a
+/// process. Nothing may depend on how long it lasts; to wait for something there is [`eventually`].
 #[expect(
     clippy::disallowed_methods,
-    reason = "spaces out the probes of a condition that has a deadline"
+    reason = "spaces out probes, and what is done to processes"
 )]
-fn pause(duration: Duration) {
+pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use laminarmq_e2e::load;
 use laminarmq_kafka::ErrorCode;
 use laminarmq_testkit::trio::Trio;
-use laminarmq_testkit::{Client, TestDir};
+use laminarmq_testkit::{Client, TestDir, pause};
 
 const TOPIC: &str = "failover";
 const ALL: [usize; 3] = [0, 1, 2];
@@ -19,11 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[expect(clippy::disallowed_methods, reason = "this measures time")]
 fn now() -> Instant {
     Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the pace of asking again")]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(10));
 }
 
 fn main() -> ExitCode {
@@ -87,7 +82,7 @@ fn write(trio: &Trio, among: &[usize], number: &mut u64) {
             }
         }
         assert!(began.elapsed() < PATIENCE, "nobody takes a write");
-        pause();
+        pause(Duration::from_millis(10));
     }
 }
 

@@ -24,7 +24,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use laminarmq_kafka::ErrorCode;
-use laminarmq_testkit::{Client, Deadline, eventually};
+use laminarmq_testkit::{Client, Deadline, eventually, pause};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -301,12 +301,4 @@ fn check_leaders(
             panic!("partition {partition} on node {}: {wrong}", id(leader));
         }
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the pace of what happens, not a wait for something"
-)]
-fn pause(time: Duration) {
-    std::thread::sleep(time);
 }

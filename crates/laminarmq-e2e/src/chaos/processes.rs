@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Chaos, DELIVERIES_BESIDE, TOPIC, id, others, pause};
+use laminarmq_testkit::pause;
+
+use super::{Chaos, DELIVERIES_BESIDE, TOPIC, id, others};
 use rand::RngExt;
 
 /// A leader that stands still for longer is replaced in most cases, and then goes on as if it led.
