@@ -19,7 +19,7 @@ const FRAME_BYTES_MAX: u32 = 300 << 10;
 /// Length and checksum.
 const HEAD: usize = 8;
 /// The kinds of frames are 1 to this.
-const KINDS: u8 = 8;
+const KINDS: u8 = 9;
 
 /// The checksum of a frame, which begins with its length.
 fn frame_crc(frame: &[u8]) -> u32 {
@@ -191,11 +191,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
             .concat(),
         ),
         (2, [&[1][..], &[4, 0], b"text"].concat()),
-        (4, [5, 1, 2, 14, 9, 0, 2, 1, 15, 9].to_vec()),
+        (4, [5, 1, 2, 28, 9, 0, 2, 1, 29, 9, 0, 1, 2, 30, 9, 0, 2, 1, 31, 9].to_vec()),
         (5, [&[7; 8][..], &[1], &[100, 0, 0, 0], b"call"].concat()),
         (6, [&[7; 8][..], &[0], b"answer"].concat()),
         (7, Vec::new()),
         (8, Vec::new()),
+        (9, Vec::new()),
     ];
     let small = [
         vote,
@@ -205,6 +206,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
         hint,
         matched,
         PeerBody::TimeoutNow,
+        PeerBody::Rest { commit },
+        PeerBody::RestReply { commit },
     ];
     bodies.push((3, small.map(message).concat()));
     bodies.push((3, message(append())));

@@ -30,6 +30,13 @@ pub(crate) enum Event {
         number: u64,
         message: Box<PeerMessage>,
     },
+    /// A node says that it is there.
+    Alive {
+        from: u64,
+        to: u64,
+    },
+    /// Clients pause.
+    Lull,
     Produce(usize),
     GiveUp {
         producer: usize,
@@ -70,6 +77,8 @@ pub(crate) struct Cluster {
     /// The newest message delivered on each link.
     delivered: BTreeMap<(u64, u64), u64>,
     pub(crate) watch: Watch,
+    /// Until then clients send nothing.
+    pub(crate) quiet_until: Time,
     pub(crate) calm: bool,
     acknowledged_at_calm: u64,
     pub(crate) settled: bool,
@@ -89,7 +98,7 @@ impl Cluster {
         for &id in &ids {
             let disk = Disk::new(plan.lies);
             disk.cut_at(plan.cut_at);
-            nodes.insert(id, Node::new(id, &founders, plan.flush, disk, &mut starts));
+            nodes.insert(id, Node::new(id, &founders, &plan, disk, &mut starts));
         }
         let workload = Workload::new(random.fork(), &ids, plan.producers, plan.consumers);
         Self {
@@ -108,6 +117,7 @@ impl Cluster {
             trims: BTreeMap::new(),
             delivered: BTreeMap::new(),
             watch: Watch::default(),
+            quiet_until: Time::default(),
             calm: false,
             acknowledged_at_calm: 0,
             settled: false,
@@ -144,6 +154,9 @@ impl Cluster {
         self.clock.in_micros(200_000, Event::Look);
         if self.plan.nodes.len() > 1 {
             self.clock.in_micros(100_000, Event::Control);
+        }
+        if self.plan.rest_ticks > 0 {
+            self.clock.in_micros(2_000_000, Event::Lull);
         }
         if let Some(every) = self.plan.trim_every_millis {
             self.clock.in_micros(every * 1000, Event::Trim);
@@ -197,9 +210,16 @@ impl Cluster {
                     return Ok(());
                 };
                 let tick = node.tick;
-                node.up.as_mut().expect("alive").replica.tick();
                 self.clock.in_micros(tick, Event::Tick(id, lifetime));
-                self.pump(id)
+                self.tick(id)
+            }
+            Event::Alive { from, to } => {
+                self.hear(from, to);
+                Ok(())
+            }
+            Event::Lull => {
+                self.lull();
+                Ok(())
             }
             Event::Saved(id, lifetime) => {
                 let Some(node) = self.alive(id, lifetime) else {
@@ -331,6 +351,10 @@ impl Cluster {
             return Ok(());
         }
         let now = self.clock.now();
+        if now < self.quiet_until {
+            self.clock.at(self.quiet_until, Event::Produce(producer));
+            return Ok(());
+        }
         let id = self.workload.target(producer);
         let node = self.nodes.get_mut(&id);
         let lifetime = node.as_ref().map_or(0, |node| node.lifetime);
@@ -405,6 +429,7 @@ impl Cluster {
         if self.nodes[&id].disk.is_cut() {
             return self.ended(id, "the power is gone");
         }
+        self.see_rest(id);
         self.observe(id)
     }
 

@@ -50,13 +50,12 @@ impl Cluster {
     pub(crate) fn lose(&mut self, id: u64, why: &str) {
         self.note(&format!("{id} is lost: {why}"));
         self.take_down(id);
-        let flush = self.plan.flush;
         if self.plan.wiped_votes {
             // The canary: as if nothing had been there before.
             let known = self.founders();
             let disk = Disk::new(self.plan.lies);
             let lifetime = self.nodes[&id].lifetime;
-            let mut node = Node::new(id, &known, flush, disk, &mut self.starts);
+            let mut node = Node::new(id, &known, &self.plan, disk, &mut self.starts);
             node.lifetime = lifetime;
             self.nodes.insert(id, node);
             self.start_later(id);
@@ -78,7 +77,7 @@ impl Cluster {
         let new = self.next_id;
         self.next_id += 1;
         let disk = Disk::new(self.plan.lies);
-        let node = Node::new(new, &known, flush, disk, &mut self.starts);
+        let node = Node::new(new, &known, &self.plan, disk, &mut self.starts);
         self.nodes.insert(new, node);
         self.workload
             .set_nodes(self.nodes.keys().copied().collect());

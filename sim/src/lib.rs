@@ -56,6 +56,7 @@ mod network;
 mod node;
 mod random;
 mod report;
+mod rest;
 mod scenario;
 mod trace;
 mod watch;

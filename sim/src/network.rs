@@ -166,6 +166,8 @@ pub(crate) fn describe(message: &PeerMessage) -> String {
         ),
         PeerBody::Heartbeat { commit } => format!("t{term} heartbeat commit {commit}"),
         PeerBody::HeartbeatReply { commit } => format!("t{term} alive commit {commit}"),
+        PeerBody::Rest { commit } => format!("t{term} rest commit {commit}"),
+        PeerBody::RestReply { commit } => format!("t{term} rests commit {commit}"),
         PeerBody::TimeoutNow => format!("t{term} take over"),
     }
 }

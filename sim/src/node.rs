@@ -3,13 +3,15 @@
 use bytes::Bytes;
 use laminarmq::{Log, LogOptions, poll_ready};
 use laminarmq_replica::{
-    Effects, EntryKind, Flush, GroupId, MembershipAt, PersistDone, PersistJob, RaftStateFile,
-    Replica, ReplicaConfig, ReplicaId,
+    Effects, EntryKind, GroupId, MembershipAt, PersistDone, PersistJob, RaftStateFile, Replica,
+    ReplicaConfig, ReplicaId,
 };
 
 use crate::checkers::Plain;
 use crate::disk::Disk;
 use crate::random::Random;
+use crate::rest::Hearing;
+use crate::scenario::Plan;
 use crate::trace::Hash;
 
 const GROUP: GroupId = GroupId(1);
@@ -40,6 +42,9 @@ pub(crate) struct Up {
     pub(crate) replica: Replica<Disk>,
     state: RaftStateFile<Disk>,
     job: Option<Job>,
+    pub(crate) hearing: Hearing,
+    /// It was at rest at the last look.
+    pub(crate) rested: bool,
     /// Committed entries up to here were compared with those of others.
     pub(crate) compared: u64,
     /// The last entry at the last look, to see truncations.
@@ -59,16 +64,18 @@ impl Node {
     pub(crate) fn new(
         id: u64,
         known: &MembershipAt,
-        flush: Flush,
+        plan: &Plan,
         disk: Disk,
         random: &mut Random,
     ) -> Self {
         let mut config = ReplicaConfig::new(GROUP, ReplicaId(id), known.members.clone());
         config.members_index = known.index;
-        config.flush = flush;
+        config.flush = plan.flush;
         config.segment_bytes = random.pick(&[2_000, 8_000, 40_000]);
         config.tail_cache_bytes = random.pick(&[0, 3_000, 1 << 20]);
         config.inflight_bytes_max = random.pick(&[500, 5_000, 1 << 20]);
+        config.catch_up_bytes = random.pick(&[300, 2_000, 1 << 20]);
+        config.rest_ticks = plan.rest_ticks;
         config.uncommitted_bytes_max = random.pick(&[3_000, 1 << 20]);
         Self {
             id,
@@ -103,6 +110,8 @@ impl Node {
             replica,
             state,
             job: None,
+            hearing: Hearing::default(),
+            rested: false,
             compared: 0,
             last: (0, 0),
         };

@@ -85,6 +85,10 @@ counts! {
     transfers: "hand-overs asked for",
     /// Times that somebody became leader.
     leaders: "leader changes",
+    /// Times that a leader rested.
+    rests: "rests of a leader",
+    /// Times that a replica at rest missed a node that said nothing.
+    missed_at_rest: "silent nodes missed at rest",
     /// Logs that lost an end to a newer leader.
     truncations: "truncations",
     /// Batches that clients sent.
@@ -132,6 +136,8 @@ impl Counts {
             (self.transfers, "hand-overs"),
             (self.truncations, "truncations"),
             (self.snapshots, "snapshots"),
+            (self.rests, "rests of a leader"),
+            (self.missed_at_rest, "silent nodes missed at rest"),
             (self.trims, "deletions of records"),
             (self.acknowledged, "acknowledged requests"),
             (self.reads, "reads"),

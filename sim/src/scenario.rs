@@ -90,6 +90,8 @@ pub(crate) struct Plan {
     pub(crate) wiped_votes: bool,
     /// Records are deleted about this often.
     pub(crate) trim_every_millis: Option<u64>,
+    /// The group rests for so many ticks, at least, when clients pause; 0: never, and they do not.
+    pub(crate) rest_ticks: u32,
     /// A producer waits for so long between its requests, at most.
     pub(crate) pause_micros: u64,
     /// The nodes' logs are compared this often.
@@ -144,6 +146,7 @@ impl Plan {
             wipes: is_plain || options.canary == Some(Canary::WipedVoter),
             wiped_votes: options.canary == Some(Canary::WipedVoter),
             trim_every_millis: random.pick(&[None, Some(600), Some(3_000)]),
+            rest_ticks: random.pick(&[0, 10, 20]),
             pause_micros: 120_000,
             look_micros: 2_000_000,
         }
@@ -200,6 +203,7 @@ fn single(plan: &Plan) -> Ended {
         flush: Flush::Sync,
         wipes: false,
         trim_every_millis: plan.trim_every_millis.map(|_| 30),
+        rest_ticks: 0,
         pause_micros: 20_000,
         look_micros: 300_000,
         ..plan.clone()

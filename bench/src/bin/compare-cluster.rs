@@ -37,6 +37,9 @@ struct Options {
     /// Records of each such run.
     #[arg(long, default_value_t = 10_000)]
     rate_records: u64,
+    /// Only the comparisons that have this in their name.
+    #[arg(long, default_value = "")]
+    only: String,
 }
 
 /// What a node that lost its disk has to get back.
@@ -64,7 +67,9 @@ fn compare(options: &Options) -> Result<(), String> {
 }
 
 fn compare_in(options: &Options) -> Result<Vec<Comparison>, String> {
-    let Options { dir, rounds, .. } = options;
+    let Options {
+        dir, rounds, only, ..
+    } = options;
     let load = options.batches.load(options.records);
     let steady = Load {
         records: options.rate_records,
@@ -76,37 +81,42 @@ fn compare_in(options: &Options) -> Result<Vec<Comparison>, String> {
     let cluster = |load: Load| with_trio(dir, |trio| load.produce(trio.brokers[0].addr(), "sync"));
     let alone = |load: Load| with_broker(dir, |broker| load.produce(broker.addr(), "sync"));
     let fan = || with_fan(dir, |fan| load.sink(fan.addr()));
-    Ok(vec![
-        pairs(*rounds, "produce, 3 replicas", limit, || cluster(load), fan)?,
-        pairs(
-            *rounds,
-            "produce, 3 replicas beside one",
-            "one replica on one broker, with the same settings",
-            || cluster(load),
-            || alone(load),
-        )?,
-        pairs(
-            *rounds,
-            "latency at a fixed rate, 3 replicas beside one",
-            "one replica on one broker, with the same settings",
-            || cluster(steady),
-            || alone(steady),
-        )?,
-        pairs(
-            *rounds,
-            "an emptied node catches up",
-            limit,
-            || catch_up(dir, load, None),
-            fan,
-        )?,
-        pairs(
-            *rounds,
-            "latency at a fixed rate, while an emptied node catches up",
-            "the same without that",
-            || catch_up(dir, load, Some(steady)),
-            || cluster(steady),
-        )?,
-    ])
+    let mut compared = Vec::new();
+    let mut compare = |name: &'static str,
+                       to: &'static str,
+                       one: &dyn Fn() -> Result<Run, String>,
+                       other: &dyn Fn() -> Result<Run, String>| {
+        if name.contains(only.as_str()) {
+            compared.push(pairs(*rounds, name, to, one, other)?);
+        }
+        Ok::<_, String>(())
+    };
+    compare("produce, 3 replicas", limit, &|| cluster(load), &fan)?;
+    compare(
+        "produce, 3 replicas beside one",
+        "one replica on one broker, with the same settings",
+        &|| cluster(load),
+        &|| alone(load),
+    )?;
+    compare(
+        "latency at a fixed rate, 3 replicas beside one",
+        "one replica on one broker, with the same settings",
+        &|| cluster(steady),
+        &|| alone(steady),
+    )?;
+    compare(
+        "an emptied node catches up",
+        limit,
+        &|| catch_up(dir, load, None),
+        &fan,
+    )?;
+    compare(
+        "latency at a fixed rate, while an emptied node catches up",
+        "the same without that",
+        &|| catch_up(dir, load, Some(steady)),
+        &|| cluster(steady),
+    )?;
+    Ok(compared)
 }
 
 fn with_trio<T>(dir: &Path, run: impl FnOnce(&mut Trio) -> Result<T, String>) -> Result<T, String> {

@@ -114,6 +114,16 @@ const _: () = assert!(
     HEARTBEAT_TICKS * 3 <= ELECTION_TICKS,
     "two heartbeats may be lost"
 );
+/// Ticks for which a group in which nothing happens goes without heartbeats, at least: 2 s; at most half as much
+/// more. Then it looks around once.
+pub const REST_TICKS: u32 = 20;
+/// A node that did not say for so many ticks that it is alive is silent: the groups that it has a part in end
+/// their rest.
+pub const SILENT_TICKS: u32 = 6;
+const _: () = assert!(
+    HEARTBEAT_TICKS * 2 < SILENT_TICKS && SILENT_TICKS <= ELECTION_TICKS,
+    "one word may be lost, and elections begin no later for it"
+);
 
 /// Longest time that the answer of another node is waited for.
 pub const ASK_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -127,10 +137,6 @@ pub const BOOTSTRAP_LOOKS: u32 = 20;
 pub const NEWS_RETRY_WAIT: Duration = Duration::from_millis(500);
 /// After this long the others hear everything again, since a node that was started anew knows nothing.
 pub const NEWS_ALL_EVERY: Duration = Duration::from_secs(5);
-
-/// A replica that lacks more entries than this catches up: more than are ever on their way to one that
-/// keeps up.
-pub const CATCH_UP_ENTRIES: u64 = 1024;
 
 /// Groups of which a node remembers who leads them: all that a cluster of the most nodes may have.
 pub const LED_GROUPS_MAX: usize = PARTITIONS_MAX * NODES_MAX;
@@ -358,6 +364,16 @@ pub const PEER_DRAIN_LEN: usize = 4096;
 
 /// ... and bytes of entries, unless the first message alone has more.
 pub const PEER_DRAIN_BYTES: usize = 1 << 20;
+
+/// Bytes per second of old records to a node that catches up, while clients write: at 24 MB/s a disk that takes
+/// 100 is free for new records most of the time. More where the node would not get there otherwise.
+pub const PEER_BULK_BYTES_PER_SECOND: u64 = 24_000_000;
+
+/// Clients count as writing for so long after a new record, ...
+pub const PEER_BUSY_FOR: Duration = Duration::from_secs(1);
+
+/// ... and it is looked at so often, at most.
+pub const PEER_PACE_EVERY: Duration = Duration::from_millis(100);
 
 /// Messages from another node that are decoded before they are handed on.
 pub const PEER_DELIVER_LEN: usize = 256;

@@ -61,6 +61,10 @@ pub struct ReplicaConfig {
     /// Most bytes of entries on the way to one peer and not answered yet; one is always let
     /// through. Default 16 MiB.
     pub inflight_bytes_max: u64,
+    /// Bytes of entries on the way to a peer that catches up, about; at least one entry. More, up to
+    /// `inflight_bytes_max`, where it would not get there otherwise. What it bounds is how much of old entries a
+    /// disk syncs at once, so that what is new does not wait long for it. Default 256 KiB.
+    pub catch_up_bytes: u64,
     /// Bytes of recent entries kept in memory for consumers and followers at the tail.
     /// Default 4 MiB.
     pub tail_cache_bytes: u64,
@@ -69,6 +73,10 @@ pub struct ReplicaConfig {
     pub election_ticks: u32,
     /// Ticks between two heartbeats; below `election_ticks`. Default 2.
     pub heartbeat_ticks: u32,
+    /// Ticks for which a group in which nothing happens goes without heartbeats, at least; 0: never, the
+    /// default. Whoever sets it tells the replicas of nodes that say nothing, by
+    /// [`Replica::wake`](crate::Replica::wake), and sets it alike on all of them.
+    pub rest_ticks: u32,
 }
 
 /// The settings that may change while a replica is open; see [`ReplicaConfig`].
@@ -121,9 +129,11 @@ impl ReplicaConfig {
             entry_bytes_max: (1 << 20) + 12,
             uncommitted_bytes_max: 32 << 20,
             inflight_bytes_max: 16 << 20,
+            catch_up_bytes: 256 << 10,
             tail_cache_bytes: 4 << 20,
             election_ticks: 10,
             heartbeat_ticks: 2,
+            rest_ticks: 0,
         }
     }
 

@@ -88,6 +88,17 @@ pub enum PeerBody {
         /// The last entry that the sender knows to be committed.
         commit: LogIndex,
     },
+    /// "I am still your leader, and nothing happens: take it that I am here as long as my node is." A heartbeat
+    /// beside that.
+    Rest {
+        /// As in the heartbeat.
+        commit: LogIndex,
+    },
+    /// The answer to [`PeerBody::Rest`] of who does so; others answer as to a heartbeat.
+    RestReply {
+        /// As in the heartbeat's.
+        commit: LogIndex,
+    },
     /// "Stand for election at once": the leader hands over.
     TimeoutNow,
 }

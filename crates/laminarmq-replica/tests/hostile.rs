@@ -98,6 +98,8 @@ enum Body {
     Rejected(Near, Point, Near),
     Heartbeat(Near),
     HeartbeatReply(Near),
+    Rest(Near),
+    RestReply(Near),
     Snapshot(Point, i8, Near, bool, u8),
     TimeoutNow,
 }
@@ -113,6 +115,8 @@ fn body() -> BoxedStrategy<Body> {
         3 => (near(), point(), near()).prop_map(|(a, h, c)| Body::Rejected(a, h, c)),
         2 => near().prop_map(Body::Heartbeat),
         1 => near().prop_map(Body::HeartbeatReply),
+        2 => near().prop_map(Body::Rest),
+        1 => near().prop_map(Body::RestReply),
         2 => (point(), -2..=2_i8, near(), any::<bool>(), any::<u8>())
             .prop_map(|(p, o, i, us, t)| Body::Snapshot(p, o, i, us, t)),
         1 => Just(Body::TimeoutNow),
@@ -375,6 +379,12 @@ impl Target {
                 commit: index(commit),
             },
             Body::HeartbeatReply(commit) => PeerBody::HeartbeatReply {
+                commit: index(commit),
+            },
+            Body::Rest(commit) => PeerBody::Rest {
+                commit: index(commit),
+            },
+            Body::RestReply(commit) => PeerBody::RestReply {
                 commit: index(commit),
             },
             Body::TimeoutNow => PeerBody::TimeoutNow,

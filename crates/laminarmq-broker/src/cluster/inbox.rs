@@ -4,7 +4,7 @@
 //! - Before the shards are there, messages count as lost, which is always allowed.
 
 use super::bootstrap::Directories;
-use super::{Ask, Leaders, Leading, NodeId, ProposeAnswer, proposal_answer, read_leading};
+use super::{Ask, Clock, Leaders, Leading, NodeId, ProposeAnswer, proposal_answer, read_leading};
 use crate::controller::{confirmed, is_command_of, propose_here};
 use crate::peer::{AnswerFuture, Delivered, Envelope, Inbox, RequestKind};
 use crate::routing::{NoPlace, Router};
@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 pub(super) struct PeerInbox {
     pub(super) leaders: Arc<Leaders>,
     pub(super) directories: Arc<Directories>,
+    pub(super) clock: Arc<Clock>,
     /// Empty until the shards are there.
     pub(super) router: Arc<OnceLock<Arc<Router>>>,
 }
@@ -39,6 +40,10 @@ impl Inbox for PeerInbox {
         };
         place.send(Input::Peer(Box::new(envelope)));
         Delivered::Taken
+    }
+
+    fn alive(&self, node: NodeId) {
+        self.clock.heard(node);
     }
 
     fn unreachable(&self, node: NodeId) {
@@ -123,6 +128,7 @@ mod tests {
 
     #[test]
     fn a_node_speaks_for_its_own_replicas_and_a_full_mailbox_gives_back() {
+        let two = NodeId::new(2).expect("positive");
         let (mailbox, mut inputs) = mpsc::channel(1);
         let router = Arc::new(Router::new(vec![mailbox]));
         router.add(GroupId(5));
@@ -131,9 +137,9 @@ mod tests {
         let inbox = PeerInbox {
             leaders: Arc::new(Leaders::new()),
             directories: Arc::new(Directories::of("d", BTreeMap::new())),
+            clock: Arc::new(Clock::new(two, &[])),
             router: Arc::new(cell),
         };
-        let two = NodeId::new(2).expect("positive");
         for (group, from) in [(5, 3), (5, 0), (6, 2)] {
             let delivered = inbox.deliver(two, heartbeat(group, from));
             assert!(matches!(delivered, Delivered::Taken));

@@ -2,19 +2,16 @@
 
 use super::bootstrap::{self, BootstrapError, Directories};
 use super::inbox::PeerInbox;
-use super::{Cluster, Leaders, Member, news};
+use super::{Clock, Cluster, Leaders, Member, clock, news};
 use crate::config::{ClusterConfig, HostPort};
 use crate::data_dir::{DataDir, cluster_id_of};
 use crate::env::Env;
-use crate::limits::TICK;
 use crate::peer::{PeerConfig, PeerLimits, Peers};
 use crate::routing::Router;
-use crate::shard::Input;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
 /// The highest feature level that this program knows.
 const FEATURE_LEVEL: u16 = 1;
@@ -57,10 +54,12 @@ pub(crate) async fn join(
 ) -> Result<Membership, BootstrapError> {
     let leaders = Arc::new(Leaders::new());
     let directories = Arc::new(Directories::new(dir));
+    let clock = Arc::new(Clock::new(config.node, &config.members));
     let router = Arc::new(OnceLock::new());
     let inbox = PeerInbox {
         leaders: Arc::clone(&leaders),
         directories: Arc::clone(&directories),
+        clock: Arc::clone(&clock),
         router: Arc::clone(&router),
     };
     let nodes: BTreeMap<_, HostPort> = config
@@ -83,6 +82,7 @@ pub(crate) async fn join(
         peers,
         leaders,
         directories,
+        clock,
     };
     let met = bootstrap::meet(&cluster, dir).await;
     if let Err(error) = met {
@@ -97,7 +97,12 @@ impl Membership {
     pub(crate) fn begin(&self, router: &Arc<Router>, stopping: &watch::Receiver<bool>) {
         let first = self.router.set(Arc::clone(router));
         assert!(first.is_ok(), "a node begins once");
-        tokio::spawn(tick(Arc::clone(router), stopping.clone()));
+        tokio::spawn(clock::run(
+            Arc::clone(&self.cluster.clock),
+            self.cluster.peers.clone(),
+            Arc::clone(router),
+            stopping.clone(),
+        ));
         tokio::spawn(news::run(
             self.cluster.clone(),
             Arc::clone(router),
@@ -108,23 +113,6 @@ impl Membership {
     /// Ends the links.
     pub(crate) async fn stop(self) {
         self.cluster.peers.stop().await;
-    }
-}
-
-/// The clock of elections. A shard that has no room for a tick is behind, and so is its clock.
-async fn tick(router: Arc<Router>, mut stopping: watch::Receiver<bool>) {
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => return,
-            _ = ticks.tick() => {}
-        }
-        for shard in 0..router.shard_count() {
-            if let Ok(place) = router.try_reserve(shard) {
-                place.send(Input::Tick);
-            }
-        }
     }
 }
 

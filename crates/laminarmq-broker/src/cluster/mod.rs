@@ -10,6 +10,7 @@
 
 mod ask;
 mod bootstrap;
+mod clock;
 mod ids;
 mod inbox;
 mod join;
@@ -22,6 +23,7 @@ pub(crate) use ask::{
 };
 pub use bootstrap::BootstrapError;
 pub(crate) use bootstrap::{Directories, REPLACED, was_replaced};
+pub(crate) use clock::Clock;
 pub(crate) use ids::Incarnations;
 pub use ids::{NodeId, NodeIdError};
 pub(crate) use join::{Membership, cluster_id, join};
@@ -51,6 +53,7 @@ pub(crate) struct Cluster {
     pub(crate) leaders: Arc<Leaders>,
     /// What is known of the nodes' directories.
     pub(crate) directories: Arc<Directories>,
+    pub(crate) clock: Arc<Clock>,
 }
 
 impl Cluster {

@@ -8,7 +8,8 @@ use crate::env::{Env, millis};
 use crate::groups::GROUPS_TOPIC;
 use crate::limits::{
     BATCH_BYTES_MAX, COMMAND_BYTES_MAX, ELECTION_TICKS, GROUP_COMMAND_BYTES_MAX,
-    GROUP_UNCOMMITTED_BYTES_MAX, HEARTBEAT_TICKS, PARTITION_TAIL_BYTES_MAX, SEALED_FILES_OPEN_MAX,
+    GROUP_UNCOMMITTED_BYTES_MAX, HEARTBEAT_TICKS, PARTITION_TAIL_BYTES_MAX, REST_TICKS,
+    SEALED_FILES_OPEN_MAX,
 };
 use crate::topics::TopicSettings;
 use laminarmq::{FileEnv, Log, LogOptions, OpenFiles, Recovery, poll_ready};
@@ -218,6 +219,7 @@ impl Opener {
         config.tail_cache_bytes = 0;
         config.election_ticks = ELECTION_TICKS;
         config.heartbeat_ticks = HEARTBEAT_TICKS;
+        config.rest_ticks = REST_TICKS;
         // A directory that lost everything is found out before anything is opened (see
         // `cluster::bootstrap`), a lost folder by its saved state: where neither says so, an empty
         // log without a state is a new one.

@@ -113,6 +113,7 @@ async fn serve(
         inbox: Arc::clone(&shared.inbox),
         limits: shared.limits.clone(),
         counters,
+        new_records: Arc::clone(&shared.new_records),
     };
     let end = tokio::select! {
         end = link.run(reader, socket) => end,

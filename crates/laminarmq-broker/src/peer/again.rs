@@ -26,7 +26,7 @@ pub(crate) fn read(kind: u8, body: Bytes) -> bool {
         Some(FrameKind::Heartbeats) => all(Envelopes::of_heartbeats(body, Lane::Live)),
         Some(FrameKind::Call) => Call::decode(body).is_some(),
         Some(FrameKind::Answer) => Answer::decode(body).is_some(),
-        Some(FrameKind::Ping | FrameKind::Pong) => body.is_empty(),
+        Some(FrameKind::Ping | FrameKind::Pong | FrameKind::Alive) => body.is_empty(),
         None => false,
     }
 }
@@ -60,8 +60,8 @@ pub(crate) fn rewrite(kind: u8, body: Bytes) -> Option<Vec<u8>> {
         }
         FrameKind::Call => Call::decode(body)?.encode(&mut out),
         FrameKind::Answer => Answer::decode(body)?.encode(&mut out),
-        FrameKind::Ping | FrameKind::Pong if body.is_empty() => {}
-        FrameKind::Ping | FrameKind::Pong => return None,
+        FrameKind::Ping | FrameKind::Pong | FrameKind::Alive if body.is_empty() => {}
+        FrameKind::Ping | FrameKind::Pong | FrameKind::Alive => return None,
     }
     Some(out.take().concat())
 }

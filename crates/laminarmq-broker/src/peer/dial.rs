@@ -38,7 +38,7 @@ pub(super) async fn keep(
                 let state = node.lane(lane);
                 state.reach.well();
                 state.queue.open();
-                let end = link.run(&node, lane, limits, &mut plan).await;
+                let end = link.run(&shared, &node, lane, &mut plan).await;
                 let dropped = state.queue.clear();
                 if lane == Lane::Live {
                     // After the queue is closed: no call is added to those that end here.

@@ -31,6 +31,7 @@ pub(crate) enum FrameKind {
     Answer = 6,
     Ping = 7,
     Pong = 8,
+    Alive = 9,
 }
 
 impl FrameKind {
@@ -44,6 +45,7 @@ impl FrameKind {
             6 => Self::Answer,
             7 => Self::Ping,
             8 => Self::Pong,
+            9 => Self::Alive,
             _ => return None,
         })
     }

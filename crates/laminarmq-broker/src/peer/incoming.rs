@@ -9,6 +9,7 @@ use super::counters::Counters;
 use super::frame::{FrameError, FrameKind, FrameReader, seal};
 use super::messages::Envelopes;
 use super::outgoing::{LinkError, write};
+use super::pacer::Meter;
 use super::peers::PeerLimits;
 use super::{Envelope, Inbox, Lane, NodeId};
 use crate::limits::{PEER_CALL_BYTES_MAX, PEER_CALLS_BYTES_MAX, PEER_DELIVER_LEN};
@@ -45,6 +46,7 @@ pub(super) struct Incoming {
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) limits: PeerLimits,
     pub(super) counters: Arc<Counters>,
+    pub(super) new_records: Arc<Meter>,
 }
 
 /// Something to be written back.
@@ -89,6 +91,9 @@ impl Incoming {
                 FrameKind::Call if self.lane == Lane::Live => {
                     desk.take(Call::decode(frame.body).ok_or(IncomingError::Call)?);
                 }
+                FrameKind::Alive if self.lane == Lane::Live && frame.body.is_empty() => {
+                    self.inbox.alive(self.from);
+                }
                 // A pong that finds no room is missed, and nobody who does not read their pongs deserves better.
                 FrameKind::Ping if frame.body.is_empty() => drop(back.try_send(Back::Pong)),
                 other => return Err(IncomingError::Unexpected(other)),
@@ -105,7 +110,12 @@ impl Incoming {
             let mut ended = false;
             while envelopes.len() < PEER_DELIVER_LEN && !ended {
                 match frame.next() {
-                    Ok(Some(envelope)) => envelopes.push_back(envelope),
+                    Ok(Some(envelope)) => {
+                        if self.lane == Lane::Live {
+                            self.new_records.add(envelope.message.payload_bytes());
+                        }
+                        envelopes.push_back(envelope);
+                    }
                     Ok(None) => ended = true,
                     Err(error) => {
                         bad = Some(error);

@@ -5,7 +5,8 @@
 //! heartbeats  beats, see laminarmq_replica::codec
 //! ```
 //!
-//! - The heartbeats of a drain, whatever their groups, are in one frame, ahead of the rest.
+//! - The heartbeats of a drain, whatever their groups, are in one frame, ahead of the rest; that the node is alive
+//!   is said once, ahead of them.
 //! - A message with entries' bytes has a frame of its own, so that a batch which is kept at the other end keeps
 //!   nothing else in memory. Small messages share frames.
 
@@ -41,9 +42,14 @@ impl Encoder {
     /// Appends the frames of all items, which are taken.
     pub(super) fn encode(&mut self, items: &mut Vec<Item>, out: &mut PieceWriter) -> Encoded {
         let mut encoded = Encoded::default();
+        if items.iter().any(|item| matches!(item, Item::Alive)) {
+            seal(FrameKind::Alive, &mut self.body, out);
+            encoded.frames += 1;
+        }
         self.beats(items, out, &mut encoded);
         for item in items.drain(..) {
             match item {
+                Item::Alive => {}
                 Item::Message(envelope) if beat(&envelope).is_some() => {}
                 Item::Message(envelope) => self.message(&envelope, out, &mut encoded),
                 Item::Call(call) => {
@@ -60,7 +66,7 @@ impl Encoder {
     fn beats(&mut self, items: &[Item], out: &mut PieceWriter, encoded: &mut Encoded) {
         let beats = items.iter().filter_map(|item| match item {
             Item::Message(envelope) => beat(envelope),
-            Item::Call(_) => None,
+            Item::Call(_) | Item::Alive => None,
         });
         let mut writer = BeatWriter::default();
         let mut count = 0;

@@ -9,7 +9,7 @@
 //! # Invariants
 //!
 //! - To each other node there are two links, one for each [`Lane`]: what catches up delays neither heartbeats
-//!   nor new records. Whoever has something to say dials; messages go one way on a link.
+//!   nor new records, and is slow while clients write. Whoever has something to say dials; messages go one way on a link.
 //! - [`Peers::send`] never waits. What finds no link or no room is dropped and counted, and the [`Inbox`] is
 //!   told once that the node is unreachable: consensus sends it again.
 //! - Messages on one lane arrive in order or not at all; only heartbeats overtake what was queued with them.
@@ -32,6 +32,7 @@ mod hello;
 mod incoming;
 mod messages;
 mod outgoing;
+mod pacer;
 mod peers;
 mod queue;
 
@@ -107,6 +108,9 @@ pub(crate) trait Inbox: Send + Sync + 'static {
             }
         }
     }
+
+    /// A node says that it is alive: it, and each part of it that has replicas.
+    fn alive(&self, node: NodeId);
 
     /// Messages to this node were dropped, or its link was lost: told once until the link is there again, or
     /// its queue was empty again.

@@ -4,7 +4,9 @@ use super::calls::{Answer, CALL_OVERHEAD};
 use super::frame::{Frame, FrameError, FrameKind, FrameReader, seal};
 use super::hello::{Hello, Identity, Refusal};
 use super::messages::Encoder;
-use super::peers::{Node, PeerLimits, Plan};
+use super::pacer::Pacer;
+use super::peers::{Node, PeerLimits, Plan, Shared};
+use super::queue::Item;
 use super::{Lane, NodeId};
 use crate::config::HostPort;
 use crate::limits::{
@@ -13,6 +15,7 @@ use crate::limits::{
 use crate::net::pieces::Pieces;
 use bytes::Buf;
 use laminarmq_replica::codec::PieceWriter;
+use std::future::pending;
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -20,7 +23,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 
 /// Largest frame that comes back on a link that this node dialled.
 #[expect(
@@ -123,9 +126,9 @@ impl Outgoing {
     /// Carries what is queued until the link ends, or the plan changes.
     pub(super) async fn run(
         self,
+        shared: &Shared,
         node: &Node,
         lane: Lane,
-        limits: &PeerLimits,
         plan: &mut watch::Receiver<Plan>,
     ) -> Result<(), LinkError> {
         let Self {
@@ -133,7 +136,7 @@ impl Outgoing {
         } = self;
         let unanswered = AtomicU32::new(0);
         tokio::select! {
-            end = write_all(socket, node, lane, limits, plan, &unanswered) => end,
+            end = write_all(socket, shared, node, lane, plan, &unanswered) => end,
             end = read_all(&mut reader, node, lane, &unanswered) => end,
         }
     }
@@ -163,12 +166,15 @@ async fn read_all(
 
 async fn write_all(
     mut socket: OwnedWriteHalf,
+    shared: &Shared,
     node: &Node,
     lane: Lane,
-    limits: &PeerLimits,
     plan: &mut watch::Receiver<Plan>,
     unanswered: &AtomicU32,
 ) -> Result<(), LinkError> {
+    let limits = &shared.limits;
+    let mut pacer = Pacer::new(shared.env.monotonic(), shared.passed(node));
+    let mut ready = None;
     let mut ticks = interval(limits.ping_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Batch::default();
@@ -185,15 +191,28 @@ async fn write_all(
                 }
                 batch.ping(node);
             }
-            empty = node.lane(lane).queue.drain(&mut batch.items) => {
+            empty = drain(node, lane, ready, &mut batch.items) => {
                 batch.encode(node);
                 if empty {
                     node.lane(lane).reach.well();
                 }
             }
         }
+        let bytes = batch.out.len();
         write(&mut socket, &mut batch.out, limits.stall).await?;
+        if lane == Lane::Bulk {
+            let pause = pacer.pause(bytes, shared.env.monotonic(), shared.passed(node));
+            ready = Some(Instant::now() + pause);
+        }
     }
+}
+
+/// Waits for something to be sent, not before `ready`. May be dropped at any time.
+async fn drain(node: &Node, lane: Lane, ready: Option<Instant>, into: &mut Vec<Item>) -> bool {
+    if let Some(ready) = ready {
+        let _ = timeout_at(ready, pending::<()>()).await;
+    }
+    node.lane(lane).queue.drain(into).await
 }
 
 /// The last of what is queued.
@@ -219,7 +238,7 @@ async fn finish(
 /// What goes out in one write.
 #[derive(Debug, Default)]
 struct Batch {
-    items: Vec<super::queue::Item>,
+    items: Vec<Item>,
     encoder: Encoder,
     body: PieceWriter,
     out: PieceWriter,

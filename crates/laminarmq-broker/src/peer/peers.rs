@@ -3,6 +3,7 @@
 use super::calls::{Call, Calls};
 use super::counters::Counters;
 use super::hello::Identity;
+use super::pacer::{Meter, Passed};
 use super::queue::{Item, LaneQueue, Reach};
 use super::{CallError, Envelope, Inbox, Lane, NodeId, PeerCounts, RequestKind, accept, dial};
 use crate::config::HostPort;
@@ -84,6 +85,8 @@ pub(super) struct Node {
     lanes: [LaneState; 2],
     pub(super) calls: Arc<Calls>,
     pub(super) counters: Arc<Counters>,
+    /// New records to the node.
+    new_records: Meter,
     /// That the node is unreachable is to be told.
     pub(super) tell: Notify,
     /// Its feature level and one, or 0 while it is not known.
@@ -123,6 +126,8 @@ pub(super) struct Shared {
     pub(super) env: Env,
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) limits: PeerLimits,
+    /// New records to and from all nodes.
+    pub(super) new_records: Arc<Meter>,
     nodes: RwLock<HashMap<NodeId, Arc<Node>>>,
     /// Of every node that was ever heard of, at most [`COUNTED_NODES_MAX`].
     counters: Mutex<BTreeMap<NodeId, Arc<Counters>>>,
@@ -141,6 +146,14 @@ impl Shared {
             Some(known) => Arc::clone(known),
             None if counters.len() >= COUNTED_NODES_MAX => Arc::default(),
             None => Arc::clone(counters.entry(node).or_default()),
+        }
+    }
+
+    /// New records that passed.
+    pub(super) fn passed(&self, to: &Node) -> Passed {
+        Passed {
+            here: self.new_records.read(),
+            there: to.new_records.read(),
         }
     }
 
@@ -183,6 +196,7 @@ impl Peers {
             env,
             inbox,
             limits: config.limits,
+            new_records: Arc::default(),
             nodes: RwLock::default(),
             counters: Mutex::default(),
             stopping: watch::Sender::new(false),
@@ -251,6 +265,7 @@ impl Peers {
             lanes: [lane(), lane()],
             calls: Arc::new(Calls::new(limits.calls, limits::PEER_CALLS_BYTES_MAX)),
             counters: shared.counters(id),
+            new_records: Meter::default(),
             tell: Notify::new(),
             level: AtomicU32::new(0),
         });
@@ -276,8 +291,21 @@ impl Peers {
             return;
         };
         let lane = envelope.lane;
+        if lane == Lane::Live {
+            let bytes = envelope.message.payload_bytes();
+            node.new_records.add(bytes);
+            self.0.new_records.add(bytes);
+        }
         if node.lane(lane).queue.push(Item::Message(envelope)).is_err() {
             node.lost(lane, 1);
+        }
+    }
+
+    /// Tells every node that this one is alive. Where there is no link or no room, nobody hears it.
+    pub(crate) fn say_alive(&self) {
+        let nodes = self.0.nodes.read().expect("no holder panics");
+        for node in nodes.values() {
+            let _ = node.lane(Lane::Live).queue.push(Item::Alive);
         }
     }
 

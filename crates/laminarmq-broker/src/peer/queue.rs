@@ -18,6 +18,8 @@ use tokio::sync::Notify;
 pub(super) enum Item {
     Message(Envelope),
     Call(Call),
+    /// This node is alive.
+    Alive,
 }
 
 impl Item {
@@ -25,6 +27,7 @@ impl Item {
         match self {
             Self::Message(envelope) => envelope.message.payload_bytes(),
             Self::Call(call) => call.bytes.len(),
+            Self::Alive => 0,
         }
     }
 }

@@ -181,6 +181,11 @@ impl Runner {
             Output::Misbehaved { group, from, what } => {
                 tracing::warn!(%group, replica = from.get(), what, "refused a message of another node");
             }
+            Output::Ticked => {
+                if let Some(cluster) = &self.wiring.cluster {
+                    cluster.clock.took(self.wiring.number);
+                }
+            }
             Output::Final { state } => self.wiring.flusher.save_last(state),
             Output::Failed { reason } => self.wiring.failure.set(&reason),
         }

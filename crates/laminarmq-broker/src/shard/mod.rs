@@ -18,6 +18,8 @@ mod step;
 #[cfg(test)]
 mod producer_tests;
 #[cfg(test)]
+mod rest_tests;
+#[cfg(test)]
 mod tests;
 
 pub use retention::Retention;
@@ -138,7 +140,11 @@ pub enum Input<O: Outside> {
         node: NodeId,
     },
     /// A step of the clock that heartbeats and elections go by. How long it is, is the same on all nodes.
-    Tick,
+    /// Answered with [`Output::Ticked`].
+    Tick {
+        /// Nodes that say nothing.
+        silent: Arc<[NodeId]>,
+    },
     /// A job from [`Output::Persist`] ran.
     Persisted {
         /// The partition.
@@ -430,6 +436,8 @@ pub enum Output<O: Outside> {
         /// The answer.
         result: Result<(), Refusal>,
     },
+    /// A tick was taken.
+    Ticked,
     /// The data directory must not be used any more.
     Failed {
         /// Why, for people.

@@ -7,7 +7,7 @@ use super::{
     Retention, members, retention,
 };
 use crate::cluster::{Incarnations, NodeId};
-use crate::limits::CATCH_UP_ENTRIES;
+use crate::limits::SILENT_TICKS;
 use crate::peer::{Envelope, Lane};
 use bytes::Bytes;
 use laminarmq_replica::{
@@ -265,8 +265,15 @@ impl<O: Outside> Partition<O> {
     }
 
     /// Says whether the partition has to work for that.
-    pub(super) fn tick(&mut self) -> bool {
+    pub(super) fn tick(&mut self, silent: &[NodeId]) -> bool {
+        if self.replica.is_at_rest() && self.has_members_on(silent) {
+            self.replica.wake(SILENT_TICKS);
+        }
         let has_work = self.replica.tick();
+        if self.replica.is_at_rest() {
+            // All are alike and heard of: it was told.
+            return has_work;
+        }
         self.in_sync.see(self.in_sync()) || has_work
     }
 
@@ -307,13 +314,25 @@ impl<O: Outside> Partition<O> {
 
     /// What was sent to members there counts as lost.
     pub(super) fn unreachable(&mut self, node: NodeId) {
-        let members = self.replica.members().clone();
-        let all = [&members.voters, &members.learners, &members.outgoing];
-        for &member in all.into_iter().flatten() {
-            if NodeId::of(member) == Some(node) {
-                self.replica.report_unreachable(member);
-            }
+        let there = |member: &ReplicaId| NodeId::of(*member) == Some(node);
+        let there: Vec<_> = self.members().filter(there).collect();
+        for member in there {
+            self.replica.report_unreachable(member);
         }
+    }
+
+    fn has_members_on(&self, nodes: &[NodeId]) -> bool {
+        let is_there = |node: NodeId| nodes.contains(&node);
+        !nodes.is_empty()
+            && self
+                .members()
+                .any(|id| NodeId::of(id).is_some_and(is_there))
+    }
+
+    fn members(&self) -> impl Iterator<Item = ReplicaId> {
+        let members = self.replica.members();
+        let all = [&members.voters, &members.learners, &members.outgoing];
+        all.into_iter().flatten().copied()
     }
 
     pub(super) fn persisted(&mut self, done: PersistDone) -> Result<(), Fatal> {
@@ -407,9 +426,9 @@ impl<O: Outside> Partition<O> {
     fn act_on(&mut self, effects: Effects<O::Env>, out: &mut Outputs<O>) {
         let (group, from) = (self.group, self.replica.id());
         let sent = effects.messages.into_iter();
-        let end = self.replica.log().end_index();
+        let replica = &self.replica;
         out.extend(sent.map(|(to, message)| {
-            let lane = lane(&message, end);
+            let lane = lane(&message, replica.is_behind(to));
             Output::Send(Envelope {
                 group,
                 from,
@@ -637,14 +656,10 @@ impl<O: Outside> Waiting<O> {
     }
 }
 
-/// Who is far behind gets what it lacks beside what is new, not in front of it.
-fn lane(message: &PeerMessage, end_index: u64) -> Lane {
+/// Who is behind gets what it lacks beside what is new, not in front of it.
+fn lane(message: &PeerMessage, is_behind: bool) -> Lane {
     match &message.body {
-        PeerBody::Append { prev, entries, .. }
-            if !entries.is_empty() && prev.index.get() + CATCH_UP_ENTRIES < end_index =>
-        {
-            Lane::Bulk
-        }
+        PeerBody::Append { entries, .. } if !entries.is_empty() && is_behind => Lane::Bulk,
         _ => Lane::Live,
     }
 }

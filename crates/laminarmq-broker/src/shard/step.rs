@@ -2,7 +2,7 @@
 
 use super::partition::Partition;
 use super::{Append, Hosted, Input, Output, Outside, Refusal};
-use crate::cluster::Incarnations;
+use crate::cluster::{Incarnations, NodeId};
 use laminarmq::poll_ready;
 use laminarmq_replica::{Fatal, GroupId, PersistDone, Token};
 use std::collections::{BTreeMap, BTreeSet};
@@ -174,7 +174,10 @@ impl<O: Outside> Shard<O> {
                     true
                 });
             }
-            Input::Tick => self.tick(),
+            Input::Tick { silent } => {
+                self.tick(&silent);
+                out.push(Output::Ticked);
+            }
             Input::Replaced(incarnations) => self.incarnations = incarnations,
             Input::Persisted { group, done } => self.persisted(group, done, out),
             Input::Close { reply } => self.close(reply, out),
@@ -257,8 +260,8 @@ impl<O: Outside> Shard<O> {
         }
     }
 
-    fn tick(&mut self) {
-        self.each_partition(Partition::tick);
+    fn tick(&mut self, silent: &[NodeId]) {
+        self.each_partition(|partition| partition.tick(silent));
         if self.incarnations.is_empty() || self.refusal().is_some() {
             return;
         }

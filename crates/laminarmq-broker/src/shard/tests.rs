@@ -138,7 +138,7 @@ impl Bench {
             Output::Trimmed { reply, result } => {
                 Seen::Trimmed(reply, result.map(|offset| offset.0))
             }
-            Output::Send(_) | Output::Misbehaved { .. } | Output::Reset { .. } => {
+            Output::Ticked | Output::Send(_) | Output::Misbehaved { .. } | Output::Reset { .. } => {
                 panic!("there are no others")
             }
             Output::Leading { leads, .. } => Seen::Leading(leads),

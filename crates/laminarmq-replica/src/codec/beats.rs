@@ -3,7 +3,7 @@
 //! ```text
 //! beat  v group, less that of the beat before (zigzag; before the first: 0)
 //!       v from, v to
-//!       v term << 1 | 1 for a reply
+//!       v term << 2 | 1 for a reply | 2 where it is about rest
 //!       v commit
 //! ```
 //! A `v` has seven bits a byte, the lowest first; the top bit says that more follow. Groups, replicas and
@@ -18,7 +18,7 @@ use crate::{GroupId, LogIndex, PeerBody, PeerMessage, ReplicaId, Term};
 /// Most bytes of one beat.
 pub const BEAT_BYTES_MAX: usize = 4 * 10 + 5;
 
-/// A [`PeerBody::Heartbeat`] or [`PeerBody::HeartbeatReply`] on its way.
+/// A [`PeerBody::Heartbeat`] or [`PeerBody::Rest`], or the answer to one, on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beat {
     /// The group.
@@ -33,7 +33,13 @@ pub struct Beat {
     pub commit: LogIndex,
     /// Whether it is the reply.
     pub reply: bool,
+    /// Whether it is a [`PeerBody::Rest`], or its reply.
+    pub rest: bool,
 }
+
+const REPLY: u64 = 1;
+const REST: u64 = 2;
+const FLAG_BITS: u32 = 2;
 
 impl Beat {
     /// The beat that this message is, if it is one.
@@ -44,9 +50,11 @@ impl Beat {
         to: ReplicaId,
         message: &PeerMessage,
     ) -> Option<Self> {
-        let (commit, reply) = match message.body {
-            PeerBody::Heartbeat { commit } => (commit, false),
-            PeerBody::HeartbeatReply { commit } => (commit, true),
+        let (commit, reply, rest) = match message.body {
+            PeerBody::Heartbeat { commit } => (commit, false, false),
+            PeerBody::HeartbeatReply { commit } => (commit, true, false),
+            PeerBody::Rest { commit } => (commit, false, true),
+            PeerBody::RestReply { commit } => (commit, true, true),
             _ => return None,
         };
         Some(Self {
@@ -56,6 +64,7 @@ impl Beat {
             term: message.term,
             commit,
             reply,
+            rest,
         })
     }
 
@@ -63,10 +72,11 @@ impl Beat {
     #[must_use]
     pub fn message(self) -> PeerMessage {
         let commit = self.commit;
-        let body = if self.reply {
-            PeerBody::HeartbeatReply { commit }
-        } else {
-            PeerBody::Heartbeat { commit }
+        let body = match (self.rest, self.reply) {
+            (false, false) => PeerBody::Heartbeat { commit },
+            (false, true) => PeerBody::HeartbeatReply { commit },
+            (true, false) => PeerBody::Rest { commit },
+            (true, true) => PeerBody::RestReply { commit },
         };
         PeerMessage {
             term: self.term,
@@ -89,7 +99,9 @@ impl BeatWriter {
         self.before = group;
         out.varint(beat.from.get());
         out.varint(beat.to.get());
-        out.varint(u64::from(beat.term.get()) << 1 | u64::from(beat.reply));
+        let reply = if beat.reply { REPLY } else { 0 };
+        let rest = if beat.rest { REST } else { 0 };
+        out.varint(u64::from(beat.term.get()) << FLAG_BITS | rest | reply);
         out.varint(beat.commit.get());
     }
 }
@@ -115,9 +127,10 @@ impl BeatReader {
             group: GroupId(self.before),
             from: ReplicaId(from),
             to: ReplicaId(to),
-            term: Term(u32::try_from(term >> 1).map_err(|_| CodecError::Number)?),
+            term: Term(u32::try_from(term >> FLAG_BITS).map_err(|_| CodecError::Number)?),
             commit: LogIndex(input.varint()?),
-            reply: term & 1 != 0,
+            reply: term & REPLY != 0,
+            rest: term & REST != 0,
         }))
     }
 }

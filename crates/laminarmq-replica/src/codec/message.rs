@@ -15,6 +15,8 @@
 //!  8 heartbeat reply  u64 commit
 //!  9 timeout now      nothing
 //! 10 snapshot         point at, u64 offset, u64 index of the members, the members (see `membership`)
+//! 11 rest             u64 commit
+//! 12 rest reply       u64 commit
 //!
 //! entry    u64 index, u32 term, u8 kind, u8 flags, u32 length, the payload
 //! ```
@@ -53,6 +55,8 @@ const HEARTBEAT: u8 = 7;
 const HEARTBEAT_REPLY: u8 = 8;
 const TIMEOUT_NOW: u8 = 9;
 const SNAPSHOT: u8 = 10;
+const REST: u8 = 11;
+const REST_REPLY: u8 = 12;
 
 const MATCHED: u8 = 0;
 const REJECTED: u8 = 1;
@@ -141,6 +145,14 @@ impl PeerMessage {
                 out.u8(HEARTBEAT_REPLY);
                 out.index(*commit);
             }
+            PeerBody::Rest { commit } => {
+                out.u8(REST);
+                out.index(*commit);
+            }
+            PeerBody::RestReply { commit } => {
+                out.u8(REST_REPLY);
+                out.index(*commit);
+            }
             PeerBody::TimeoutNow => out.u8(TIMEOUT_NOW),
         }
         Ok(())
@@ -181,6 +193,12 @@ fn decode_body(input: &mut Input<'_>) -> Result<PeerBody, CodecError> {
             commit: input.index()?,
         },
         HEARTBEAT => PeerBody::Heartbeat {
+            commit: input.index()?,
+        },
+        REST => PeerBody::Rest {
+            commit: input.index()?,
+        },
+        REST_REPLY => PeerBody::RestReply {
             commit: input.index()?,
         },
         HEARTBEAT_REPLY => PeerBody::HeartbeatReply {

@@ -64,6 +64,8 @@ fn body() -> impl Strategy<Value = PeerBody> {
         (result, index()).prop_map(|(result, commit)| PeerBody::AppendReply { result, commit }),
         index().prop_map(|commit| PeerBody::Heartbeat { commit }),
         index().prop_map(|commit| PeerBody::HeartbeatReply { commit }),
+        index().prop_map(|commit| PeerBody::Rest { commit }),
+        index().prop_map(|commit| PeerBody::RestReply { commit }),
         Just(PeerBody::TimeoutNow),
         snapshot(),
     ]
@@ -145,17 +147,18 @@ proptest! {
 
     #[test]
     fn beats_round_trip(
-        beats in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>()), 0..20)
+        beats in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u64>(), any::<u32>(), any::<u64>(), any::<bool>(), any::<bool>()), 0..20)
     ) {
         let beats: Vec<_> = beats
             .into_iter()
-            .map(|(group, from, to, term, commit, reply)| Beat {
+            .map(|(group, from, to, term, commit, reply, rest)| Beat {
                 group: GroupId(group),
                 from: ReplicaId(from),
                 to: ReplicaId(to),
                 term: Term(term),
                 commit: LogIndex(commit),
                 reply,
+                rest,
             })
             .collect();
         let bytes = encoded_beats(&beats);
@@ -267,20 +270,26 @@ fn the_very_bytes_of_an_append() {
 }
 
 #[test]
-fn the_very_bytes_of_two_beats() {
-    let beat = |group, reply| Beat {
+fn the_very_bytes_of_three_beats() {
+    let beat = |group, reply, rest| Beat {
         group: GroupId(group),
         from: ReplicaId(3),
         to: ReplicaId(300),
         term: Term(9),
         commit: LogIndex(128),
         reply,
+        rest,
     };
-    let bytes = encoded_beats(&[beat(10, false), beat(9, true)]);
+    let bytes = encoded_beats(&[
+        beat(10, false, false),
+        beat(9, true, false),
+        beat(9, true, true),
+    ]);
     #[rustfmt::skip]
     let golden = [
-        20, 3, 0xac, 2, 18, 0x80, 1,
-        1, 3, 0xac, 2, 19, 0x80, 1,
+        20, 3, 0xac, 2, 36, 0x80, 1,
+        1, 3, 0xac, 2, 37, 0x80, 1,
+        0, 3, 0xac, 2, 39, 0x80, 1,
     ];
     assert_eq!(bytes, golden[..]);
 }
@@ -296,6 +305,7 @@ fn a_heartbeat_takes_few_bytes() {
             term: Term(5),
             commit: LogIndex(1_000_000 + n * 977),
             reply: false,
+            rest: false,
         })
         .collect();
     let bytes = encoded_beats(&beats).len();

@@ -306,11 +306,11 @@ pub(super) fn incoming(
             out.set_snapshot(snapshot);
             MessageType::MsgSnapshot
         }
-        PeerBody::Heartbeat { commit } => {
+        PeerBody::Heartbeat { commit } | PeerBody::Rest { commit } => {
             out.commit = commit.get();
             MessageType::MsgHeartbeat
         }
-        PeerBody::HeartbeatReply { commit } => {
+        PeerBody::HeartbeatReply { commit } | PeerBody::RestReply { commit } => {
             out.commit = commit.get();
             MessageType::MsgHeartbeatResponse
         }

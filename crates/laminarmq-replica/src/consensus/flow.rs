@@ -4,17 +4,23 @@
 //! many gets a window of exactly the messages that are out, which pauses it until answers come.
 //! One round may add what [`Store`](super::store::Store) lets a round send, so a peer never has
 //! more than twice the limit, and one entry, on its way.
+//!
+//! A peer that is behind has a smaller window, which bounds what its disk syncs at once: those that wait for
+//! other syncs of that disk, or of one that it shares, do not wait long; see [`Pace`].
 
 use std::collections::{BTreeMap, VecDeque};
 
-use raft::{ProgressState, Raft, Storage};
+use raft::{ProgressState, Raft, StateRole, Storage};
 
+use super::pace::{Bounds, Pace, Seen};
 use crate::config::INFLIGHT_APPENDS_MAX;
 use crate::{PeerBody, PeerMessage, ReplicaId};
 
 pub(super) struct Flow {
-    bytes_max: u64,
+    bounds: Bounds,
     peers: BTreeMap<ReplicaId, Window>,
+    /// Of those that follow.
+    paces: BTreeMap<ReplicaId, Pace>,
 }
 
 #[derive(Default)]
@@ -22,19 +28,30 @@ struct Window {
     /// (index, bytes) of the appends that are out, in order.
     out: VecDeque<(u64, u64)>,
     bytes: u64,
-    paused: bool,
+    /// Mean bytes of what was out last; not 0.
+    mean: Option<u64>,
+    /// Its number of messages is bounded by less than [`INFLIGHT_APPENDS_MAX`].
+    bounded: bool,
 }
 
 impl Flow {
-    pub(super) fn new(bytes_max: u64) -> Self {
+    pub(super) fn new(bytes_max: u64, catch_up_bytes: u64) -> Self {
+        let max = bytes_max.max(1);
+        let catch_up = catch_up_bytes.clamp(1, max);
         Self {
-            bytes_max: bytes_max.max(1),
+            bounds: Bounds { catch_up, max },
             peers: BTreeMap::new(),
+            paces: BTreeMap::new(),
         }
     }
 
     pub(super) fn bytes_max(&self) -> u64 {
-        self.bytes_max
+        self.bounds.max
+    }
+
+    /// Whether a peer catches up.
+    pub(super) fn is_behind(&self, id: ReplicaId) -> bool {
+        matches!(self.paces.get(&id), Some(Pace::Behind(_)))
     }
 
     /// A message is about to leave.
@@ -47,18 +64,46 @@ impl Flow {
         let window = self.peers.entry(to).or_default();
         window.out.push_back((last.index.get(), bytes));
         window.bytes += bytes;
+        window.mean = Some((window.bytes / window.out.len() as u64).max(1));
+    }
+
+    /// One step of the clock: sees who is behind, and how they get on.
+    pub(super) fn tick<T: Storage>(&mut self, raft: &Raft<T>) {
+        if raft.state != StateRole::Leader {
+            self.paces.clear();
+            return;
+        }
+        let last = raft.raft_log.last_index();
+        let before = std::mem::take(&mut self.paces);
+        for (&id, progress) in raft.prs().iter().filter(|(id, _)| **id != raft.id) {
+            let id = ReplicaId(id);
+            let seen = Seen {
+                state: progress.state,
+                matched: progress.matched,
+                last,
+                mean: self.peers.get(&id).and_then(|window| window.mean),
+            };
+            let pace = Pace::after(before.get(&id).copied(), seen, self.bounds);
+            self.paces.extend(pace.map(|pace| (id, pace)));
+        }
     }
 
     /// Learns what was answered, and pauses or wakes peers accordingly.
     pub(super) fn settle<T: Storage>(&mut self, raft: &mut Raft<T>) {
-        self.peers.retain(|id, window| {
+        let Self {
+            bounds,
+            peers,
+            paces,
+        } = self;
+        peers.retain(|id, window| {
             let Some(progress) = raft.prs().get(id.get()) else {
                 return false;
             };
             if progress.state != ProgressState::Replicate {
                 // Probing: one message at a time, and everything before it counts as lost.
                 *window = Window {
-                    paused: window.paused,
+                    mean: window.mean,
+                    bounded: window.bounded,
                     ..Window::default()
                 };
             }
@@ -70,17 +115,29 @@ impl Flow {
                 let (_, bytes) = window.out.pop_front().expect("just looked at");
                 window.bytes -= bytes;
             }
-            let pause = window.bytes >= self.bytes_max;
-            if pause {
-                raft.adjust_max_inflight_msgs(
-                    id.get(),
-                    window.out.len().clamp(1, INFLIGHT_APPENDS_MAX),
-                );
-            } else if window.paused {
-                raft.adjust_max_inflight_msgs(id.get(), INFLIGHT_APPENDS_MAX);
+            let at_most = match paces.get(id) {
+                Some(Pace::Abreast) => None,
+                Some(Pace::Behind(behind)) => Some(behind.window),
+                // Before the first tick that sees it.
+                None => Some(bounds.catch_up),
+            };
+            let cap = match at_most {
+                // By the size of those before: a round sends all that a free window takes.
+                Some(bytes) => messages(bytes / window.mean.unwrap_or(bytes)),
+                None if window.bytes >= bounds.max => messages(window.out.len() as u64),
+                None => INFLIGHT_APPENDS_MAX,
+            };
+            if window.bounded || cap < INFLIGHT_APPENDS_MAX {
+                raft.adjust_max_inflight_msgs(id.get(), cap);
             }
-            window.paused = pause;
-            window.paused || !window.out.is_empty()
+            window.bounded = cap < INFLIGHT_APPENDS_MAX;
+            window.bounded || window.mean.is_some()
         });
     }
+}
+
+fn messages(count: u64) -> usize {
+    usize::try_from(count)
+        .unwrap_or(INFLIGHT_APPENDS_MAX)
+        .clamp(1, INFLIGHT_APPENDS_MAX)
 }

@@ -19,6 +19,7 @@
 
 mod convert;
 mod flow;
+mod pace;
 mod store;
 
 use bytes::Bytes;
@@ -141,7 +142,7 @@ impl<E: LogEnv> Consensus<E> {
             election_ticks: config.election_ticks,
             election_timeout: 0,
             ballot,
-            flow: Flow::new(config.inflight_bytes_max),
+            flow: Flow::new(config.inflight_bytes_max, config.catch_up_bytes),
             sole_voter,
             snapshots: Vec::new(),
         };
@@ -227,8 +228,27 @@ impl<E: LogEnv> Consensus<E> {
         let timeout = self.election_timeout;
         self.raw.raft.set_randomized_election_timeout(timeout);
         self.raw.tick();
+        self.flow.tick(&self.raw.raft);
         self.after_call();
         self.raw.has_ready()
+    }
+
+    /// No other member's node was heard of for so many ticks.
+    pub(crate) fn missed(&mut self, ticks: u32) {
+        let raft = &mut self.raw.raft;
+        if raft.state != StateRole::Leader {
+            raft.election_elapsed = raft.election_elapsed.max(usize_of(ticks));
+        }
+    }
+
+    /// Whether the leadership is not about to be handed over.
+    pub(crate) fn is_steady(&self) -> bool {
+        self.raw.raft.lead_transferee.is_none()
+    }
+
+    /// A random number.
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.random.next_u64()
     }
 
     /// A sole voter needs nobody's word: it leads at once, and again if anything unseated it.
@@ -413,6 +433,11 @@ impl<E: LogEnv> Consensus<E> {
             self.raw.report_snapshot(peer, SnapshotStatus::Finish);
         }
         self.store_mut().take_error()
+    }
+
+    /// Whether a peer catches up; only a leader knows.
+    pub(crate) fn is_behind(&self, peer: ReplicaId) -> bool {
+        self.flow.is_behind(peer)
     }
 
     /// How far a peer is; only a leader knows.

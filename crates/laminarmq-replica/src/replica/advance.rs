@@ -44,6 +44,11 @@ impl Persisting {
         self.out.is_some()
     }
 
+    /// Every turn is saved.
+    pub(super) fn is_over(&self) -> bool {
+        self.out.is_none() && self.done == self.seen
+    }
+
     /// Where the log may begin from now on.
     pub(super) fn take_saved_start(&mut self) -> Option<LogStart> {
         self.saved_start.take()
@@ -183,6 +188,8 @@ impl<E: LogEnv> Replica<E> {
             |consensus, at| entry(consensus, tail, at),
             |consensus| snapshot(consensus, end_offset, members),
         )?;
+        let say = |(to, message)| (to, self.say_rest(message));
+        let messages: Vec<_> = messages.into_iter().map(say).collect();
         if turn.messages_wait {
             if !messages.is_empty() {
                 self.persisting.held.push_back((number, messages));

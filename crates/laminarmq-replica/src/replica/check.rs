@@ -59,7 +59,9 @@ impl<E: LogEnv> Replica<E> {
             PeerBody::Snapshot { .. } if message.term >= term => {
                 return self.step_snapshot(from, message);
             }
-            PeerBody::Heartbeat { commit } if message.term >= term => self.must_have(*commit)?,
+            PeerBody::Heartbeat { commit } | PeerBody::Rest { commit } if message.term >= term => {
+                self.must_have(*commit)?;
+            }
             PeerBody::AppendReply { result, .. }
                 if message.term == term && self.role() == Role::Leader =>
             {
@@ -205,12 +207,14 @@ fn is_reply(body: &PeerBody) -> bool {
         PeerBody::PreVoteReply(_)
         | PeerBody::VoteReply(_)
         | PeerBody::AppendReply { .. }
-        | PeerBody::HeartbeatReply { .. } => true,
+        | PeerBody::HeartbeatReply { .. }
+        | PeerBody::RestReply { .. } => true,
         PeerBody::PreVote { .. }
         | PeerBody::Vote { .. }
         | PeerBody::Append { .. }
         | PeerBody::Snapshot { .. }
         | PeerBody::Heartbeat { .. }
+        | PeerBody::Rest { .. }
         | PeerBody::TimeoutNow => false,
     }
 }
@@ -281,9 +285,10 @@ fn check_alone(message: &PeerMessage) -> Result<(), PeerError> {
                 }
             }
         }
-        PeerBody::Heartbeat { commit } | PeerBody::HeartbeatReply { commit } => {
-            check_index(*commit)
-        }
+        PeerBody::Heartbeat { commit }
+        | PeerBody::HeartbeatReply { commit }
+        | PeerBody::Rest { commit }
+        | PeerBody::RestReply { commit } => check_index(*commit),
         PeerBody::TimeoutNow => Ok(()),
     }
 }

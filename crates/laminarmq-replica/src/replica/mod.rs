@@ -20,6 +20,7 @@ mod offsets;
 mod open;
 mod peers;
 mod producing;
+mod rest;
 mod snapshot;
 mod trim;
 
@@ -51,6 +52,7 @@ pub(crate) use trim::drop_prefix;
 
 use advance::Persisting;
 use producing::SinceCheckpoint;
+use rest::{Beat, Rest};
 use snapshot::Restoring;
 
 /// An entry that is in the log and not committed yet.
@@ -92,6 +94,7 @@ pub struct Replica<E: LogEnv> {
     producers: Producers,
     checkpoint: SinceCheckpoint,
     told: Leadership,
+    rest: Rest,
     /// Nothing of it was ever saved, and others have a vote too: it says and hears nothing until
     /// its first state is saved. Then a log without a state always means that a state was lost.
     unborn: bool,
@@ -164,6 +167,7 @@ impl<E: LogEnv> Replica<E> {
             term: self.consensus.term(),
         };
         let before = self.queue.last_offset().unwrap_or(self.end_offset);
+        self.disturb();
         self.queue
             .push(at, Offset(before.get() + records), token, waiting);
     }
@@ -192,7 +196,7 @@ impl<E: LogEnv> Replica<E> {
     /// [advance](Self::advance) for it.
     pub fn tick(&mut self) -> bool {
         let takes_part = !self.ended && !self.unborn && self.restoring.is_none();
-        takes_part && self.consensus.tick()
+        takes_part && !self.tick_rest() && self.consensus.tick()
     }
 
     /// Takes a message from the replica at the other end of a link. An error other than a
@@ -204,12 +208,17 @@ impl<E: LogEnv> Replica<E> {
         if self.unborn || self.restoring.is_some() {
             return Err(PeerError::Busy);
         }
-        self.step_checked(from, message)
+        let (beat, term) = (Beat::of(&message), message.term);
+        let before = self.leadership();
+        self.step_checked(from, message)?;
+        self.rest_on(from, term, beat, before);
+        Ok(())
     }
 
     /// The link to a peer broke: what is on its way there counts as lost.
     pub fn report_unreachable(&mut self, peer: ReplicaId) {
         if !self.ended && self.restoring.is_none() {
+            self.disturb();
             self.consensus.unreachable(peer);
         }
     }
@@ -217,6 +226,7 @@ impl<E: LogEnv> Replica<E> {
     /// As leader: asks `to` to take over. Proposals are refused meanwhile.
     pub fn transfer_leadership(&mut self, to: ReplicaId) {
         if !self.ended && self.members.members.voters.contains(&to) {
+            self.disturb();
             self.consensus.transfer(to);
         }
     }

@@ -11,6 +11,7 @@ use crate::queue::Queue;
 use crate::replica::Replica;
 use crate::replica::advance::Persisting;
 use crate::replica::producing::read_producers;
+use crate::replica::rest::Rest;
 use crate::replica::snapshot::is_snapshot;
 use crate::state::LogStart;
 use crate::tail::Tail;
@@ -123,6 +124,7 @@ impl<E: LogEnv> Replica<E> {
                 term: Term(0),
                 leader: None,
             },
+            rest: Rest::default(),
             unborn,
             ended: false,
         };

@@ -40,6 +40,11 @@ impl<E: LogEnv> Replica<E> {
         self.consensus.progress(peer)
     }
 
+    /// Whether another member lacks more than is on its way to one that keeps up, as its leader knows.
+    pub fn is_behind(&self, peer: ReplicaId) -> bool {
+        self.is_leader() && self.consensus.is_behind(peer)
+    }
+
     /// Whether a learner may become a voter: it is heard of, has nearly all that is committed, and
     /// knows of itself that it is a member, so that it is ready to vote.
     pub fn is_caught_up(&self, peer: ReplicaId) -> bool {

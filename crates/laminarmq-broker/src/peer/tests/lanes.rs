@@ -61,6 +61,18 @@ async fn bulk_does_not_delay_live() {
 }
 
 #[tokio::test]
+async fn that_a_node_is_alive_is_heard_once_and_only_by_nodes_with_a_link() {
+    let (a, b, c) = (node(1).await, node(2).await, node(3).await);
+    a.link(&[&b]).await;
+    a.peers.say_alive();
+    until(|| *b.inbox.alive.lock().unwrap() == [a.id]).await;
+    assert_eq!(*c.inbox.alive.lock().unwrap(), []);
+    // Nobody counts it as a message, and none is lost without a link.
+    assert_eq!(b.counts(a.id).messages_received, 0);
+    assert_eq!(a.told_unreachable(), 0);
+}
+
+#[tokio::test]
 async fn heartbeats_of_a_thousand_groups_are_one_frame() {
     let (a, b) = (node(1).await, node(2).await);
     a.link(&[&b]).await;

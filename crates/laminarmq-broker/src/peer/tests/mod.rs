@@ -42,6 +42,7 @@ const NEVER: RequestKind = RequestKind(3);
 struct Letterbox {
     received: Mutex<Vec<(NodeId, Envelope)>>,
     unreachable: Mutex<Vec<NodeId>>,
+    alive: Mutex<Vec<NodeId>>,
     /// There is no room for messages of this group.
     full: Mutex<Option<GroupId>>,
     /// There is no room on the bulk lane before something came on the live one.
@@ -72,6 +73,10 @@ impl Inbox for Letterbox {
         }
         self.received.lock().unwrap().push((from, envelope));
         Delivered::Taken
+    }
+
+    fn alive(&self, node: NodeId) {
+        self.alive.lock().unwrap().push(node);
     }
 
     fn unreachable(&self, node: NodeId) {
