@@ -18,6 +18,9 @@ pub(crate) fn zeros(byte: u8) -> usize {
     usize::from(byte.saturating_sub(ZEROS_FROM)) * ZEROS_STEP
 }
 
+/// Pieces of a stream, at most: small ones of a long stream would be all that the time goes to.
+const PIECES_MAX: usize = 512;
+
 /// A socket that hands out its bytes in pieces of at most `most`.
 pub(crate) struct Pieces {
     bytes: Vec<u8>,
@@ -33,6 +36,7 @@ impl Pieces {
             small @ 1..128 => usize::from(small),
             large => usize::from(large) << 7,
         };
+        let most = most.max(bytes.len() / PIECES_MAX);
         Self { bytes, at: 0, most }
     }
 }
