@@ -173,7 +173,7 @@ async fn write_all(
     unanswered: &AtomicU32,
 ) -> Result<(), LinkError> {
     let limits = &shared.limits;
-    let mut pacer = Pacer::new(shared.env.monotonic(), shared.passed(node));
+    let mut pacer = Pacer::new(shared.env.monotonic(), shared.new_records.read());
     let mut ready = None;
     let mut ticks = interval(limits.ping_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -201,7 +201,7 @@ async fn write_all(
         let bytes = batch.out.len();
         write(&mut socket, &mut batch.out, limits.stall).await?;
         if lane == Lane::Bulk {
-            let pause = pacer.pause(bytes, shared.env.monotonic(), shared.passed(node));
+            let pause = pacer.pause(bytes, shared.env.monotonic(), shared.new_records.read());
             ready = Some(Instant::now() + pause);
         }
     }

@@ -3,7 +3,7 @@
 use super::calls::{Call, Calls};
 use super::counters::Counters;
 use super::hello::Identity;
-use super::pacer::{Meter, Passed};
+use super::pacer::Meter;
 use super::queue::{Item, LaneQueue, Reach};
 use super::{CallError, Envelope, Inbox, Lane, NodeId, PeerCounts, RequestKind, accept, dial};
 use crate::config::HostPort;
@@ -85,8 +85,6 @@ pub(super) struct Node {
     lanes: [LaneState; 2],
     pub(super) calls: Arc<Calls>,
     pub(super) counters: Arc<Counters>,
-    /// New records to the node.
-    new_records: Meter,
     /// That the node is unreachable is to be told.
     pub(super) tell: Notify,
     /// Its feature level and one, or 0 while it is not known.
@@ -146,14 +144,6 @@ impl Shared {
             Some(known) => Arc::clone(known),
             None if counters.len() >= COUNTED_NODES_MAX => Arc::default(),
             None => Arc::clone(counters.entry(node).or_default()),
-        }
-    }
-
-    /// New records that passed.
-    pub(super) fn passed(&self, to: &Node) -> Passed {
-        Passed {
-            here: self.new_records.read(),
-            there: to.new_records.read(),
         }
     }
 
@@ -265,7 +255,6 @@ impl Peers {
             lanes: [lane(), lane()],
             calls: Arc::new(Calls::new(limits.calls, limits::PEER_CALLS_BYTES_MAX)),
             counters: shared.counters(id),
-            new_records: Meter::default(),
             tell: Notify::new(),
             level: AtomicU32::new(0),
         });
@@ -292,9 +281,7 @@ impl Peers {
         };
         let lane = envelope.lane;
         if lane == Lane::Live {
-            let bytes = envelope.message.payload_bytes();
-            node.new_records.add(bytes);
-            self.0.new_records.add(bytes);
+            self.0.new_records.add(envelope.message.payload_bytes());
         }
         if node.lane(lane).queue.push(Item::Message(envelope)).is_err() {
             node.lost(lane, 1);
