@@ -68,8 +68,10 @@ impl Clock {
         silent.map(|(node, _)| *node).collect()
     }
 
-    fn taken(&self, shard: usize) -> u64 {
-        self.taken[shard].load(Ordering::Relaxed)
+    /// Whether each shard took all ticks that it was sent.
+    fn all_keep_up(&self, sent: &[u64]) -> bool {
+        let taken = self.taken.iter().map(|taken| taken.load(Ordering::Relaxed));
+        sent.iter().zip(taken).all(|(sent, taken)| *sent == taken)
     }
 }
 
@@ -88,8 +90,7 @@ pub(super) async fn run(
             _ = stopping.wait_for(|stop| *stop) => return,
             _ = ticks.tick() => {}
         }
-        let keeps_up = |(shard, sent): (usize, &u64)| clock.taken(shard) == *sent;
-        let all_keep_up = sent.iter().enumerate().all(keeps_up);
+        let all_keep_up = clock.all_keep_up(&sent);
         let now = clock.advance();
         let silent = clock.silent();
         for (shard, sent) in sent.iter_mut().enumerate() {
@@ -135,5 +136,19 @@ mod tests {
         assert_eq!(*clock.silent(), [two, three]);
         clock.heard(two);
         assert_eq!(*clock.silent(), [three]);
+    }
+
+    #[test]
+    fn one_shard_that_stands_still_keeps_the_node_from_saying_that_it_is_alive() {
+        let clock = Clock::new(NodeId::new(1).expect("positive"), &[]);
+        assert!(clock.all_keep_up(&[0, 0]));
+        assert!(!clock.all_keep_up(&[1, 1]));
+        clock.took(0);
+        assert!(!clock.all_keep_up(&[1, 1]));
+        clock.took(1);
+        assert!(clock.all_keep_up(&[1, 1]));
+        // One that had no room for a tick was not sent it.
+        clock.took(0);
+        assert!(clock.all_keep_up(&[2, 1]));
     }
 }

@@ -183,13 +183,14 @@ impl<E: LogEnv> Replica<E> {
 
         let tail = &self.tail;
         let (end_offset, members) = (self.end_offset, &self.members);
-        let messages = self.consensus.messages(
+        let mut messages = self.consensus.messages(
             &mut turn,
             |consensus, at| entry(consensus, tail, at),
             |consensus| snapshot(consensus, end_offset, members),
         )?;
-        let say = |(to, message)| (to, self.say_rest(message));
-        let messages: Vec<_> = messages.into_iter().map(say).collect();
+        for (_, message) in &mut messages {
+            self.say_rest(message);
+        }
         if turn.messages_wait {
             if !messages.is_empty() {
                 self.persisting.held.push_back((number, messages));

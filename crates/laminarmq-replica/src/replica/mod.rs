@@ -52,7 +52,7 @@ pub(crate) use trim::drop_prefix;
 
 use advance::Persisting;
 use producing::SinceCheckpoint;
-use rest::{Beat, Rest};
+use rest::{Rest, Word};
 use snapshot::Restoring;
 
 /// An entry that is in the log and not committed yet.
@@ -208,10 +208,10 @@ impl<E: LogEnv> Replica<E> {
         if self.unborn || self.restoring.is_some() {
             return Err(PeerError::Busy);
         }
-        let (beat, term) = (Beat::of(&message), message.term);
+        let (word, term) = (Word::of(&message), message.term);
         let before = self.leadership();
         self.step_checked(from, message)?;
-        self.rest_on(from, term, beat, before);
+        self.rest_on(from, term, word, before);
         Ok(())
     }
 

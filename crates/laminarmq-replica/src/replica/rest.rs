@@ -125,7 +125,7 @@ impl<E: LogEnv> Replica<E> {
         &mut self,
         from: ReplicaId,
         term: Term,
-        kind: Beat,
+        word: Word,
         before: crate::Leadership,
     ) {
         if self.leadership() != before {
@@ -133,18 +133,18 @@ impl<E: LogEnv> Replica<E> {
             return;
         }
         let is_present = term == self.leader_epoch();
-        match kind {
-            Beat::Rest if is_present && self.leader() == Some(from) && self.has_nothing_to_do() => {
+        match word {
+            Word::Rest if is_present && self.leader() == Some(from) && self.has_nothing_to_do() => {
                 // Longer than the leader rests, twice.
                 self.rest.left = Some(self.config.rest_ticks.saturating_mul(3));
             }
-            Beat::RestReply if is_present && self.role() == Role::Leader && self.rest.offers => {
+            Word::RestReply if is_present && self.role() == Role::Leader && self.rest.offers => {
                 self.rest.agreed.insert(from);
                 self.rest_if_all_do();
             }
             // Late ones, of a time when it was awake.
-            Beat::HeartbeatReply | Beat::RestReply => {}
-            Beat::Rest | Beat::None => self.rest.end(),
+            Word::HeartbeatReply | Word::RestReply => {}
+            Word::Rest | Word::None => self.rest.end(),
         }
     }
 
@@ -162,21 +162,22 @@ impl<E: LogEnv> Replica<E> {
     }
 
     /// A heartbeat, or the answer to one, as it leaves: with what this replica has to say about rest.
-    pub(super) fn say_rest(&self, mut message: PeerMessage) -> PeerMessage {
-        message.body = match message.body {
-            PeerBody::Heartbeat { commit } if self.rest.offers => PeerBody::Rest { commit },
-            PeerBody::HeartbeatReply { commit } if self.is_at_rest() => {
-                PeerBody::RestReply { commit }
+    pub(super) fn say_rest(&self, message: &mut PeerMessage) {
+        match message.body {
+            PeerBody::Heartbeat { commit } if self.rest.offers => {
+                message.body = PeerBody::Rest { commit };
             }
-            other => other,
-        };
-        message
+            PeerBody::HeartbeatReply { commit } if self.is_at_rest() => {
+                message.body = PeerBody::RestReply { commit };
+            }
+            _ => {}
+        }
     }
 }
 
 /// What a message says about rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Beat {
+pub(super) enum Word {
     /// Nothing: it is about something else, or a heartbeat of a leader that works.
     None,
     /// That who sent it is here, and has said earlier whether it rests.
@@ -187,7 +188,7 @@ pub(super) enum Beat {
     RestReply,
 }
 
-impl Beat {
+impl Word {
     pub(super) fn of(message: &PeerMessage) -> Self {
         match message.body {
             PeerBody::Rest { .. } => Self::Rest,

@@ -66,6 +66,7 @@ fn samples() -> Vec<Vec<u8>> {
         frame(FrameKind::Answer, body(&|out| answer.encode(out))),
         frame(FrameKind::Ping, PieceWriter::new()),
         frame(FrameKind::Pong, PieceWriter::new()),
+        frame(FrameKind::Alive, PieceWriter::new()),
     ]
 }
 
