@@ -214,6 +214,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
         PeerBody::TimeoutNow,
         PeerBody::Rest { commit },
         PeerBody::RestReply { commit },
+        PeerBody::Doubt { nonce: 5, last },
+        PeerBody::Standing {
+            nonce: 5,
+            last,
+            leads: true,
+        },
     ];
     bodies.push((3, small.map(message).concat()));
     bodies.push((3, message(append())));

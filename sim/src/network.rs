@@ -169,5 +169,12 @@ pub(crate) fn describe(message: &PeerMessage) -> String {
         PeerBody::Rest { commit } => format!("t{term} rest commit {commit}"),
         PeerBody::RestReply { commit } => format!("t{term} rests commit {commit}"),
         PeerBody::TimeoutNow => format!("t{term} take over"),
+        PeerBody::Doubt { nonce, last } => {
+            format!("t{term} doubt {nonce:x} has {}.{}", last.index, last.term)
+        }
+        PeerBody::Standing { nonce, last, leads } => format!(
+            "t{term} standing {nonce:x} has {}.{} leads {leads}",
+            last.index, last.term
+        ),
     }
 }

@@ -192,6 +192,9 @@ impl Broker {
                 return Err(cannot_listen(error));
             }
         };
+        if dir.boot().crashed() {
+            tokio::spawn(settle(Arc::clone(&dir), failure.clone(), stopping.clone()));
+        }
         let context = Context {
             frame_bytes: Arc::new(Semaphore::new(config.limits.bytes_in_flight as usize)),
             fetch_bytes: Arc::new(Semaphore::new(config.limits.fetch_bytes_in_flight as usize)),
@@ -267,6 +270,17 @@ async fn join(parts: &Parts) -> Result<(Arc<DataDir>, Option<Membership>), Start
     let mut dir = opening.await?;
     let membership = cluster::join(cluster, listener, &env, &mut dir).await?;
     Ok((Arc::new(dir), Some(membership)))
+}
+
+/// After a crash of the machine: puts on record when everything that it may have taken is there again.
+async fn settle(dir: Arc<DataDir>, failure: Failure, mut stopping: watch::Receiver<bool>) {
+    let settled = tokio::select! {
+        settled = dir.boot().settle() => settled,
+        _ = stopping.wait_for(|stop| *stop) => return,
+    };
+    if let Err(error) = settled {
+        failure.set(&error.to_string());
+    }
 }
 
 /// Where clients reach a node of a cluster; the others tell them, so it is no matter how they came.
@@ -395,10 +409,14 @@ impl Running {
         if let Some(http) = self.http.take() {
             http.close().await;
         }
-        match self.failure.get() {
-            Some(failure) => Err(failure),
-            None => Ok(()),
+        if let Some(failure) = self.failure.get() {
+            return Err(failure);
         }
+        let dir = Arc::clone(&self.dir);
+        let closed = blocking(move || dir.boot().close().map_err(StartError::from)).await;
+        closed.map_err(|error| BrokerFailure {
+            reason: error.to_string(),
+        })
     }
 }
 

@@ -15,6 +15,12 @@ pub trait Clock: Send + Sync + 'static {
     fn monotonic(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.now_ms()).unwrap_or(0))
     }
+
+    /// Names the last start of the machine: another name means that what was not synced before may be gone. `None`
+    /// where the system does not tell.
+    fn boot_id(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Where random numbers come from.
@@ -57,6 +63,11 @@ impl Env {
         self.clock.monotonic()
     }
 
+    /// Names the last start of the machine, if the system does; see [`Clock::boot_id`].
+    pub fn boot_id(&self) -> Option<String> {
+        self.clock.boot_id()
+    }
+
     /// 64 random bits.
     pub fn next_u64(&self) -> u64 {
         self.entropy.next_u64()
@@ -93,6 +104,12 @@ impl SystemClock {
 }
 
 impl Clock for SystemClock {
+    fn boot_id(&self) -> Option<String> {
+        // Linux has it; random(4).
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+    }
+
     fn monotonic(&self) -> Duration {
         self.start.elapsed()
     }

@@ -7,7 +7,7 @@ mod common;
 use common::{Client, batch, config, in_time, stop};
 use laminarmq_broker::{Broker, ClusterConfig, HostPort, Member, NodeId, Running};
 use laminarmq_kafka::ErrorCode;
-use laminarmq_kafka::messages::create_topics::CreatableTopic;
+use laminarmq_kafka::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use laminarmq_kafka::messages::metadata::{MetadataRequestTopic, MetadataResponsePartition};
 use laminarmq_kafka::messages::offset_commit::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -436,5 +436,80 @@ async fn committed_offsets_outlive_the_node_that_took_them() {
         }
     };
     assert_eq!(in_time("the offset", fetching).await, 42);
+    trio.stop_all().await;
+}
+
+/// What a crash of the machine takes from a node that only writes: the end of each log, down to `bytes`.
+fn crash_machine(dir: &std::path::Path, partition: &str, bytes: u64) {
+    let folder = dir.join("topics").join(partition);
+    let log = folder.join("00000000000000000001.log");
+    let file = std::fs::OpenOptions::new().write(true).open(log).unwrap();
+    assert!(file.metadata().unwrap().len() > bytes);
+    file.set_len(bytes).unwrap();
+    // It says that what it names is synced, as it was when the broker stopped.
+    std::fs::remove_file(folder.join("00000000000000000001.index")).unwrap();
+    let boot = dir.join("boot.json");
+    let record = std::fs::read_to_string(&boot).unwrap();
+    assert!(record.contains("\"clean\": true"), "{record}");
+    let before = r#"{"version": 1, "boot_id": "of another start", "clean": false}"#;
+    std::fs::write(boot, before).unwrap();
+}
+
+/// With `flush=os`: what it acknowledged comes back from the others, and that is put on record only then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_whose_machine_crashed_gets_back_what_was_not_synced() {
+    let mut trio = Trio::start().await;
+    let request = CreateTopicsRequest {
+        topics: vec![CreatableTopic {
+            name: "t".to_owned(),
+            num_partitions: 1,
+            replication_factor: 3,
+            configs: vec![CreatableTopicConfig {
+                name: "flush".to_owned(),
+                value: Some("os".to_owned()),
+            }],
+            ..CreatableTopic::default()
+        }],
+        timeout_ms: 30_000,
+        ..CreateTopicsRequest::default()
+    };
+    let answer = trio.client(1).await.ask(7, &request).await;
+    assert_eq!(answer.topics[0].error_code, ErrorCode::NONE, "{answer:?}");
+    let mut expected = Vec::new();
+    for number in 0..20 {
+        let value = number.to_string();
+        trio.produce(1, "t", 0, &[&value]).await;
+        expected.push(value);
+    }
+    trio.until_whole().await;
+    // One that follows: its leader goes on, and counts on what is gone.
+    let leader = trio.led(1, "t").await[0].leader_id;
+    let crashed = NODES.into_iter().find(|node| *node != leader).unwrap();
+    let place = Trio::place(crashed);
+    // As it was on disk: what is known to be committed is saved now and then only.
+    let state = trio.dirs[place].path().join("raft-state");
+    let saved = std::fs::read(&state).unwrap();
+    trio.stop(crashed).await;
+    std::fs::write(&state, saved).unwrap();
+    crash_machine(trio.dirs[place].path(), "t-0", 300);
+    trio.start_nodes(&[crashed]).await;
+    trio.until_whole().await;
+    let boot = trio.dirs[place].path().join("boot.json");
+    let settled = async {
+        while std::fs::read_to_string(&boot).unwrap().contains("another") {
+            pause().await;
+        }
+    };
+    in_time("the record", settled).await;
+    // It has everything: with it alone the others can be done without in turn.
+    for gone in NODES.into_iter().filter(|node| *node != crashed) {
+        trio.stop(gone).await;
+        let value = format!("without {gone}");
+        trio.produce(crashed, "t", 0, &[&value]).await;
+        expected.push(value);
+        assert_eq!(trio.read(crashed, "t", 0, expected.len()).await, expected);
+        trio.start_nodes(&[gone]).await;
+        trio.until_whole().await;
+    }
     trio.stop_all().await;
 }

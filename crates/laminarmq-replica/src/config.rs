@@ -77,6 +77,10 @@ pub struct ReplicaConfig {
     /// default. Whoever sets it tells the replicas of nodes that say nothing, by
     /// [`Replica::wake`](crate::Replica::wake), and sets it alike on all of them.
     pub rest_ticks: u32,
+    /// Entries may be gone that this replica acknowledged: writing counted as saving, and its machine crashed
+    /// since. Among other voters it holds back until it has them again; whoever opens it says this each time until
+    /// [`Effects::doubt_over`](crate::Effects::doubt_over) was seen once.
+    pub may_have_lost: bool,
 }
 
 /// The settings that may change while a replica is open; see [`ReplicaConfig`].
@@ -134,6 +138,7 @@ impl ReplicaConfig {
             election_ticks: 10,
             heartbeat_ticks: 2,
             rest_ticks: 0,
+            may_have_lost: false,
         }
     }
 

@@ -31,6 +31,9 @@ pub struct Effects<E: LogEnv> {
     pub high_watermark: Option<Offset>,
     /// Role, term or leader, if any of them changed.
     pub leadership: Option<Leadership>,
+    /// The replica has everything again that it may have lost; see
+    /// [`ReplicaConfig::may_have_lost`](crate::ReplicaConfig::may_have_lost).
+    pub doubt_over: bool,
     /// There is more to do at once: call `advance` again when these commands are done.
     pub more: bool,
 }
@@ -47,6 +50,7 @@ impl<E: LogEnv> Default for Effects<E> {
             persist: None,
             high_watermark: None,
             leadership: None,
+            doubt_over: false,
             more: false,
         }
     }

@@ -33,15 +33,6 @@ pub enum OpenError {
         /// Entries in the log.
         entries: u64,
     },
-    /// Committed entries are gone, in a group with other voters: this replica may have promised
-    /// them, so its word counts no more.
-    #[error("the log ends at {last}, but {commit} was committed: it must not vote as this replica")]
-    DataLost {
-        /// What was saved.
-        commit: LogIndex,
-        /// The log's last entry.
-        last: LogIndex,
-    },
     /// The log does not begin where the state says.
     #[error("the log starts at {found}, the saved state says {saved}")]
     Start {

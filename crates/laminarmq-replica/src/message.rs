@@ -101,6 +101,22 @@ pub enum PeerBody {
     },
     /// "Stand for election at once": the leader hands over.
     TimeoutNow,
+    /// "I may have lost entries that I acknowledged. How far is your log?" Its term says nothing.
+    Doubt {
+        /// Names the life of the sender that asks.
+        nonce: u64,
+        /// The sender's last entry now; [`LogIndex`] 0 for an empty log.
+        last: LogPoint,
+    },
+    /// The answer to [`PeerBody::Doubt`].
+    Standing {
+        /// As in the question.
+        nonce: u64,
+        /// The sender's last entry.
+        last: LogPoint,
+        /// It leads the message's term.
+        leads: bool,
+    },
 }
 
 /// A vote, or not.

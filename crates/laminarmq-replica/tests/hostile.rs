@@ -100,6 +100,8 @@ enum Body {
     HeartbeatReply(Near),
     Rest(Near),
     RestReply(Near),
+    Doubt(Point),
+    Standing(Point, bool),
     Snapshot(Point, i8, Near, bool, u8),
     TimeoutNow,
 }
@@ -117,6 +119,8 @@ fn body() -> BoxedStrategy<Body> {
         1 => near().prop_map(Body::HeartbeatReply),
         2 => near().prop_map(Body::Rest),
         1 => near().prop_map(Body::RestReply),
+        1 => point().prop_map(Body::Doubt),
+        1 => (point(), any::<bool>()).prop_map(|(p, l)| Body::Standing(p, l)),
         2 => (point(), -2..=2_i8, near(), any::<bool>(), any::<u8>())
             .prop_map(|(p, o, i, us, t)| Body::Snapshot(p, o, i, us, t)),
         1 => Just(Body::TimeoutNow),
@@ -203,6 +207,15 @@ impl Target {
             taken: 0,
             resets: 0,
         }
+    }
+
+    /// The same after a start that leaves it in doubt whether it has everything.
+    fn in_doubt() -> Self {
+        let mut target = Self::new(false);
+        target.node.config.may_have_lost = true;
+        target.node.restart(false);
+        assert!(target.node.replica.is_in_doubt());
+        target
     }
 
     fn last(&self) -> u64 {
@@ -387,6 +400,15 @@ impl Target {
             Body::RestReply(commit) => PeerBody::RestReply {
                 commit: index(commit),
             },
+            Body::Doubt(last) => PeerBody::Doubt {
+                nonce: 7,
+                last: self.point(last),
+            },
+            Body::Standing(last, leads) => PeerBody::Standing {
+                nonce: 7,
+                last: self.point(last),
+                leads,
+            },
             Body::TimeoutNow => PeerBody::TimeoutNow,
         };
         PeerMessage { term, body }
@@ -458,8 +480,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn never_a_panic(lead in any::<bool>(), actions in prop::collection::vec(action(), 1..120)) {
-        let mut target = Target::new(lead);
+    fn never_a_panic(kind in 0..3, actions in prop::collection::vec(action(), 1..120)) {
+        let mut target = match kind {
+            0 => Target::in_doubt(),
+            kind => Target::new(kind == 1),
+        };
         for action in actions {
             target.act(action);
         }
@@ -479,7 +504,7 @@ fn the_random_messages_reach_the_replica() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let (mut taken, mut refused, mut grown, mut resets) = (0, 0, 0, 0);
-    for round in 0..80 {
+    for round in 0..120 {
         let mut target = Target::new(round % 2 == 0);
         let before = target.last();
         for _ in 0..60 {

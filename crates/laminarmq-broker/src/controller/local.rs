@@ -72,9 +72,13 @@ impl LocalPartitions {
     ) -> Result<Ready, Refusal> {
         let (reply, ready) = oneshot::channel();
         let shard = self.router.add(group).shard;
+        let doubt = replica
+            .is_in_doubt()
+            .then(|| self.opener.dir().boot().doubt());
         let hosted = Box::new(Hosted {
             replica,
             group,
+            doubt,
             answer,
             reply,
         });

@@ -227,11 +227,32 @@ impl Opener {
         config
     }
 
+    /// Whether entries are gone that a replica acknowledged when they were only written.
+    fn may_have_lost(
+        &self,
+        name: &PartitionName,
+        recovery: &Recovery,
+    ) -> Result<bool, DataDirError> {
+        let boot = self.dir.boot();
+        if recovery.bytes_cut > 0 || recovery.segments_dropped > 0 {
+            // Nothing here tells the end that was never whole from one that was damaged.
+            boot.suspect()?;
+        }
+        if boot.crashed() {
+            tracing::warn!(
+                partition = %name,
+                "with flush=os the newest records of this replica may be gone, since the machine crashed or its files \
+                 are damaged; where there are other replicas it gets them from those"
+            );
+        }
+        Ok(boot.crashed())
+    }
+
     fn open(
         &self,
         name: &PartitionName,
         meta: &PartitionMeta,
-        config: ReplicaConfig,
+        mut config: ReplicaConfig,
         reborn: Option<GroupState>,
     ) -> Result<Replica<FileEnv>, OpenError> {
         let folder = self.dir.open_partition(name, meta)?;
@@ -282,6 +303,9 @@ impl Opener {
             source,
         })?;
         tell_recovery(name, log.recovery(), self.env.monotonic() - began);
+        if saved.is_some() && config.flush == Flush::Os {
+            config.may_have_lost = self.may_have_lost(name, log.recovery())?;
+        }
         let env = self.env.clone();
         Replica::open(config, log, saved, Box::new(move || env.next_u64()))
             .map_err(|source| OpenError::Replica { path, source })

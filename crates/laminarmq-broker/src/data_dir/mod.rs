@@ -9,12 +9,15 @@
 //!
 //! The files are described in `docs/formats/data-directory.md`.
 
+mod boot;
 mod error;
 mod files;
 mod lock;
 mod meta;
 mod partition;
 
+pub(crate) use boot::Boot;
+pub(crate) use boot::InDoubt;
 pub use error::DataDirError;
 pub(crate) use meta::{Meta, Owner, cluster_id as cluster_id_of};
 pub(crate) use partition::{PartitionMeta, PartitionName};
@@ -37,6 +40,7 @@ pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
 pub(crate) struct DataDir {
     root: PathBuf,
     meta: Meta,
+    boot: Boot,
     /// Held for its drop: the lock ends with this value.
     _lock: DirLock,
 }
@@ -50,13 +54,17 @@ impl DataDir {
         files::create_dir_all(root)?;
         let lock = DirLock::take(root)?;
         files::create_dir_all(&root.join("topics"))?;
-        let meta = match Meta::read(root)? {
+        let found = Meta::read(root)?;
+        let is_new = found.is_none();
+        let meta = match found {
             Some(meta) => meta.of(root, owner)?,
             None => Self::initialise(root, env, owner)?,
         };
+        let boot = Boot::open(root, env, is_new)?;
         let dir = Self {
             root: root.to_owned(),
             meta,
+            boot,
             _lock: lock,
         };
         if !dir.partition_path(&PartitionName::metadata()).is_dir() {
@@ -102,6 +110,10 @@ impl DataDir {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    pub(crate) fn boot(&self) -> &Boot {
+        &self.boot
     }
 
     pub(crate) fn meta(&self) -> &Meta {

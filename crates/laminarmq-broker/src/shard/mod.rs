@@ -26,6 +26,7 @@ pub use retention::Retention;
 pub use step::Shard;
 
 use crate::cluster::{Incarnations, NodeId};
+use crate::data_dir::InDoubt;
 use crate::peer::Envelope;
 use bytes::Bytes;
 use laminarmq::LogEnv;
@@ -165,6 +166,8 @@ pub struct Hosted<O: Outside> {
     pub replica: Replica<O::Env>,
     /// Its group.
     pub group: GroupId,
+    /// It may have lost what it acknowledged; on record until it has that again.
+    pub(crate) doubt: Option<InDoubt>,
     /// When to answer.
     pub answer: Readiness,
     /// Who asks.

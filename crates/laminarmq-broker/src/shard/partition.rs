@@ -7,6 +7,7 @@ use super::{
     Retention, members, retention,
 };
 use crate::cluster::{Incarnations, NodeId};
+use crate::data_dir::InDoubt;
 use crate::limits::SILENT_TICKS;
 use crate::peer::{Envelope, Lane};
 use bytes::Bytes;
@@ -40,6 +41,7 @@ pub(super) struct Partition<O: Outside> {
     size: LogSize,
     /// A job is outside.
     persisting: bool,
+    doubt: Option<InDoubt>,
 }
 
 enum Waiting<O: Outside> {
@@ -72,6 +74,7 @@ impl<O: Outside> Partition<O> {
         let Hosted {
             replica,
             group,
+            doubt,
             answer,
             reply,
         } = hosted;
@@ -87,6 +90,14 @@ impl<O: Outside> Partition<O> {
             in_sync: InSync::default(),
             size: LogSize::default(),
             persisting: false,
+            doubt,
+        }
+    }
+
+    /// What it may have lost is of no matter any more.
+    pub(super) fn forget_doubt(&mut self) {
+        if let Some(doubt) = self.doubt.take() {
+            doubt.is_over();
         }
     }
 
@@ -380,6 +391,9 @@ impl<O: Outside> Partition<O> {
         loop {
             let effects = self.replica.advance()?;
             let more = effects.more;
+            if effects.doubt_over {
+                self.forget_doubt();
+            }
             // Who waits for room also hears of a leadership that is gone.
             let got_on = !effects.committed.is_empty()
                 || !effects.dropped.is_empty()

@@ -30,6 +30,7 @@ impl Follower {
         };
         let log = poll_ready(Log::open_with(MemEnv::new(), options)).unwrap();
         let hosted = Box::new(Hosted {
+            doubt: None,
             answer: Readiness::Taken,
             replica: Replica::open(config, log, None, Box::new(|| 7)).unwrap(),
             group: ONE,

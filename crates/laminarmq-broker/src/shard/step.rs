@@ -202,6 +202,7 @@ impl<O: Outside> Shard<O> {
         self.dirty.remove(&group);
         if let Some(mut partition) = self.partitions.remove(&group) {
             partition.refuse_all(&Refusal::NoPartition, out);
+            partition.forget_doubt();
         }
     }
 

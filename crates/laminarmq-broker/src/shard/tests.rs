@@ -80,6 +80,7 @@ impl Bench {
         };
         let group = config.group;
         let hosted = Box::new(Hosted {
+            doubt: None,
             answer: Readiness::Leads,
             replica: open(config, disk),
             group,
@@ -405,6 +406,7 @@ fn a_failed_sync_ends_everything_for_good() {
     let (disk, other_disk) = (MemEnv::new(), MemEnv::new());
     let mut bench = Bench::with(config(ONE), &disk);
     let hosted = Hosted {
+        doubt: None,
         answer: Readiness::Leads,
         replica: open(config(TWO), &other_disk),
         group: TWO,

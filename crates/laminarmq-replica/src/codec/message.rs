@@ -17,6 +17,8 @@
 //! 10 snapshot         point at, u64 offset, u64 index of the members, the members (see `membership`)
 //! 11 rest             u64 commit
 //! 12 rest reply       u64 commit
+//! 13 doubt            u64 nonce, point last
+//! 14 standing         u64 nonce, point last, u8 leads
 //!
 //! entry    u64 index, u32 term, u8 kind, u8 flags, u32 length, the payload
 //! ```
@@ -57,6 +59,8 @@ const TIMEOUT_NOW: u8 = 9;
 const SNAPSHOT: u8 = 10;
 const REST: u8 = 11;
 const REST_REPLY: u8 = 12;
+const DOUBT: u8 = 13;
+const STANDING: u8 = 14;
 
 const MATCHED: u8 = 0;
 const REJECTED: u8 = 1;
@@ -154,6 +158,17 @@ impl PeerMessage {
                 out.index(*commit);
             }
             PeerBody::TimeoutNow => out.u8(TIMEOUT_NOW),
+            PeerBody::Doubt { nonce, last } => {
+                out.u8(DOUBT);
+                out.u64(*nonce);
+                out.point(*last);
+            }
+            PeerBody::Standing { nonce, last, leads } => {
+                out.u8(STANDING);
+                out.u64(*nonce);
+                out.point(*last);
+                out.u8((*leads).into());
+            }
         }
         Ok(())
     }
@@ -205,6 +220,15 @@ fn decode_body(input: &mut Input<'_>) -> Result<PeerBody, CodecError> {
             commit: input.index()?,
         },
         TIMEOUT_NOW => PeerBody::TimeoutNow,
+        DOUBT => PeerBody::Doubt {
+            nonce: input.u64()?,
+            last: input.point()?,
+        },
+        STANDING => PeerBody::Standing {
+            nonce: input.u64()?,
+            last: input.point()?,
+            leads: input.bool("leads")?,
+        },
         SNAPSHOT => PeerBody::Snapshot {
             at: input.point()?,
             offset: Offset(input.u64()?),

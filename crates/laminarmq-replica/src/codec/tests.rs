@@ -66,6 +66,9 @@ fn body() -> impl Strategy<Value = PeerBody> {
         index().prop_map(|commit| PeerBody::HeartbeatReply { commit }),
         index().prop_map(|commit| PeerBody::Rest { commit }),
         index().prop_map(|commit| PeerBody::RestReply { commit }),
+        (any::<u64>(), point()).prop_map(|(nonce, last)| PeerBody::Doubt { nonce, last }),
+        (any::<u64>(), point(), any::<bool>())
+            .prop_map(|(nonce, last, leads)| PeerBody::Standing { nonce, last, leads }),
         Just(PeerBody::TimeoutNow),
         snapshot(),
     ]

@@ -315,6 +315,9 @@ pub(super) fn incoming(
             MessageType::MsgHeartbeatResponse
         }
         PeerBody::TimeoutNow => MessageType::MsgTimeoutNow,
+        PeerBody::Doubt { .. } | PeerBody::Standing { .. } => {
+            unreachable!("what is said of doubt is done with before, and is no matter of the crate")
+        }
     };
     out.set_msg_type(kind);
     debug_assert!(out.entries.iter().all(|entry| is_membership(entry) == (entry_kind(&entry.data) == EntryKind::Membership)));

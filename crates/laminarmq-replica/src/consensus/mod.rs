@@ -241,6 +241,31 @@ impl<E: LogEnv> Consensus<E> {
         }
     }
 
+    /// One step of the clock that starts no election.
+    pub(crate) fn pass_time(&mut self) {
+        let raft = &mut self.raw.raft;
+        raft.election_elapsed = raft.election_elapsed.saturating_add(1);
+    }
+
+    /// A peer's log ends with entry `last`, whatever it said before. Nothing happens unless this replica leads
+    /// and counts on more.
+    pub(crate) fn lost(&mut self, peer: ReplicaId, last: LogIndex) {
+        let raft = &mut self.raw.raft;
+        if raft.state != StateRole::Leader {
+            return;
+        }
+        let Some(progress) = raft.mut_prs().get_mut(peer.get()) else {
+            return;
+        };
+        if progress.matched > last.get() {
+            progress.matched = 0;
+            progress.committed_index = progress.committed_index.min(last.get());
+            progress.become_probe();
+            progress.next_idx = last.get() + 1;
+            self.after_call();
+        }
+    }
+
     /// Whether the leadership is not about to be handed over.
     pub(crate) fn is_steady(&self) -> bool {
         self.raw.raft.lead_transferee.is_none()

@@ -151,6 +151,7 @@ impl<E: LogEnv> Replica<E> {
             }
         }
         self.take_visible(effects)?;
+        self.settle_doubt(effects);
         self.persisting.release(&mut effects.messages);
         if self.high_watermark != watermark {
             effects.high_watermark = Some(self.high_watermark);

@@ -50,6 +50,9 @@ impl<E: LogEnv> Replica<E> {
             return Err(PeerError::NotMember(own));
         }
         check_alone(&message)?;
+        if self.step_doubt(from, &message) {
+            return Ok(());
+        }
         let term = self.leader_epoch();
         match &message.body {
             PeerBody::Append { prev, entries, .. } if message.term >= term => {
@@ -208,13 +211,15 @@ fn is_reply(body: &PeerBody) -> bool {
         | PeerBody::VoteReply(_)
         | PeerBody::AppendReply { .. }
         | PeerBody::HeartbeatReply { .. }
-        | PeerBody::RestReply { .. } => true,
+        | PeerBody::RestReply { .. }
+        | PeerBody::Standing { .. } => true,
         PeerBody::PreVote { .. }
         | PeerBody::Vote { .. }
         | PeerBody::Append { .. }
         | PeerBody::Snapshot { .. }
         | PeerBody::Heartbeat { .. }
         | PeerBody::Rest { .. }
+        | PeerBody::Doubt { .. }
         | PeerBody::TimeoutNow => false,
     }
 }
@@ -289,6 +294,16 @@ fn check_alone(message: &PeerMessage) -> Result<(), PeerError> {
         | PeerBody::HeartbeatReply { commit }
         | PeerBody::Rest { commit }
         | PeerBody::RestReply { commit } => check_index(*commit),
+        PeerBody::Doubt { last, .. } => check_point(*last),
+        PeerBody::Standing { last, leads, .. } => {
+            check_point(*last)?;
+            if *leads && last.term > term {
+                return Err(PeerError::Malformed(
+                    "a leader with entries of a later term",
+                ));
+            }
+            Ok(())
+        }
         PeerBody::TimeoutNow => Ok(()),
     }
 }

@@ -15,6 +15,7 @@
 mod advance;
 mod append;
 mod check;
+mod doubt;
 mod fetch;
 mod offsets;
 mod open;
@@ -51,6 +52,7 @@ pub(crate) use snapshot::reset_log;
 pub(crate) use trim::drop_prefix;
 
 use advance::Persisting;
+use doubt::{Askers, Doubt};
 use producing::SinceCheckpoint;
 use rest::{Rest, Word};
 use snapshot::Restoring;
@@ -95,6 +97,9 @@ pub struct Replica<E: LogEnv> {
     checkpoint: SinceCheckpoint,
     told: Leadership,
     rest: Rest,
+    /// It may have lost what it acknowledged.
+    doubt: Option<Doubt>,
+    askers: Askers,
     /// Nothing of it was ever saved, and others have a vote too: it says and hears nothing until
     /// its first state is saved. Then a log without a state always means that a state was lost.
     unborn: bool,
@@ -196,7 +201,13 @@ impl<E: LogEnv> Replica<E> {
     /// [advance](Self::advance) for it.
     pub fn tick(&mut self) -> bool {
         let takes_part = !self.ended && !self.unborn && self.restoring.is_none();
-        takes_part && !self.tick_rest() && self.consensus.tick()
+        if !takes_part {
+            return false;
+        }
+        if let Some(is_due) = self.tick_doubt() {
+            return is_due;
+        }
+        !self.tick_rest() && self.consensus.tick()
     }
 
     /// Takes a message from the replica at the other end of a link. An error other than a
@@ -245,7 +256,7 @@ impl<E: LogEnv> Replica<E> {
             replica: self.config.replica,
             term,
             vote,
-            commit: self.applied,
+            commit: self.commit_to_save(),
             membership: self.members.clone(),
             start: self.start,
         })

@@ -10,6 +10,7 @@ use crate::consensus::{Ballot, Consensus, Saved};
 use crate::queue::Queue;
 use crate::replica::Replica;
 use crate::replica::advance::Persisting;
+use crate::replica::doubt::{Askers, Doubt};
 use crate::replica::producing::read_producers;
 use crate::replica::rest::Rest;
 use crate::replica::snapshot::is_snapshot;
@@ -28,8 +29,9 @@ impl<E: LogEnv> Replica<E> {
     /// leaves that to the operating system): from here on they count as saved. A sole voter leads
     /// when this returns; its vote is saved together with its first entry, by the first job.
     ///
-    /// A sole voter whose log lost committed entries goes on without them, and says so; among
-    /// other voters that is an error, and the way back is another replica id with an empty log.
+    /// A sole voter whose log lost committed entries goes on without them, and says so. Among other voters such a
+    /// replica [is in doubt](Self::is_in_doubt) until it has them again, as is one that
+    /// [may have lost](ReplicaConfig::may_have_lost) what it acknowledged.
     ///
     /// Without a saved state, the log must be empty and this the replica's first start, or the
     /// replica its group's only voter: any other may have voted and forgotten it. Such a new replica
@@ -57,21 +59,24 @@ impl<E: LogEnv> Replica<E> {
         }
         let before = LogIndex(state.start.index.get() - 1);
         let last = LogIndex(log.end_index() - 1);
+        let alone = state.membership.members.is_sole_voter(config.replica);
         if state.commit > last {
-            let (commit, alone) = (
-                state.commit,
-                state.membership.members.is_sole_voter(config.replica),
-            );
-            if !alone {
-                return Err(OpenError::DataLost { commit, last });
-            }
+            let what = if alone {
+                "committed entries are gone, and no other replica has them"
+            } else {
+                "committed entries are gone: this replica gives no vote that they could hang on before it has them \
+                 from others"
+            };
             tracing::error!(
                 group = config.group.get(),
-                committed = commit.get(),
+                committed = state.commit.get(),
                 last = last.get(),
-                "committed entries are gone, and no other replica has them"
+                "{what}"
             );
         }
+        // Who has not heard of a term has acknowledged nothing.
+        let acknowledged = state.term.get() > 0 && !alone;
+        let in_doubt = acknowledged && (config.may_have_lost || state.commit > last);
         let terms = term_runs(&log, state.start)?;
         let end_offset = end_offset(&log, state.start)?;
         let (producers, checkpoint) = read_producers(&log)?;
@@ -88,6 +93,7 @@ impl<E: LogEnv> Replica<E> {
                 vote: state.vote,
             }
         };
+        let saved_commit = state.commit;
         let commit = state.commit.clamp(before, last);
         let applied = if config.state_machine { before } else { commit };
         let saved = Saved {
@@ -98,8 +104,9 @@ impl<E: LogEnv> Replica<E> {
             start: state.start,
             terms,
         };
-        let consensus =
+        let mut consensus =
             Consensus::open(&config, saved, log, random).map_err(OpenError::Consensus)?;
+        let doubt = in_doubt.then(|| Doubt::new(consensus.draw(), saved_commit));
         let mut replica = Self {
             tail: Tail::new(config.tail_cache_bytes),
             config,
@@ -125,6 +132,8 @@ impl<E: LogEnv> Replica<E> {
                 leader: None,
             },
             rest: Rest::default(),
+            doubt,
+            askers: Askers::new(),
             unborn,
             ended: false,
         };
@@ -134,7 +143,7 @@ impl<E: LogEnv> Replica<E> {
 }
 
 /// Does what a crash left undone between saving a new start and giving it to the log: drops what is
-/// before it, or, after a snapshot, everything.
+/// before it. Everything after a snapshot, and where a log that lost its end does not reach to the start.
 fn finish_start<E: LogEnv>(log: &mut Log<E>, state: &GroupState) -> Result<(), OpenError> {
     let start = state.start.index.get();
     let inside = start <= log.end_index();
@@ -143,9 +152,9 @@ fn finish_start<E: LogEnv>(log: &mut Log<E>, state: &GroupState) -> Result<(), O
     } else {
         None
     };
-    if is_snapshot(state, term_before) {
+    if !inside || is_snapshot(state, term_before) {
         poll_ready(log.reset(start))?;
-    } else if inside {
+    } else {
         poll_ready(log.truncate_prefix(start))?;
     }
     Ok(())

@@ -118,6 +118,7 @@ impl<E: LogEnv> Replica<E> {
             && self.queue.is_empty()
             && self.persisting.is_over()
             && self.restoring.is_none()
+            && self.doubt.is_none()
     }
 
     /// A message that was sound took effect. `before` is what this replica was then.

@@ -174,6 +174,8 @@ impl<E: LogEnv> Replica<E> {
         self.checkpoint = SinceCheckpoint::default();
         self.own_noop = None;
         self.persisting.forget_starts();
+        // The state that brought the start had to say that nothing behind it is committed.
+        self.persisting.state |= self.doubt.is_some();
         self.applied = before;
         self.visible = before;
         self.high_watermark = self.high_watermark.max(start.offset);

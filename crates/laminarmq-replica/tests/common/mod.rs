@@ -103,6 +103,7 @@ pub struct Seen {
     pub dropped: Vec<u64>,
     pub commands: Vec<(u64, Bytes)>,
     pub reset: Option<LogStart>,
+    pub doubt_over: bool,
 }
 
 impl Seen {
@@ -111,6 +112,7 @@ impl Seen {
             self.reset = effects.reset;
             self.commands.clear();
         }
+        self.doubt_over |= effects.doubt_over;
         self.appended.extend(
             effects
                 .appended
