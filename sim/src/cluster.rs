@@ -299,7 +299,8 @@ impl Cluster {
         let Some(node) = self.nodes.get_mut(&id).filter(|node| node.up.is_none()) else {
             return Ok(());
         };
-        let result = node.start(&mut self.starts);
+        let result = node.start(&mut self.starts, !self.plan.untold);
+        self.counts.doubts += u64::from(node.in_doubt);
         let (lifetime, tick) = (node.lifetime, node.tick);
         self.note(&format!("{id} starts, lifetime {lifetime}: {result:?}"));
         match result {
@@ -418,6 +419,10 @@ impl Cluster {
                         self.note(&format!("{id} begins anew: {:?}", effects.reset));
                     }
                     let more = effects.more;
+                    if effects.doubt_over {
+                        self.counts.doubts_over += 1;
+                        self.nodes.get_mut(&id).expect("it just advanced").in_doubt = false;
+                    }
                     self.act(id, effects)?;
                     if !more {
                         break;

@@ -2,8 +2,9 @@
 //!
 //! A replica that may have lost what it acknowledged is gone for good. Its node gets an empty disk and
 //! another id, and joins: learner, caught up, then voter in one change with the removal of the old id.
+//! Where only the newest entries may be gone it keeps its disk and its id, and is in doubt.
 //! Replicas are only taken away by faults while the group is whole: as many voters as nodes, no change
-//! under way, nothing suspect. More would be outside the model.
+//! under way, nothing suspect, nobody else in doubt. More would be outside the model.
 
 use laminarmq_replica::{
     Flush, LogIndex, MemberStep, Membership, MembershipAt, MembershipChange, Offset, ReplicaId,
@@ -40,10 +41,18 @@ impl Cluster {
         let newest = self.newest_members();
         self.is_whole()
             && self.nodes.values().all(|node| {
-                node.up
-                    .as_ref()
-                    .is_some_and(|up| Some(up.replica.membership()) == newest)
+                !node.in_doubt
+                    && node
+                        .up
+                        .as_ref()
+                        .is_some_and(|up| Some(up.replica.membership()) == newest)
             })
+    }
+
+    /// Whether a node may lose what it acknowledged, and keep its id: the others have it.
+    pub(crate) fn all_others_are_sure(&self, id: u64) -> bool {
+        let others = self.nodes.values().filter(|node| node.id != id);
+        self.is_whole() && others.into_iter().all(|node| !node.in_doubt)
     }
 
     /// The node's disk, or what it held, is lost. It comes back as another replica.

@@ -22,9 +22,10 @@ impl Cluster {
         }
         match self.faults.below(100) {
             // Where writing is saving, a crash of the machine takes what was acknowledged.
-            0..20 if is_up && self.forgets() && self.all_know_the_members() => {
+            0..20 if is_up && self.forgets() && self.all_others_are_sure(id) => {
                 self.counts.os_crashes += 1;
-                self.lose(id, "the machine crashes");
+                self.nodes.get_mut(&id).expect("is up").in_doubt = true;
+                self.power_cut(id, "the machine crashes");
             }
             0..20 | 35..57 if self.forgets() => {}
             0..20 if is_up => self.power_cut(id, "the power goes"),
@@ -80,8 +81,7 @@ impl Cluster {
                 self.counts.wipes += 1;
                 self.lose(id, "its disk is empty");
             }
-            // Where nothing is synced, nothing tells a flipped bit from a torn write.
-            20..50 if is_up && self.all_know_the_members() && !self.forgets() => {
+            20..50 if is_up && self.all_know_the_members() => {
                 self.kill(id);
                 if self.nodes[&id].disk.rot(&mut self.faults) {
                     self.counts.bit_rot += 1;

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use laminarmq::{Log, LogOptions, poll_ready};
 use laminarmq_replica::{
-    Effects, EntryKind, GroupId, MembershipAt, PersistDone, PersistJob, RaftStateFile, Replica,
-    ReplicaConfig, ReplicaId,
+    Effects, EntryKind, Flush, GroupId, MembershipAt, PersistDone, PersistJob, RaftStateFile,
+    Replica, ReplicaConfig, ReplicaId,
 };
 
 use crate::checkers::Plain;
@@ -28,6 +28,8 @@ pub(crate) struct Node {
     pub(crate) born: bool,
     /// A bit of its disk was flipped, and nobody has found it.
     pub(crate) suspect: bool,
+    /// It may lack what it acknowledged, as long as it does not say otherwise.
+    pub(crate) in_doubt: bool,
     config: ReplicaConfig,
 }
 
@@ -85,12 +87,13 @@ impl Node {
             tick: 10_000,
             born: false,
             suspect: false,
+            in_doubt: false,
             config,
         }
     }
 
-    /// Starts it. An error is the product's refusal, or the power going meanwhile.
-    pub(crate) fn start(&mut self, random: &mut Random) -> Result<(), String> {
+    /// Starts it. `told`: it hears of what may be lost. An error is the product's refusal, or the power going meanwhile.
+    pub(crate) fn start(&mut self, random: &mut Random, told: bool) -> Result<(), String> {
         self.lifetime += 1;
         self.disk.start();
         self.config.first_start = !self.born;
@@ -103,9 +106,15 @@ impl Node {
         };
         let log = poll_ready(Log::open_with(self.disk.clone(), options))
             .map_err(|error| error.to_string())?;
+        if self.config.flush == Flush::Os {
+            let recovery = log.recovery();
+            self.in_doubt |= recovery.bytes_cut > 0 || recovery.segments_dropped > 0;
+            self.config.may_have_lost = self.in_doubt && told;
+        }
         let saved = state.get(GROUP).cloned();
         let replica = Replica::open(self.config.clone(), log, saved, Box::new(random.fork()))
             .map_err(|error| error.to_string())?;
+        self.in_doubt = replica.is_in_doubt();
         let mut up = Up {
             replica,
             state,

@@ -73,6 +73,10 @@ counts! {
     wipes: "wiped disks",
     /// Machines that crashed where writing had counted as saving.
     os_crashes: "machine crashes with flush=os",
+    /// Starts of replicas that may have lost what they acknowledged.
+    doubts: "starts in doubt",
+    /// Replicas that had everything again.
+    doubts_over: "doubts that ended",
     /// Replicas that became learners.
     learners: "learners",
     /// Learners that became voters, in the place of a lost replica.
@@ -130,6 +134,8 @@ impl Counts {
             (self.full_disks, "full disks"),
             (self.wipes, "wiped disks"),
             (self.os_crashes, "machine crashes with flush=os"),
+            (self.doubts, "starts in doubt"),
+            (self.doubts_over, "doubts that ended"),
             (self.learners, "learners"),
             (self.promotions, "learners made voters"),
             (self.leaders, "leader changes"),

@@ -33,15 +33,18 @@ pub enum Canary {
     FlippedByte,
     /// A node whose disk was emptied takes part as if it were new.
     WipedVoter,
+    /// A node whose machine crashed takes part as if nothing could be gone.
+    ForgottenDoubt,
 }
 
 /// All canaries.
-const CANARIES: [(Canary, &str); 5] = [
+const CANARIES: [(Canary, &str); 6] = [
     (Canary::EarlyAck, "early-ack"),
     (Canary::LyingSync, "lying-sync"),
     (Canary::ForgottenVote, "forgotten-vote"),
     (Canary::FlippedByte, "flipped-byte"),
     (Canary::WipedVoter, "wiped-voter"),
+    (Canary::ForgottenDoubt, "forgotten-doubt"),
 ];
 
 /// What to run.
@@ -88,6 +91,8 @@ pub(crate) struct Plan {
     pub(crate) wipes: bool,
     /// A node whose disk was emptied takes part as if it were new.
     pub(crate) wiped_votes: bool,
+    /// A node whose machine crashed takes part as if nothing could be gone.
+    pub(crate) untold: bool,
     /// Records are deleted about this often.
     pub(crate) trim_every_millis: Option<u64>,
     /// The group rests for so many ticks, at least, when clients pause; 0: never, and they do not.
@@ -138,13 +143,16 @@ impl Plan {
             },
             early_ack: options.canary == Some(Canary::EarlyAck),
             keep_all: options.keep_all,
-            flush: if random.per_mille(250) && is_plain {
+            flush: if (random.per_mille(250) && is_plain)
+                || options.canary == Some(Canary::ForgottenDoubt)
+            {
                 Flush::Os
             } else {
                 Flush::Sync
             },
             wipes: is_plain || options.canary == Some(Canary::WipedVoter),
             wiped_votes: options.canary == Some(Canary::WipedVoter),
+            untold: options.canary == Some(Canary::ForgottenDoubt),
             trim_every_millis: random.pick(&[None, Some(600), Some(3_000)]),
             rest_ticks: random.pick(&[0, 10, 20]),
             pause_micros: 120_000,

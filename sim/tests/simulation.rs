@@ -138,6 +138,11 @@ fn a_wiped_disk_that_votes_as_before_is_caught() {
 }
 
 #[test]
+fn a_crashed_machine_whose_replica_is_not_told_is_caught() {
+    caught(Scenario::Trio, Canary::ForgottenDoubt, "another one had");
+}
+
+#[test]
 fn a_flipped_byte_is_caught() {
     caught(Scenario::Trio, Canary::FlippedByte, "another one had");
 }

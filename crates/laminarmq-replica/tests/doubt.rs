@@ -6,8 +6,8 @@ mod common;
 
 use common::{Group, Node, config};
 use laminarmq_replica::{
-    EntryKind, Flush, LogIndex, LogPoint, Payload, PeerBody, PeerEntry, PeerError, PeerMessage,
-    ReplicaConfig, ReplicaId, Role, Term, Tuning,
+    EntryKind, Flush, LogIndex, LogPoint, Offset, Payload, PeerBody, PeerEntry, PeerError,
+    PeerMessage, ReplicaConfig, ReplicaId, Role, Term, Token, TrimProposed, TrimTo, Tuning,
 };
 
 const VOTERS: [u64; 3] = [1, 2, 3];
@@ -45,7 +45,9 @@ fn ticks(group: &mut Group, count: u32) {
 }
 
 fn values(node: &Node) -> Vec<String> {
-    node.values(0).into_iter().map(|(_, value)| value).collect()
+    let start = node.replica.start_offset().get();
+    let values = node.values(start).into_iter();
+    values.map(|(_, value)| value).collect()
 }
 
 fn no_one_leads(group: &Group) -> bool {
@@ -361,4 +363,31 @@ fn a_doubt_is_over_when_what_was_lost_is_saved_and_not_before() {
     let done = common::run(effects.persist.expect("to be saved"), &mut node.saved);
     node.replica.on_persisted(done).unwrap();
     assert!(node.replica.advance().unwrap().doubt_over);
+}
+
+#[test]
+fn a_log_that_lost_everything_behind_a_trim_begins_where_its_leader_says() {
+    let mut group = group();
+    let leader = group.elect();
+    let loser = leader % 3 + 1;
+    for token in 1..7 {
+        group.node(leader).propose(token, 5);
+        group.settle();
+    }
+    // Inside a batch: what the trim sets is no offset that an entry has.
+    let to = TrimTo::Offset(Offset(12));
+    let trimmed = group.node(leader).replica.propose_trim(to, Token(90));
+    assert!(matches!(trimmed, Ok(TrimProposed::Queued)));
+    group.settle();
+    ticks(&mut group, 4);
+    assert!(group.node(loser).replica.log().start_index() > 1);
+    // The state with the new start is saved before the log is cut, which syncs it.
+    group.node(loser).disk = laminarmq::MemEnv::new();
+    lose(group.node(loser), true);
+    assert!(group.node(loser).replica.is_in_doubt());
+    ticks(&mut group, 20);
+    assert!(!group.node(loser).replica.is_in_doubt());
+    let all = values(group.node(leader));
+    assert_eq!(all.len(), 18);
+    assert_eq!(values(group.node(loser)), all);
 }

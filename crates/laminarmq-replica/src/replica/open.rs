@@ -44,7 +44,15 @@ impl<E: LogEnv> Replica<E> {
     ) -> Result<Self, OpenError> {
         config.validate()?;
         let unborn = saved.is_none() && !config.members.is_sole_voter(config.replica);
-        let state = known_state(&config, &log, saved)?;
+        let mut state = known_state(&config, &log, saved)?;
+        let saved_commit = state.commit;
+        let alone = state.membership.members.is_sole_voter(config.replica);
+        if !alone && is_behind_trim(&log, &state) {
+            // Where the first entry behind the trim begins only another replica can tell.
+            state.start = LogStart::default();
+            state.commit = LogIndex(0);
+            poll_ready(log.reset(state.start.index.get()))?;
+        }
         if log.start_index() < state.start.index.get() {
             finish_start(&mut log, &state)?;
         }
@@ -59,8 +67,7 @@ impl<E: LogEnv> Replica<E> {
         }
         let before = LogIndex(state.start.index.get() - 1);
         let last = LogIndex(log.end_index() - 1);
-        let alone = state.membership.members.is_sole_voter(config.replica);
-        if state.commit > last {
+        if saved_commit > last {
             let what = if alone {
                 "committed entries are gone, and no other replica has them"
             } else {
@@ -69,14 +76,14 @@ impl<E: LogEnv> Replica<E> {
             };
             tracing::error!(
                 group = config.group.get(),
-                committed = state.commit.get(),
+                committed = saved_commit.get(),
                 last = last.get(),
                 "{what}"
             );
         }
         // Who has not heard of a term has acknowledged nothing.
         let acknowledged = state.term.get() > 0 && !alone;
-        let in_doubt = acknowledged && (config.may_have_lost || state.commit > last);
+        let in_doubt = acknowledged && (config.may_have_lost || saved_commit > last);
         let terms = term_runs(&log, state.start)?;
         let end_offset = end_offset(&log, state.start)?;
         let (producers, checkpoint) = read_producers(&log)?;
@@ -93,7 +100,6 @@ impl<E: LogEnv> Replica<E> {
                 vote: state.vote,
             }
         };
-        let saved_commit = state.commit;
         let commit = state.commit.clamp(before, last);
         let applied = if config.state_machine { before } else { commit };
         let saved = Saved {
@@ -140,6 +146,13 @@ impl<E: LogEnv> Replica<E> {
         replica.high_watermark = replica.offset_after(commit)?;
         Ok(replica)
     }
+}
+
+/// Whether everything is gone behind a start that a trim set. That may lie inside an entry, which would be the first
+/// one. (The trim itself is an entry at the start or behind it; what was committed before the start came as a snapshot.)
+fn is_behind_trim<E: LogEnv>(log: &Log<E>, state: &GroupState) -> bool {
+    let start = state.start.index;
+    start > LogIndex(1) && state.commit >= start && log.end_index() <= start.get()
 }
 
 /// Does what a crash left undone between saving a new start and giving it to the log: drops what is
