@@ -24,7 +24,11 @@ impl Cluster {
             // Where writing is saving, a crash of the machine takes what was acknowledged.
             0..20 if is_up && self.forgets() && self.all_others_are_sure(id) => {
                 self.counts.os_crashes += 1;
-                self.nodes.get_mut(&id).expect("is up").in_doubt = true;
+                let node = self.nodes.get_mut(&id).expect("is up");
+                node.in_doubt = true;
+                if node.was_rotten {
+                    self.is_suspect(id);
+                }
                 self.power_cut(id, "the machine crashes");
             }
             0..20 | 35..57 if self.forgets() => {}
@@ -85,11 +89,8 @@ impl Cluster {
                 self.kill(id);
                 if self.nodes[&id].disk.rot(&mut self.faults) {
                     self.counts.bit_rot += 1;
-                    let node = self.nodes.get_mut(&id).expect("just looked at");
-                    node.suspect = true;
+                    self.is_suspect(id);
                     self.note(&format!("a bit of {id}'s disk flips"));
-                    let scrub = self.faults.between(1_000, 4_000) * 1000;
-                    self.clock.in_micros(scrub, Event::Scrub(id));
                 }
             }
             50..75 if is_up => {
@@ -110,6 +111,14 @@ impl Cluster {
             _ => {}
         }
         Ok(())
+    }
+
+    fn is_suspect(&mut self, id: u64) {
+        let node = self.nodes.get_mut(&id).expect("a node of this cluster");
+        node.suspect = true;
+        node.was_rotten = true;
+        let scrub = self.faults.between(1_000, 4_000) * 1000;
+        self.clock.in_micros(scrub, Event::Scrub(id));
     }
 
     /// Somebody reads the whole log of a node on whose disk a bit was flipped.

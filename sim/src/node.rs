@@ -28,6 +28,8 @@ pub(crate) struct Node {
     pub(crate) born: bool,
     /// A bit of its disk was flipped, and nobody has found it.
     pub(crate) suspect: bool,
+    /// A bit of its disk was flipped once. What was written over it since may be in memory only.
+    pub(crate) was_rotten: bool,
     /// It may lack what it acknowledged, as long as it does not say otherwise.
     pub(crate) in_doubt: bool,
     config: ReplicaConfig,
@@ -87,6 +89,7 @@ impl Node {
             tick: 10_000,
             born: false,
             suspect: false,
+            was_rotten: false,
             in_doubt: false,
             config,
         }
