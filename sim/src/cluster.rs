@@ -537,6 +537,9 @@ impl Cluster {
     pub(crate) fn power_cut(&mut self, id: u64, why: &str) {
         self.counts.power_cuts += 1;
         self.down(id);
+        if self.nodes[&id].was_rotten {
+            self.is_suspect(id);
+        }
         let (lost, kept) = self.nodes[&id].disk.crash(&mut self.disks);
         self.counts.unsynced_lost += lost;
         self.counts.unsynced_kept += kept;

@@ -24,11 +24,7 @@ impl Cluster {
             // Where writing is saving, a crash of the machine takes what was acknowledged.
             0..20 if is_up && self.forgets() && self.all_others_are_sure(id) => {
                 self.counts.os_crashes += 1;
-                let node = self.nodes.get_mut(&id).expect("is up");
-                node.in_doubt = true;
-                if node.was_rotten {
-                    self.is_suspect(id);
-                }
+                self.nodes.get_mut(&id).expect("is up").in_doubt = true;
                 self.power_cut(id, "the machine crashes");
             }
             0..20 | 35..57 if self.forgets() => {}
@@ -113,7 +109,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn is_suspect(&mut self, id: u64) {
+    pub(crate) fn is_suspect(&mut self, id: u64) {
         let node = self.nodes.get_mut(&id).expect("a node of this cluster");
         node.suspect = true;
         node.was_rotten = true;

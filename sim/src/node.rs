@@ -109,15 +109,15 @@ impl Node {
         };
         let log = poll_ready(Log::open_with(self.disk.clone(), options))
             .map_err(|error| error.to_string())?;
-        if self.config.flush == Flush::Os {
-            let recovery = log.recovery();
-            self.in_doubt |= recovery.bytes_cut > 0 || recovery.segments_dropped > 0;
-            self.config.may_have_lost = self.in_doubt && told;
-        }
+        let recovery = log.recovery();
+        let was_cut = recovery.bytes_cut > 0 && self.config.flush == Flush::Os;
+        let crashed = self.in_doubt && self.config.flush == Flush::Os;
+        let may_have_lost = crashed || was_cut || recovery.segments_dropped > 0;
+        self.config.may_have_lost = may_have_lost && told;
         let saved = state.get(GROUP).cloned();
         let replica = Replica::open(self.config.clone(), log, saved, Box::new(random.fork()))
             .map_err(|error| error.to_string())?;
-        self.in_doubt = replica.is_in_doubt();
+        self.in_doubt = replica.is_in_doubt() || (may_have_lost && !told);
         let mut up = Up {
             replica,
             state,

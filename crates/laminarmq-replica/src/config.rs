@@ -78,8 +78,9 @@ pub struct ReplicaConfig {
     /// [`Replica::wake`](crate::Replica::wake), and sets it alike on all of them.
     pub rest_ticks: u32,
     /// Entries may be gone that this replica acknowledged: writing counted as saving, and its machine crashed
-    /// since. Among other voters it holds back until it has them again; whoever opens it says this each time until
-    /// [`Effects::doubt_over`](crate::Effects::doubt_over) was seen once.
+    /// since; or the log was cut where it was whole before. Among other voters it holds back until it has them again;
+    /// whoever opens it says this again until [`Effects::doubt_over`](crate::Effects::doubt_over) was seen, or
+    /// for as long as it is found out anew.
     pub may_have_lost: bool,
 }
 

@@ -391,3 +391,26 @@ fn a_log_that_lost_everything_behind_a_trim_begins_where_its_leader_says() {
     assert_eq!(all.len(), 18);
     assert_eq!(values(group.node(loser)), all);
 }
+
+#[test]
+fn who_was_told_once_that_something_may_be_gone_knows_it_at_the_next_start_too() {
+    let mut group = group();
+    let leader = group.elect();
+    commit(&mut group, leader, 1);
+    let mut node = group.nodes.remove(&(leader % 3 + 1)).unwrap();
+    // Nothing is gone that anything tells of.
+    node.config.may_have_lost = true;
+    node.restart(false);
+    assert!(node.replica.is_in_doubt());
+    node.settle();
+    node.config.may_have_lost = false;
+    node.restart(false);
+    assert!(node.replica.is_in_doubt());
+    let id = node.replica.id().get();
+    group.nodes.insert(id, node);
+    ticks(&mut group, 10);
+    commit(&mut group, leader, 2);
+    ticks(&mut group, 4);
+    group.node(id).restart(false);
+    assert!(!group.node(id).replica.is_in_doubt());
+}

@@ -227,13 +227,18 @@ impl Opener {
         config
     }
 
-    /// Whether entries are gone that a replica acknowledged when they were only written.
+    /// Whether entries may be gone that a replica acknowledged.
     fn may_have_lost(
         &self,
         name: &PartitionName,
+        flush: Flush,
         recovery: &Recovery,
     ) -> Result<bool, DataDirError> {
         let boot = self.dir.boot();
+        if flush == Flush::Sync {
+            // An end that was never whole has no segments behind it, or hardly ever: more likely it was, and is damaged.
+            return Ok(recovery.segments_dropped > 0);
+        }
         if recovery.bytes_cut > 0 || recovery.segments_dropped > 0 {
             // Nothing here tells the end that was never whole from one that was damaged.
             boot.suspect()?;
@@ -303,8 +308,8 @@ impl Opener {
             source,
         })?;
         tell_recovery(name, log.recovery(), self.env.monotonic() - began);
-        if saved.is_some() && config.flush == Flush::Os {
-            config.may_have_lost = self.may_have_lost(name, log.recovery())?;
+        if saved.is_some() {
+            config.may_have_lost = self.may_have_lost(name, config.flush, log.recovery())?;
         }
         let env = self.env.clone();
         Replica::open(config, log, saved, Box::new(move || env.next_u64()))

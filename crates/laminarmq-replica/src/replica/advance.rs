@@ -40,6 +40,14 @@ pub(super) struct Persisting {
 }
 
 impl Persisting {
+    /// At the opening. `unsaved`: the state says something that is not saved.
+    pub(super) fn of_state(unsaved: bool) -> Self {
+        Self {
+            state: unsaved,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn is_out(&self) -> bool {
         self.out.is_some()
     }
@@ -211,7 +219,8 @@ impl<E: LogEnv> Replica<E> {
             return false;
         }
         let restores = self.wants_snapshot_saved();
-        if self.persisting.done == self.persisting.seen && !self.unborn && !restores {
+        let in_doubt = self.is_in_doubt() && self.persisting.state;
+        if self.persisting.done == self.persisting.seen && !self.unborn && !restores && !in_doubt {
             return false;
         }
         let want_log = std::mem::take(&mut self.persisting.log) && self.config.flush == Flush::Sync;

@@ -15,8 +15,9 @@
 //! - If every replica lost its end the furthest log wins, since all answer; what none of them has is gone.
 //! - An answer counts only if it was asked for in this life: one to a question of before a second crash may be older
 //!   than an acknowledgement.
-//! - Until the doubt is over the saved commit stays what it was, so that it is noticed again after a restart.
-//!   Whoever says [`ReplicaConfig::may_have_lost`] says it again until [`Effects::doubt_over`](crate::Effects::doubt_over).
+//! - Until the doubt is over the saved commit lies behind the end that the log had, so that a start in between is in
+//!   doubt too. It is the first thing that is saved; before it is, whoever says
+//!   [`ReplicaConfig::may_have_lost`] has to say it again.
 //!
 //! A leader that counted on what was lost would never send it again in its term: the raft crate takes a follower
 //! that has less than it acknowledged for a late message. A doubt tells it how far the log really is.
@@ -36,7 +37,7 @@ use crate::{Effects, LogIndex, LogPoint, PeerBody, PeerMessage, ReplicaId, Term}
 pub(super) struct Doubt {
     /// Names this life to those that answer.
     nonce: u64,
-    /// What was saved as committed.
+    /// What may have been committed: behind the log's end, at its opening.
     commit: LogIndex,
     /// Ticks since it asked last.
     since: u32,
@@ -49,7 +50,7 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    /// At the opening of a log of which `commit` was saved as committed.
+    /// At the opening of a log that may lack entries up to `commit`.
     pub(super) fn new(nonce: u64, commit: LogIndex) -> Self {
         Self {
             nonce,
@@ -76,7 +77,7 @@ impl<E: LogEnv> Replica<E> {
         self.doubt.is_some()
     }
 
-    /// What is saved as committed: what was, as long as the log may lack it.
+    /// What is saved as committed: also what the log may lack.
     pub(super) fn commit_to_save(&self) -> LogIndex {
         let known = self.doubt.as_ref().map_or(LogIndex(0), |it| it.commit);
         known.max(self.applied)

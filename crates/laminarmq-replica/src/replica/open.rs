@@ -112,7 +112,9 @@ impl<E: LogEnv> Replica<E> {
         };
         let mut consensus =
             Consensus::open(&config, saved, log, random).map_err(OpenError::Consensus)?;
-        let doubt = in_doubt.then(|| Doubt::new(consensus.draw(), saved_commit));
+        // What may be gone lies behind the end: that something of it may be committed is noticed again.
+        let committed = saved_commit.max(LogIndex(last.get() + 1));
+        let doubt = in_doubt.then(|| Doubt::new(consensus.draw(), committed));
         let mut replica = Self {
             tail: Tail::new(config.tail_cache_bytes),
             config,
@@ -128,7 +130,7 @@ impl<E: LogEnv> Replica<E> {
             high_watermark: state.start.offset,
             own_noop: None,
             roll_next: false,
-            persisting: Persisting::default(),
+            persisting: Persisting::of_state(in_doubt),
             restoring: None,
             producers,
             checkpoint,
