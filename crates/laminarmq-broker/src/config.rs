@@ -206,6 +206,9 @@ pub struct BrokerConfig {
     pub default_partitions: u32,
     /// `flush` of a topic whose creator did not say.
     pub default_flush: FlushMode,
+    /// `min.insync.replicas` of a topic whose creator did not say; of one that has fewer replicas, all of them. 1 to
+    /// the number of replicas that a topic has by default.
+    pub default_min_insync_replicas: u32,
     /// Shard threads; 0 means one per core. At most [`limits::SHARDS_MAX`].
     pub shards: usize,
     /// Flush threads, 1 to [`limits::FLUSH_THREADS_MAX`].
@@ -238,6 +241,7 @@ impl Default for BrokerConfig {
             auto_create_topics: true,
             default_partitions: 1,
             default_flush: FlushMode::Sync,
+            default_min_insync_replicas: 1,
             shards: 0,
             flush_threads: limits::FLUSH_THREADS_DEFAULT,
             groups: GroupConfig::default(),
@@ -298,6 +302,13 @@ impl BrokerConfig {
             self.default_partitions.into(),
             1,
             limits::TOPIC_PARTITIONS_MAX.into(),
+        )?;
+        let cluster = self.cluster.as_ref();
+        check(
+            "default_min_insync_replicas",
+            self.default_min_insync_replicas.into(),
+            1,
+            cluster.map_or(1, |cluster| cluster.default_replication.into()),
         )?;
         check("shards", self.shards as u64, 0, limits::SHARDS_MAX as u64)?;
         check(

@@ -141,6 +141,10 @@ pub const NEWS_ALL_EVERY: Duration = Duration::from_secs(5);
 /// Groups of which a node remembers who leads them: all that a cluster of the most nodes may have.
 pub const LED_GROUPS_MAX: usize = PARTITIONS_MAX * NODES_MAX;
 
+/// Committed batches of a partition whose answers wait for more replicas than a quorum. With so many nothing
+/// is taken that might have to wait with them.
+pub const HELD_APPENDS_MAX: usize = 4096;
+
 /// Nodes of one cluster.
 pub const NODES_MAX: usize = 32;
 

@@ -61,6 +61,60 @@ fn trim(group: &mut Group, leader: u64) {
 }
 
 #[test]
+fn how_many_have_an_entry_is_counted_over_those_that_have_a_vote() {
+    let (mut group, leader) = three();
+    let [second, third] = [leader % 3 + 1, (leader + 1) % 3 + 1];
+    let last = group.node(leader).replica.applied_index();
+    let on = |group: &mut Group, n| group.node(leader).replica.durable_on(n).unwrap().get();
+    assert_eq!([1, 2, 3].map(|n| on(&mut group, n)), [last.get(); 3]);
+
+    // The third is away.
+    let away = group.nodes.remove(&third).unwrap();
+    group.node(leader).propose(10, 1);
+    group.settle();
+    let next = LogIndex(last.get() + 1);
+    let counts = [1, 2, 3].map(|n| on(&mut group, n));
+    assert_eq!(counts, [next.get(), next.get(), last.get()]);
+    let replica = &group.node(leader).replica;
+    let has = [1, 2, 3].map(|n| replica.is_visible_on(next, n));
+    assert_eq!(has, [true, true, false]);
+    assert!(replica.is_visible_on(last, 3));
+    // A majority has what is committed, also where nobody here knows who it is.
+    let replica = &mut group.node(second).replica;
+    assert!(replica.is_visible_on(next, 2));
+    assert!(!replica.is_visible_on(LogIndex(next.get() + 1), 1));
+    assert!(!replica.is_visible_on(last, 3));
+
+    // A learner does not count, whatever it has; as a voter it does.
+    let known = group.node(leader).replica.membership().clone();
+    group.nodes.insert(4, joiner(4, &known));
+    let four = ReplicaId(4);
+    change(&mut group, leader, vec![MemberStep::Learner(four)], 20);
+    let replica = &group.node(leader).replica;
+    assert!(replica.progress(four).unwrap().matched > next);
+    assert!(!replica.is_visible_on(next, 3));
+    let swap = vec![
+        MemberStep::Voter(four),
+        MemberStep::Remove(ReplicaId(third)),
+    ];
+    let enter = MembershipChange::Enter(swap);
+    let replica = &mut group.node(leader).replica;
+    replica.propose_membership(&enter, Token(30)).unwrap();
+    group.settle();
+    assert!(group.node(leader).replica.members().is_joint());
+    assert_eq!(on(&mut group, 3), last.get(), "of the old ones too");
+    let leave = MembershipChange::Leave;
+    let replica = &mut group.node(leader).replica;
+    replica.propose_membership(&leave, Token(31)).unwrap();
+    group.settle();
+    assert!(group.node(leader).replica.is_visible_on(next, 3));
+
+    // It comes back, and counts no more.
+    group.nodes.insert(third, away);
+    assert!(group.node(leader).replica.durable_on(4).unwrap() == LogIndex(0));
+}
+
+#[test]
 fn a_wiped_disk_does_not_open_as_the_replica_that_it_was() {
     for (first_start, opens) in [(true, true), (false, false)] {
         let voter = ReplicaConfig {

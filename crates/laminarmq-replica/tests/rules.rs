@@ -162,3 +162,29 @@ fn who_lost_its_leadership_shows_what_was_committed_and_no_more() {
     assert!(!node.replica.is_leader());
     assert!(node.replica.fetch(node.query(0, 100)).unwrap().is_empty());
 }
+
+#[test]
+fn a_new_leader_knows_of_nobodys_disk_but_its_own() {
+    let mut node = leader();
+    let on = |node: &Node, replicas| {
+        let last = node.replica.durable_on(replicas);
+        last.expect("it leads").get()
+    };
+    assert_eq!([1, 2, 3].map(|n| on(&node, n)), [2, 0, 0]);
+    // Its own last entry is in its log, and not on its disk.
+    node.propose(7, 1);
+    let (_, job) = advance(&mut node);
+    assert_eq!(on(&node, 1), 2);
+    matched(&mut node, 3);
+    assert_eq!([1, 2, 3].map(|n| on(&node, n)), [3, 2, 0]);
+    save(&mut node, job);
+    assert_eq!([1, 2, 3].map(|n| on(&node, n)), [3, 3, 0]);
+    assert_eq!(on(&node, 4), 0, "there are three");
+
+    let heartbeat = PeerBody::Heartbeat {
+        commit: LogIndex(3),
+    };
+    hear(&mut node, 3, 3, heartbeat);
+    node.settle();
+    assert_eq!(node.replica.durable_on(1), None, "another leads");
+}

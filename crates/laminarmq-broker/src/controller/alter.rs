@@ -1,7 +1,7 @@
 //! Changes of topics that are there: their settings, and more partitions. [`plan_alter`] and [`plan_grow`]
 //! are pure: they look at the state and decide.
 
-use super::change::CreatePolicy;
+use super::change::{CreatePolicy, fewest};
 use super::command::Command;
 use super::state::{MetadataState, Topic};
 use crate::limits::{COMMAND_BYTES_MAX, NODES_MAX, TOPIC_PARTITIONS_MAX};
@@ -95,6 +95,8 @@ pub(super) fn plan_alter(
         SettingsChange::Edit(edits) => edit_pairs(&topic.settings, edits)?,
     };
     let settings = TopicSettings::resolve(&pairs, policy.defaults)?;
+    let replicas = topic.partitions.iter().map(|p| p.nodes.len()).min();
+    TopicSettings::check_replicas(&pairs, &settings, replicas.unwrap_or(0))?;
     let command = Command::AlterTopic {
         topic_id: topic.id,
         settings: pairs,
@@ -154,6 +156,11 @@ pub(super) fn plan_grow(
             policy.place(topic.id, number(present)..number(wanted), replication)
         }
     };
+    let settings = TopicSettings::resolve(&topic.settings, policy.defaults);
+    let enough = settings.and_then(|settings| {
+        TopicSettings::check_replicas(&topic.settings, &settings, fewest(&replicas))
+    });
+    enough.map_err(|error| GrowError::Assignment(error.to_string()))?;
     let command = Command::AddPartitions {
         topic_id: topic.id,
         present: u32::try_from(present).expect("a limited number"),
@@ -272,10 +279,12 @@ mod tests {
         let wrong = |name: &str, value: &str| {
             SettingsChange::Replace(vec![(name.to_owned(), Some(value.to_owned()))])
         };
-        assert!(matches!(
-            alter("t", wrong("cleanup.policy", "compact")),
-            Err(AlterError::Setting(SettingError::Invalid { .. }))
-        ));
+        for (name, value) in [("cleanup.policy", "compact"), ("min.insync.replicas", "2")] {
+            assert!(matches!(
+                alter("t", wrong(name, value)),
+                Err(AlterError::Setting(SettingError::Invalid { .. }))
+            ));
+        }
         assert_eq!(
             alter("t", wrong("flash", "os")),
             Err(AlterError::Setting(SettingError::Unknown(
@@ -359,6 +368,31 @@ mod tests {
                 "{wrong:?}"
             );
         }
+    }
+
+    #[test]
+    fn added_partitions_have_as_many_replicas_as_the_topic_asks_for() {
+        let mut policy = policy();
+        policy.nodes = [1, 2].map(|node| NodeId::new(node).unwrap()).to_vec();
+        let mut state = MetadataState::new();
+        let wish = NewTopic {
+            name: "t".to_owned(),
+            replication_factor: Some(2),
+            settings: vec![("min.insync.replicas".to_owned(), Some("2".to_owned()))],
+            ..NewTopic::default()
+        };
+        let plan = plan_create(&state, &policy, wish, 0, Uuid([1; 16])).unwrap();
+        state.apply(Command::CreateTopic(plan.command));
+        let grow = |nodes: &[i32]| {
+            let wish = Growth {
+                topic: "t".to_owned(),
+                count: 4,
+                assignments: Some(vec![nodes.to_vec()]),
+            };
+            plan_grow(&state, &policy, &wish, 3, 0).map(|(_, added)| added)
+        };
+        assert_eq!(grow(&[2, 1]), Ok(1));
+        assert!(matches!(grow(&[2]), Err(GrowError::Assignment(_))));
     }
 
     #[test]

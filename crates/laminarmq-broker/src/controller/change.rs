@@ -138,6 +138,7 @@ pub(crate) fn plan_create(
     }
     let pairs = collect_pairs(wish.settings.into_iter())?;
     let settings = TopicSettings::resolve(&pairs, policy.defaults)?;
+    TopicSettings::check_replicas(&pairs, &settings, fewest(&replicas))?;
     let command = CreateTopic {
         topic_id,
         name: wish.name,
@@ -148,6 +149,12 @@ pub(crate) fn plan_create(
         return Err(CreateError::TooLarge);
     }
     Ok(CreatePlan { command, settings })
+}
+
+/// Replicas of the partition that has the fewest; of these there is at least one.
+pub(super) fn fewest(partitions: &[Vec<u32>]) -> usize {
+    let replicas = partitions.iter().map(Vec::len);
+    replicas.min().expect("at least one partition")
 }
 
 /// For each partition the nodes that shall hold it.
@@ -332,14 +339,16 @@ mod tests {
                 max: 10
             })
         );
-        let settings = vec![("preallocate".to_owned(), Some("true".to_owned()))];
-        assert!(matches!(
-            plan(NewTopic {
-                settings,
-                ..named("t")
-            }),
-            Err(CreateError::Setting(SettingError::Invalid { .. }))
-        ));
+        for (name, value) in [("preallocate", "true"), ("min.insync.replicas", "2")] {
+            let settings = vec![(name.to_owned(), Some(value.to_owned()))];
+            assert!(matches!(
+                plan(NewTopic {
+                    settings,
+                    ..named("t")
+                }),
+                Err(CreateError::Setting(SettingError::Invalid { .. }))
+            ));
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | 0 | never; an error closes the connection, which is all that such a client can notice |
 //! | 1 | the batch is in the leader's log: handed to the operating system |
-//! | -1 | the batch is committed: on disk on a quorum (with `flush=os`: handed to the system) |
+//! | -1 | the batch is committed: on disk on a quorum (with `flush=os`: handed to the system), and on as many replicas as the topic's `min.insync.replicas` says |
 //!
 //! Each partition of a request has its own result.
 
@@ -81,6 +81,21 @@ enum Pending {
     Known(Result<Appended, ProduceError>),
 }
 
+/// What the client waits for.
+#[derive(Debug, Clone, Copy)]
+enum Wait {
+    Leader,
+    Quorum,
+}
+
+/// A batch that may go to its partition.
+struct Checked {
+    group: GroupId,
+    batch: CheckedBatch,
+    /// Replicas that the topic asks for.
+    min_in_sync: u32,
+}
+
 pub(super) async fn start(
     context: &Context,
     header: RequestHeader,
@@ -91,8 +106,8 @@ pub(super) async fn start(
     let transactional = request.transactional_id.is_some();
     let ack = match request.acks {
         _ if transactional => Err(ProduceError::Transactional),
-        0 | 1 => Ok(Ack::Leader),
-        -1 => Ok(Ack::Quorum),
+        0 | 1 => Ok(Wait::Leader),
+        -1 => Ok(Wait::Quorum),
         other => Err(ProduceError::RequiredAcks(other)),
     };
     let mut topics = Vec::with_capacity(request.topic_data.len());
@@ -110,7 +125,11 @@ pub(super) async fn start(
                 Err(ProduceError::RequiredAcks(acks)) => Err(ProduceError::RequiredAcks(*acks)),
                 Err(_) => Err(ProduceError::Transactional),
                 Ok(ack) => match check(context, &image, &name, data, frame_length) {
-                    Ok((group, batch)) => {
+                    Ok(Checked {
+                        group,
+                        batch,
+                        min_in_sync,
+                    }) => {
                         if batch.attributes().is_log_append_time() {
                             append_time_ms = batch.max_timestamp();
                         }
@@ -119,7 +138,11 @@ pub(super) async fn start(
                             batches: 1,
                             records: batch.record_count().into(),
                         };
-                        append(context, group, batch, *ack).await
+                        let ack = match ack {
+                            Wait::Leader => Ack::Leader,
+                            Wait::Quorum => Ack::Quorum { min_in_sync },
+                        };
+                        append(context, group, batch, ack).await
                     }
                     Err(error) => Err(error),
                 },
@@ -154,7 +177,7 @@ fn check(
     topic: &str,
     data: PartitionProduceData,
     frame_length: usize,
-) -> Result<(GroupId, CheckedBatch), ProduceError> {
+) -> Result<Checked, ProduceError> {
     if context.failure.is_set() {
         return Err(Refusal::Failed.into());
     }
@@ -165,7 +188,7 @@ fn check(
     let partition = usize::try_from(data.index)
         .ok()
         .and_then(|n| topic.topic.partitions.get(n));
-    let group = partition.ok_or(ProduceError::UnknownPartition)?.group;
+    let partition = partition.ok_or(ProduceError::UnknownPartition)?;
     let records = data
         .records
         .filter(|records| !records.is_empty())
@@ -175,7 +198,11 @@ fn check(
     if topic.settings.timestamp_type == TimestampType::LogAppend {
         batch.stamp_append_time(context.env.now_ms());
     }
-    Ok((group, batch))
+    Ok(Checked {
+        group: partition.group,
+        batch,
+        min_in_sync: topic.settings.min_in_sync(partition.nodes.len()),
+    })
 }
 
 fn limits(settings: &TopicSettings) -> BatchLimits {

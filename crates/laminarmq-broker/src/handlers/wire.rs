@@ -14,6 +14,8 @@ pub(super) fn refusal_code(refusal: &Refusal) -> ErrorCode {
         // A client that hears this asks for the metadata again, and finds out by itself.
         Refusal::NotLeader | Refusal::Closing => ErrorCode::NOT_LEADER_OR_FOLLOWER,
         Refusal::Unconfirmed => ErrorCode::REQUEST_TIMED_OUT,
+        Refusal::TooFewInSync { .. } | Refusal::TooManyHeld => ErrorCode::NOT_ENOUGH_REPLICAS,
+        Refusal::FellOutOfSync { .. } => ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND,
         Refusal::FencedEpoch { .. } => ErrorCode::FENCED_LEADER_EPOCH,
         Refusal::UnknownEpoch { .. } => ErrorCode::UNKNOWN_LEADER_EPOCH,
         Refusal::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,

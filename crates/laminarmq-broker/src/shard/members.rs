@@ -11,7 +11,6 @@
 //!   the one before it stopped, and a step that was refused is tried again.
 
 use crate::cluster::Incarnations;
-use crate::limits::HEARTBEAT_TICKS;
 use laminarmq_replica::{MemberStep, Membership, MembershipChange, ReplicaId};
 
 /// The next step, if one is due now. `me` leads; `is_caught_up` is asked about learners.
@@ -52,40 +51,6 @@ pub(super) fn taking_part(members: &Membership, takes_part: impl Fn(ReplicaId) -
         least = least.min(count(&members.outgoing));
     }
     u32::try_from(least).expect("groups have few members")
-}
-
-/// Ticks after which fewer voters are believed. A leader forgets now and then who it heard of, and knows again when
-/// the next heartbeat is answered.
-const FEWER_AFTER_TICKS: u32 = 2 * HEARTBEAT_TICKS + 1;
-
-/// The number of replicas in sync, as it is told.
-#[derive(Debug, Default)]
-pub(super) struct InSync {
-    told: u32,
-    fewer_for: u32,
-}
-
-impl InSync {
-    pub(super) fn told(&self) -> u32 {
-        self.told
-    }
-
-    /// Takes what a tick sees. Says whether there is something to tell.
-    pub(super) fn see(&mut self, now: u32) -> bool {
-        self.fewer_for = if now < self.told {
-            self.fewer_for + 1
-        } else {
-            0
-        };
-        let is_news = now > self.told || self.fewer_for > FEWER_AFTER_TICKS;
-        if is_news {
-            *self = Self {
-                told: now,
-                fewer_for: 0,
-            };
-        }
-        is_news
-    }
 }
 
 #[cfg(test)]

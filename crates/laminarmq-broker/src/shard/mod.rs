@@ -9,19 +9,27 @@
 //! - Of each partition at most one [`PersistJob`] is outside.
 //! - After a failure nothing is acknowledged any more, by any partition of the shard.
 
+mod held;
+mod in_sync;
 mod log_size;
 mod members;
 mod partition;
+mod refusal;
 mod retention;
 mod step;
 
+#[cfg(test)]
+mod min_insync_tests;
 #[cfg(test)]
 mod producer_tests;
 #[cfg(test)]
 mod rest_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trio;
 
+pub use refusal::Refusal;
 pub use retention::Retention;
 pub use step::Shard;
 
@@ -201,7 +209,11 @@ pub enum Ack {
     /// Once it is in the leader's log: with the operating system.
     Leader,
     /// Once it is committed: saved by a quorum.
-    Quorum,
+    Quorum {
+        /// And by at least so many replicas, of which as many have to be in sync when the batch comes. What a
+        /// quorum has them have anyway, 1 for instance, asks for nothing more.
+        min_in_sync: u32,
+    },
 }
 
 /// A batch that is in the log.
@@ -235,80 +247,6 @@ pub struct Lookup {
     pub query: OffsetQuery,
     /// The leader epoch that the reader believes in.
     pub epoch: Option<i32>,
-}
-
-/// Why a shard refused something. Where it refused an append with anything but
-/// [`Refusal::Unconfirmed`], nothing of it is or will be in the log.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The shard does not own such a partition, or not any more.
-    #[error("there is no such partition here")]
-    NoPartition,
-    /// Another replica leads the partition.
-    #[error("another replica leads the partition")]
-    NotLeader,
-    /// The leadership changed before the append was committed: it may or may not survive.
-    #[error("the leadership changed before the append was confirmed")]
-    Unconfirmed,
-    /// The reader's leader epoch is an earlier one.
-    #[error("the leader epoch is {current}")]
-    FencedEpoch {
-        /// The epoch here.
-        current: i32,
-    },
-    /// The reader's leader epoch is a later one.
-    #[error("the leader epoch is still {current}")]
-    UnknownEpoch {
-        /// The epoch here.
-        current: i32,
-    },
-    /// The offset is not in the log.
-    #[error("the offset is outside of {start}..{end}")]
-    OutOfRange {
-        /// First that is there.
-        start: Offset,
-        /// One past the last.
-        end: Offset,
-    },
-    /// A new leader does not know yet what is committed.
-    #[error("what is committed is not known yet")]
-    NotAvailable,
-    /// Larger than the partition allows.
-    #[error("{bytes} bytes are more than the {max} that the partition allows")]
-    TooLarge {
-        /// Bytes of the batch or command.
-        bytes: u64,
-        /// The limit.
-        max: u32,
-    },
-    /// The settings are out of their bounds.
-    #[error("{0}")]
-    Unsuitable(String),
-    /// The batch does not follow the last one of its idempotent producer.
-    #[error("the producer's next sequence number is {expected}, the batch has {given}")]
-    SequenceGap {
-        /// What follows.
-        expected: i32,
-        /// What the batch has.
-        given: i32,
-    },
-    /// A later epoch of the idempotent producer was seen.
-    #[error("the producer's epoch is {current}, the batch has {given}")]
-    OldProducerEpoch {
-        /// The latest one.
-        current: i16,
-        /// What the batch has.
-        given: i16,
-    },
-    /// The log cannot be read there.
-    #[error("{0}")]
-    Unreadable(String),
-    /// The data directory failed; nothing is known to be on disk.
-    #[error("the data directory failed")]
-    Failed,
-    /// The broker is stopping.
-    #[error("the broker is stopping")]
-    Closing,
 }
 
 /// What a reader may want to know about a partition, whenever one of it changes.

@@ -1,20 +1,21 @@
 //! One partition of a shard: its replica, and who waits for what of it.
 
+use super::held::{Held, HeldAppends};
+use super::in_sync::InSync;
 use super::log_size::LogSize;
-use super::members::InSync;
 use super::{
     Ack, Append, Appended, Hosted, Lookup, Output, Outside, Progress, Read, Readiness, Refusal,
     Retention, members, retention,
 };
 use crate::cluster::{Incarnations, NodeId};
 use crate::data_dir::InDoubt;
-use crate::limits::SILENT_TICKS;
+use crate::limits::{HELD_APPENDS_MAX, SILENT_TICKS};
 use crate::peer::{Envelope, Lane};
 use bytes::Bytes;
 use laminarmq_replica::{
-    ConfigError, DropReason, Effects, Fatal, FetchError, FetchPlan, GroupId, LogIndex, Offset,
-    OffsetAnswer, PeerBody, PeerMessage, PersistDone, ProposeError, Proposed, Replica, ReplicaId,
-    Term, Token, TrimError, TrimProposed, TrimTo, Tuning,
+    ConfigError, DropReason, Effects, Fatal, FetchPlan, GroupId, LogIndex, Offset, OffsetAnswer,
+    PeerBody, PeerMessage, PersistDone, ProposeError, Proposed, Replica, ReplicaId, Term, Token,
+    TrimProposed, TrimTo, Tuning,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -27,9 +28,10 @@ pub(super) struct Partition<O: Outside> {
     /// Appends that the replica had no room for, oldest first; nothing may overtake them. Bounded by the
     /// bytes in flight: each of them holds its frame's share.
     backlog: VecDeque<Append<O>>,
-    /// Repetitions of batches that are in the log and not committed, in the order in which they came.
-    /// Bounded like the backlog.
-    repeated: Vec<Repeated<O>>,
+    /// What is in the log and not answered: repetitions of batches that are not committed, and what is committed
+    /// and not on the disks of as many replicas as it asks for. Nothing new that might be held is taken beyond
+    /// [`HELD_APPENDS_MAX`], and what waits for its commit is bounded already.
+    held: HeldAppends<O>,
     /// Who handed the partition over, until it is ready.
     hosting: Option<(Readiness, O::ChangeReply)>,
     /// What was last told.
@@ -38,6 +40,8 @@ pub(super) struct Partition<O: Outside> {
     told_leading: Option<Option<Term>>,
     /// Of the voters, as of the last tick or change of leadership.
     in_sync: InSync,
+    /// Fewer are in sync than were.
+    fell_out: bool,
     size: LogSize,
     /// A job is outside.
     persisting: bool,
@@ -59,14 +63,6 @@ enum Waiting<O: Outside> {
     },
 }
 
-/// A batch that was sent again: answered when the first one would be.
-struct Repeated<O: Outside> {
-    index: LogIndex,
-    base_offset: Offset,
-    timestamp: i64,
-    reply: O::AppendReply,
-}
-
 type Outputs<O> = Vec<Output<O>>;
 
 impl<O: Outside> Partition<O> {
@@ -83,11 +79,12 @@ impl<O: Outside> Partition<O> {
             replica,
             waiting: BTreeMap::new(),
             backlog: VecDeque::new(),
-            repeated: Vec::new(),
+            held: HeldAppends::NONE,
             hosting: Some((answer, reply)),
             told: None,
             told_leading: None,
             in_sync: InSync::default(),
+            fell_out: false,
             size: LogSize::default(),
             persisting: false,
             doubt,
@@ -131,6 +128,13 @@ impl<O: Outside> Partition<O> {
         token: &mut Token,
         out: &mut Outputs<O>,
     ) -> Option<Append<O>> {
+        if let Err(refusal) = self.check_in_sync(append.ack) {
+            out.push(Output::Appended {
+                reply: append.reply,
+                result: Err(refusal),
+            });
+            return None;
+        }
         let this = next(token);
         // The batch is shared, so keeping it for a second try costs nothing.
         match self.replica.propose_batch(append.batch.clone(), this) {
@@ -143,17 +147,26 @@ impl<O: Outside> Partition<O> {
                 base_offset,
                 timestamp,
             }) => {
-                let repeated = Repeated {
-                    index,
-                    base_offset,
-                    timestamp,
-                    reply: append.reply,
+                let min_in_sync = match append.ack {
+                    Ack::Leader => {
+                        let result = Ok(self.placed(base_offset, Some(timestamp)));
+                        let reply = append.reply;
+                        out.push(Output::Appended { reply, result });
+                        return None;
+                    }
+                    Ack::Quorum { min_in_sync } => min_in_sync,
                 };
-                if append.ack == Ack::Leader || self.replica.is_visible(index) {
-                    self.answer_repeated(repeated, out);
-                } else {
-                    self.repeated.push(repeated);
-                }
+                self.hold(
+                    Held {
+                        index,
+                        term: self.replica.leader_epoch(),
+                        min_in_sync,
+                        base_offset,
+                        repeated: Some(timestamp),
+                        reply: append.reply,
+                    },
+                    out,
+                );
             }
             Err(ProposeError::Full { .. }) => self.backlog.push_front(append),
             Err(ProposeError::Unsettled) => return Some(append),
@@ -165,12 +178,40 @@ impl<O: Outside> Partition<O> {
         None
     }
 
-    fn answer_repeated(&self, repeated: Repeated<O>, out: &mut Outputs<O>) {
-        let mut appended = self.placed(repeated.base_offset);
-        appended.repeated = Some(repeated.timestamp);
+    /// Whether as many replicas are in sync as the append asks for. Who does not lead says that instead.
+    fn check_in_sync(&self, ack: Ack) -> Result<(), Refusal> {
+        let Ack::Quorum { min_in_sync } = ack else {
+            return Ok(());
+        };
+        if min_in_sync <= 1 || !self.replica.is_leader() {
+            return Ok(());
+        }
+        // A new leader has heard of them before a tick told it.
+        let in_sync = |id| self.in_sync.contains(id) || self.is_in_sync(id);
+        let in_sync = members::taking_part(self.replica.members(), in_sync);
+        if in_sync < min_in_sync {
+            let wanted = min_in_sync;
+            return Err(Refusal::TooFewInSync { in_sync, wanted });
+        }
+        if self.held.len() >= HELD_APPENDS_MAX {
+            return Err(Refusal::TooManyHeld);
+        }
+        Ok(())
+    }
+
+    /// Answers an append that is in the log once it may be.
+    fn hold(&mut self, held: Held<O>, out: &mut Outputs<O>) {
+        if held.is_over(&self.replica) {
+            self.answer(held, out);
+        } else {
+            self.held.push(held);
+        }
+    }
+
+    fn answer(&self, held: Held<O>, out: &mut Outputs<O>) {
         out.push(Output::Appended {
-            reply: repeated.reply,
-            result: Ok(appended),
+            result: Ok(self.placed(held.base_offset, held.repeated)),
+            reply: held.reply,
         });
     }
 
@@ -281,11 +322,16 @@ impl<O: Outside> Partition<O> {
             self.replica.wake(SILENT_TICKS);
         }
         let has_work = self.replica.tick();
-        if self.replica.is_at_rest() {
-            // All are alike and heard of: it was told.
+        let replica = &self.replica;
+        let all_told = self.in_sync.len() == replica.members().voters.len();
+        if !replica.is_leader() || replica.is_at_rest() && all_told {
+            // At rest all are alike and heard of.
             return has_work;
         }
-        self.in_sync.see(self.in_sync()) || has_work
+        let before = self.in_sync();
+        let is_news = self.see_in_sync();
+        self.fell_out |= self.in_sync() < before;
+        is_news || has_work
     }
 
     /// Takes the next step towards replacing the replicas that were lost with their nodes' directories. Says
@@ -308,19 +354,28 @@ impl<O: Outside> Partition<O> {
         proposed.is_ok()
     }
 
+    /// Replicas in sync, as they are told.
     fn in_sync(&self) -> u32 {
+        members::taking_part(self.replica.members(), |id| self.in_sync.contains(id))
+    }
+
+    fn see_in_sync(&mut self) -> bool {
+        let mut in_sync = std::mem::take(&mut self.in_sync);
+        let is_news = in_sync.see(self.replica.members(), |id| self.is_in_sync(id));
+        self.in_sync = in_sync;
+        is_news
+    }
+
+    /// Whether a replica is in sync at this moment, as its leader knows.
+    fn is_in_sync(&self, id: ReplicaId) -> bool {
         let replica = &self.replica;
-        if !replica.is_leader() {
-            return 0;
+        if id == replica.id() {
+            return replica.is_leader();
         }
         // Who does not know the members yet might have to ask one that is lost.
         let known = replica.membership().index;
-        let follows = |id| {
-            let progress = replica.progress(id);
-            progress.is_some_and(|it| it.active && it.commit >= known)
-        };
-        let takes_part = |id| id == replica.id() || follows(id);
-        members::taking_part(replica.members(), takes_part)
+        let progress = replica.progress(id);
+        progress.is_some_and(|it| it.active && it.commit >= known) && !replica.is_behind(id)
     }
 
     /// What was sent to members there counts as lost.
@@ -399,7 +454,7 @@ impl<O: Outside> Partition<O> {
                 || !effects.dropped.is_empty()
                 || effects.leadership.is_some();
             self.act_on(effects, out);
-            self.answer_all_repeated(out);
+            self.answer_held(out);
             if got_on && self.retry_backlog(token, out) {
                 continue;
             }
@@ -407,18 +462,46 @@ impl<O: Outside> Partition<O> {
                 break;
             }
         }
+        if std::mem::take(&mut self.fell_out) {
+            self.refuse_out_of_sync(out);
+        }
         self.tell(out);
         Ok(())
     }
 
-    /// Answers the repetitions of batches that are committed by now.
-    fn answer_all_repeated(&mut self, out: &mut Outputs<O>) {
-        for repeated in std::mem::take(&mut self.repeated) {
-            if self.replica.is_visible(repeated.index) {
-                self.answer_repeated(repeated, out);
-            } else {
-                self.repeated.push(repeated);
-            }
+    /// Answers what is on as many disks as it asks for by now, and what nobody will find out about here.
+    fn answer_held(&mut self, out: &mut Outputs<O>) {
+        if self.held.is_empty() {
+            return;
+        }
+        let replica = &self.replica;
+        let term = replica.is_leader().then(|| replica.leader_epoch());
+        // Something else may stand in its place by now, and who else has it only a leader knows.
+        for held in self.held.take(|held| Some(held.term) != term) {
+            held.refuse(Refusal::Unconfirmed, out);
+        }
+        for held in self.held.take(|held| held.is_over(replica)) {
+            self.answer(held, out);
+        }
+    }
+
+    /// Fewer are in sync than were: what is in the log and asks for more is not waited for.
+    fn refuse_out_of_sync(&mut self, out: &mut Outputs<O>) {
+        let in_sync = self.in_sync();
+        for held in self.held.take(|held| held.min_in_sync > in_sync) {
+            let wanted = held.min_in_sync;
+            held.refuse(Refusal::FellOutOfSync { in_sync, wanted }, out);
+        }
+        for waiting in self.waiting.values_mut() {
+            let wanted = match waiting {
+                Waiting::Append { ack, .. } => match ack {
+                    Ack::Quorum { min_in_sync } if *min_in_sync > in_sync => *min_in_sync,
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            let waiting = std::mem::replace(waiting, Waiting::Answered);
+            waiting.refuse(Refusal::FellOutOfSync { in_sync, wanted }, out);
         }
     }
 
@@ -494,7 +577,7 @@ impl<O: Outside> Partition<O> {
     }
 
     fn appended(&mut self, token: Token, base_offset: Offset, out: &mut Outputs<O>) {
-        let result = self.placed(base_offset);
+        let result = self.placed(base_offset, None);
         let Some(waiting) = self.waiting.get_mut(&token) else {
             return;
         };
@@ -522,13 +605,20 @@ impl<O: Outside> Partition<O> {
         base_offset: Offset,
         out: &mut Outputs<O>,
     ) {
-        let result = self.placed(base_offset);
         match self.waiting.remove(&token) {
-            Some(Waiting::Append { reply, .. }) => {
-                out.push(Output::Appended {
+            Some(Waiting::Append { ack, reply }) => {
+                let held = Held {
+                    index,
+                    term: self.replica.leader_epoch(),
+                    min_in_sync: match ack {
+                        Ack::Leader => 1,
+                        Ack::Quorum { min_in_sync } => min_in_sync,
+                    },
+                    base_offset,
+                    repeated: None,
                     reply,
-                    result: Ok(result),
-                });
+                };
+                self.hold(held, out);
             }
             Some(Waiting::Command { reply }) => {
                 out.push(Output::Proposed {
@@ -544,29 +634,32 @@ impl<O: Outside> Partition<O> {
         }
     }
 
-    fn placed(&self, base_offset: Offset) -> Appended {
+    fn placed(&self, base_offset: Offset, repeated: Option<i64>) -> Appended {
         Appended {
             base_offset,
             start_offset: self.replica.start_offset(),
-            repeated: None,
+            repeated,
         }
     }
 
     /// Tells what changed, and that the partition is ready once what is committed is known.
     fn tell(&mut self, out: &mut Outputs<O>) {
-        let is_leader = self.replica.is_leader();
-        if self.told.is_none_or(|told| told.leads != is_leader) {
+        let (leads, epoch) = (self.replica.is_leader(), self.replica.leader_epoch());
+        if self
+            .told
+            .is_none_or(|told| (told.leads, told.epoch) != (leads, epoch))
+        {
             self.in_sync = InSync::default();
-            self.in_sync.see(self.in_sync());
+            self.see_in_sync();
         }
         let known = self.replica.is_watermark_known();
         let mut progress = Progress {
             start_offset: self.replica.start_offset(),
             high_watermark: known.then(|| self.replica.high_watermark()),
-            epoch: self.replica.leader_epoch(),
-            leads: self.replica.is_leader(),
+            epoch,
+            leads,
             leader: self.replica.leader(),
-            in_sync: self.in_sync.told(),
+            in_sync: self.in_sync(),
             log_bytes: self.told.map_or(0, |told| told.log_bytes),
         };
         if self.told != Some(progress) || self.size.has_moved(self.replica.log()) {
@@ -620,11 +713,8 @@ impl<O: Outside> Partition<O> {
         for waiting in std::mem::take(&mut self.waiting).into_values() {
             waiting.refuse(unconfirmed.clone(), out);
         }
-        for repeated in std::mem::take(&mut self.repeated) {
-            out.push(Output::Appended {
-                reply: repeated.reply,
-                result: Err(unconfirmed.clone()),
-            });
+        for held in self.held.take(|_| true) {
+            held.refuse(unconfirmed.clone(), out);
         }
         for append in std::mem::take(&mut self.backlog) {
             out.push(Output::Appended {
@@ -643,7 +733,7 @@ impl<O: Outside> Partition<O> {
     /// The replica, for closing it. Everybody who waits was answered before.
     pub(super) fn into_replica(self) -> Replica<O::Env> {
         assert!(
-            self.waiting.is_empty() && self.backlog.is_empty() && self.repeated.is_empty(),
+            self.waiting.is_empty() && self.backlog.is_empty() && self.held.is_empty(),
             "nobody waits"
         );
         self.replica
@@ -681,52 +771,4 @@ fn lane(message: &PeerMessage, is_behind: bool) -> Lane {
 fn next(token: &mut Token) -> Token {
     token.0 += 1;
     *token
-}
-
-impl From<ProposeError> for Refusal {
-    fn from(error: ProposeError) -> Self {
-        match error {
-            ProposeError::NotLeader { .. } | ProposeError::HandingOver => Refusal::NotLeader,
-            ProposeError::TooLarge { bytes, max } => Refusal::TooLarge { bytes, max },
-            ProposeError::Full { .. } | ProposeError::MembershipBusy | ProposeError::Unsettled => {
-                Refusal::NotAvailable
-            }
-            ProposeError::SequenceGap { expected, given } => {
-                Refusal::SequenceGap { expected, given }
-            }
-            ProposeError::OldProducerEpoch { current, given } => {
-                Refusal::OldProducerEpoch { current, given }
-            }
-            ProposeError::Membership(reason) => Refusal::Unreadable(reason),
-            ProposeError::Ended => Refusal::Failed,
-        }
-    }
-}
-
-impl From<FetchError> for Refusal {
-    fn from(error: FetchError) -> Self {
-        match error {
-            FetchError::OutOfRange { start, end, .. } => Refusal::OutOfRange { start, end },
-            FetchError::NotAvailable => Refusal::NotAvailable,
-            error @ (FetchError::Read(_) | FetchError::Batch { .. }) => {
-                Refusal::Unreadable(error.to_string())
-            }
-        }
-    }
-}
-
-impl From<TrimError> for Refusal {
-    fn from(error: TrimError) -> Self {
-        match error {
-            TrimError::Propose(error) => error.into(),
-            TrimError::OutOfRange { high_watermark, .. } => Refusal::OutOfRange {
-                start: Offset(0),
-                end: high_watermark,
-            },
-            TrimError::NotAvailable => Refusal::NotAvailable,
-            error @ (TrimError::Uncommitted { .. } | TrimError::Read(_)) => {
-                Refusal::Unreadable(error.to_string())
-            }
-        }
-    }
 }

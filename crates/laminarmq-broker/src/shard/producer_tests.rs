@@ -1,6 +1,6 @@
 //! Idempotent producers and trims, seen from a shard.
 
-use super::tests::{Bench, ONE, Seen, Test, config, read};
+use super::tests::{Bench, ONE, QUORUM, Seen, Test, config, read};
 use super::*;
 use laminarmq::MemEnv;
 use laminarmq_kafka::batch::{
@@ -41,16 +41,16 @@ fn answers(seen: Vec<Seen>) -> Vec<Seen> {
 fn a_repetition_is_answered_when_the_first_one_is() {
     let disk = MemEnv::new();
     let mut bench = Bench::with(config(ONE), &disk);
-    let first = bench.step([produce(7, 0, 0, Ack::Quorum, 1)]);
+    let first = bench.step([produce(7, 0, 0, QUORUM, 1)]);
     assert_eq!(answers(first), []);
     let again = bench.step([
-        produce(7, 0, 0, Ack::Quorum, 2),
+        produce(7, 0, 0, QUORUM, 2),
         produce(7, 0, 0, Ack::Leader, 3),
     ]);
     assert_eq!(answers(again), [Seen::Appended(3, Ok(0))]);
     let saved = answers(bench.persist());
     assert_eq!(saved, [Seen::Appended(1, Ok(0)), Seen::Appended(2, Ok(0))]);
-    let late = bench.step([produce(7, 0, 0, Ack::Quorum, 4)]);
+    let late = bench.step([produce(7, 0, 0, QUORUM, 4)]);
     assert_eq!(answers(late), [Seen::Appended(4, Ok(0))]);
     let next = bench.step([produce(7, 0, 1, Ack::Leader, 5)]);
     assert_eq!(
@@ -99,7 +99,7 @@ fn repetitions_keep_their_place_behind_a_full_log() {
     };
     let mut bench = Bench::with(small, &disk);
     let inputs = [0, 1, 1, 2].into_iter().zip(1..);
-    let seen = bench.step(inputs.map(|(number, reply)| produce(7, 0, number, Ack::Quorum, reply)));
+    let seen = bench.step(inputs.map(|(number, reply)| produce(7, 0, number, QUORUM, reply)));
     assert_eq!(answers(seen), []);
     let mut seen = Vec::new();
     for _ in 0..3 {
@@ -118,10 +118,7 @@ fn repetitions_keep_their_place_behind_a_full_log() {
 fn what_waits_for_a_first_one_is_refused_when_the_partition_goes() {
     let disk = MemEnv::new();
     let mut bench = Bench::with(config(ONE), &disk);
-    bench.step([
-        produce(7, 0, 0, Ack::Quorum, 1),
-        produce(7, 0, 0, Ack::Quorum, 2),
-    ]);
+    bench.step([produce(7, 0, 0, QUORUM, 1), produce(7, 0, 0, QUORUM, 2)]);
     let seen = bench.step([Input::Remove {
         group: ONE,
         reply: 9,
@@ -135,7 +132,7 @@ fn a_trim_is_answered_once_it_is_decided() {
     let disk = MemEnv::new();
     let mut bench = Bench::with(config(ONE), &disk);
     let inputs = (0..4).zip(1..);
-    bench.step(inputs.map(|(number, reply)| produce(7, 0, number, Ack::Quorum, reply)));
+    bench.step(inputs.map(|(number, reply)| produce(7, 0, number, QUORUM, reply)));
     bench.persist();
     let trim = |offset, reply| Input::Trim {
         group: ONE,
@@ -175,7 +172,7 @@ fn a_trim_is_answered_once_it_is_decided() {
 fn closing_writes_down_what_is_known_of_producers_first() {
     let disk = MemEnv::new();
     let mut bench = Bench::with(config(ONE), &disk);
-    bench.step([produce(7, 0, 0, Ack::Quorum, 1)]);
+    bench.step([produce(7, 0, 0, QUORUM, 1)]);
     bench.persist();
     let seen = bench.step([Input::Close { reply: 5 }]);
     assert_eq!(seen, [Seen::Persist(ONE)], "a checkpoint is to be saved");

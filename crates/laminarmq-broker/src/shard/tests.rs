@@ -18,6 +18,8 @@ impl Outside for Test {
 }
 
 pub(super) const ONE: GroupId = GroupId(1);
+/// What a quorum has.
+pub(super) const QUORUM: Ack = Ack::Quorum { min_in_sync: 1 };
 const TWO: GroupId = GroupId(2);
 
 pub(super) fn config(group: GroupId) -> ReplicaConfig {
@@ -194,9 +196,9 @@ fn acks_of_the_leader_come_at_once_and_those_of_a_quorum_after_the_sync() {
     let mut bench = Bench::with(config(ONE), &disk);
     let syncs = disk.syncs();
     let seen = bench.step([
-        append(ONE, &["a", "b"], Ack::Quorum, 1),
+        append(ONE, &["a", "b"], QUORUM, 1),
         append(ONE, &["c"], Ack::Leader, 2),
-        append(ONE, &["d"], Ack::Quorum, 3),
+        append(ONE, &["d"], QUORUM, 3),
     ]);
     // One job for all of them: that is the group commit.
     assert_eq!(seen, [Seen::Persist(ONE), Seen::Appended(2, Ok(2))]);
@@ -216,11 +218,11 @@ fn one_job_is_outside_and_what_comes_meanwhile_waits_for_the_next() {
     let disk = MemEnv::new();
     let mut bench = Bench::with(config(ONE), &disk);
     assert_eq!(
-        bench.step([append(ONE, &["a"], Ack::Quorum, 1)]),
+        bench.step([append(ONE, &["a"], QUORUM, 1)]),
         [Seen::Persist(ONE)]
     );
-    assert_eq!(bench.step([append(ONE, &["b"], Ack::Quorum, 2)]), []);
-    assert_eq!(bench.step([append(ONE, &["c"], Ack::Quorum, 3)]), []);
+    assert_eq!(bench.step([append(ONE, &["b"], QUORUM, 2)]), []);
+    assert_eq!(bench.step([append(ONE, &["c"], QUORUM, 3)]), []);
     let seen = bench.persist();
     assert!(seen.contains(&Seen::Appended(1, Ok(0))) && seen.contains(&Seen::Persist(ONE)));
     assert!(
@@ -245,7 +247,7 @@ fn with_flush_os_a_quorum_needs_no_sync() {
         &disk,
     );
     let syncs = disk.syncs();
-    let seen = bench.step([append(ONE, &["a"], Ack::Quorum, 1)]);
+    let seen = bench.step([append(ONE, &["a"], QUORUM, 1)]);
     assert_eq!(
         seen,
         [Seen::Appended(1, Ok(0)), Seen::HighWatermark(ONE, Some(1))]
@@ -263,9 +265,7 @@ fn a_full_replica_keeps_the_order_of_what_it_has_no_room_for() {
         },
         &disk,
     );
-    let inputs: Vec<_> = (0..10)
-        .map(|n| append(ONE, &["x"], Ack::Quorum, n))
-        .collect();
+    let inputs: Vec<_> = (0..10).map(|n| append(ONE, &["x"], QUORUM, n)).collect();
     let mut seen = bench.step(inputs);
     while !bench.jobs.is_empty() {
         seen.extend(bench.persist());
@@ -286,7 +286,7 @@ fn readers_see_what_is_committed_and_their_epoch_is_checked() {
     let disk = MemEnv::new();
     let mut bench = Bench::with(config(ONE), &disk);
     let size = batch(&["a"]).size() as u64;
-    let seen = bench.step([append(ONE, &["a"], Ack::Quorum, 1), read(ONE, 0, None, 2)]);
+    let seen = bench.step([append(ONE, &["a"], QUORUM, 1), read(ONE, 0, None, 2)]);
     assert!(seen.contains(&Seen::Read(2, vec![Ok(0)])), "{seen:?}");
     bench.persist();
     assert_eq!(
@@ -378,13 +378,13 @@ fn commands_are_handed_out_before_they_are_answered() {
 fn a_removed_partition_answers_everybody_and_its_job_concerns_nobody() {
     let disk = MemEnv::new();
     let mut bench = Bench::with(config(ONE), &disk);
-    bench.step([append(ONE, &["a"], Ack::Quorum, 1)]);
+    bench.step([append(ONE, &["a"], QUORUM, 1)]);
     let seen = bench.step([
         Input::Remove {
             group: ONE,
             reply: 2,
         },
-        append(ONE, &["b"], Ack::Quorum, 3),
+        append(ONE, &["b"], QUORUM, 3),
         Input::Remove {
             group: ONE,
             reply: 4,
@@ -414,8 +414,8 @@ fn a_failed_sync_ends_everything_for_good() {
     };
     bench.step([Input::Host(Box::new(hosted))]);
     bench.persist();
-    bench.step([append(ONE, &["a"], Ack::Quorum, 1)]);
-    bench.step([append(TWO, &["a"], Ack::Quorum, 2)]);
+    bench.step([append(ONE, &["a"], QUORUM, 1)]);
+    bench.step([append(TWO, &["a"], QUORUM, 2)]);
     disk.fail_sync(Some(0));
     let seen = bench.persist();
     let want = [

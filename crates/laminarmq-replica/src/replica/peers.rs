@@ -4,6 +4,9 @@
 //! up](Replica::is_caught_up). Earlier would be safe and useless: commits would wait for it. A replica
 //! that may have lost what it acknowledged takes the same way, under a new id, and the change that makes
 //! that a voter removes the old one.
+//!
+//! And what a producer may want to wait for beyond the commit: that more than a majority has an entry. Who
+//! has how much is heard anew in each term, so a new leader knows of less than there is, never of more.
 
 use laminarmq::LogEnv;
 
@@ -53,5 +56,46 @@ impl<E: LogEnv> Replica<E> {
                 && it.commit >= self.members.index
                 && it.matched.get() + CAUGHT_UP_ENTRIES >= self.consensus.commit().get()
         })
+    }
+
+    /// The last entry that at least `replicas` voters are known to have on their disks; while the voters
+    /// change, of the old ones and of the new ones. Index 0 where there are not as many voters; `None` unless
+    /// this replica leads.
+    pub fn durable_on(&self, replicas: usize) -> Option<LogIndex> {
+        if !self.is_leader() {
+            return None;
+        }
+        let members = &self.members.members;
+        let matched = |id: &ReplicaId| {
+            let progress = self.consensus.progress(*id);
+            progress.map_or(LogIndex(0), |it| it.matched)
+        };
+        let on = |voters: &[ReplicaId]| {
+            let has = |last: &LogIndex| voters.iter().filter(|id| matched(id) >= *last).count();
+            let last = voters.iter().map(matched).filter(|it| has(it) >= replicas);
+            last.max().unwrap_or(LogIndex(0))
+        };
+        let new = on(&members.voters);
+        Some(match members.is_joint() {
+            true => new.min(on(&members.outgoing)),
+            false => new,
+        })
+    }
+
+    /// Whether the entry at `index` is committed, and at least `replicas` voters have it on their disks. Of
+    /// more than a majority only a leader knows.
+    pub fn is_visible_on(&self, index: LogIndex, replicas: usize) -> bool {
+        if !self.is_visible(index) {
+            return false;
+        }
+        let members = &self.members.members;
+        let majority = |voters: &[ReplicaId]| voters.len() / 2 + 1;
+        let mut at_least = majority(&members.voters);
+        if members.is_joint() {
+            at_least = at_least.min(majority(&members.outgoing));
+        }
+        // What was committed under earlier members was on a majority of those.
+        let by_commit = replicas <= at_least && index > self.members.index;
+        by_commit || self.durable_on(replicas).is_some_and(|last| index <= last)
     }
 }

@@ -194,6 +194,16 @@ pub(crate) static SETTINGS: &[Setting] = &[
         get: |s| Some(s.broker.default_flush.to_string()),
     },
     Setting {
+        name: "default-min-insync-replicas",
+        help: "Replicas that must have a write with acks=all, for topics that do not say; a majority always must",
+        kind: Kind::Count {
+            min: 1,
+            max: small(limits::NODES_MAX),
+            set: |s, count| s.broker.default_min_insync_replicas = count,
+        },
+        get: |s| Some(s.broker.default_min_insync_replicas.to_string()),
+    },
+    Setting {
         name: "shards",
         help: "Threads that own partitions; unset: one per core",
         kind: Kind::Count {

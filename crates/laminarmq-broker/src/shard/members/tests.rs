@@ -53,22 +53,6 @@ fn each_step_waits_for_the_one_before() {
 }
 
 #[test]
-fn fewer_in_sync_are_told_when_it_stays_so() {
-    let mut in_sync = InSync::default();
-    assert!(in_sync.see(3));
-    assert!(!in_sync.see(3));
-    for _ in 0..FEWER_AFTER_TICKS {
-        assert!(!in_sync.see(1));
-    }
-    assert!(!in_sync.see(3), "they were there all the time");
-    for _ in 0..FEWER_AFTER_TICKS {
-        assert!(!in_sync.see(2));
-    }
-    assert!(in_sync.see(2));
-    assert_eq!(in_sync.told(), 2);
-}
-
-#[test]
 fn a_learner_that_was_lost_goes_and_a_leader_never_removes_itself() {
     let [one, two, three] = [1, 2, 3].map(ReplicaId);
     let learning = members(&[one, two, three], &[NEXT]);

@@ -14,7 +14,7 @@ pub(crate) use edit::{Edit, Operation, edit_pairs};
 pub(crate) use table::ValueType;
 
 use describe::{Source, Synonym};
-use table::{Rule, SETTINGS, Setting, find};
+use table::{MIN_INSYNC_REPLICAS, Rule, SETTINGS, Setting, find};
 
 use crate::config::{BrokerConfig, FlushMode};
 use crate::limits;
@@ -32,16 +32,25 @@ pub(crate) enum TimestampType {
 }
 
 /// What the broker's configuration says about topics that do not say it themselves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TopicDefaults {
     pub(crate) flush: FlushMode,
+    /// At least 1.
+    pub(crate) min_insync_replicas: u32,
 }
 
 impl TopicDefaults {
     pub(crate) fn of(config: &BrokerConfig) -> Self {
         Self {
             flush: config.default_flush,
+            min_insync_replicas: config.default_min_insync_replicas,
         }
+    }
+}
+
+impl Default for TopicDefaults {
+    fn default() -> Self {
+        Self::of(&BrokerConfig::default())
     }
 }
 
@@ -54,6 +63,8 @@ pub(crate) struct TopicSettings {
     /// Largest batch that is accepted, head included.
     pub(crate) max_message_bytes: u32,
     pub(crate) timestamp_type: TimestampType,
+    /// At least 1; see [`Self::min_in_sync`].
+    pub(crate) min_insync_replicas: u32,
     pub(crate) retention: Retention,
 }
 
@@ -86,6 +97,7 @@ impl TopicSettings {
             segment_bytes: limits::SEGMENT_BYTES_DEFAULT,
             max_message_bytes: limits::BATCH_BYTES_DEFAULT,
             timestamp_type: TimestampType::Create,
+            min_insync_replicas: defaults.min_insync_replicas,
             retention: Retention {
                 age_ms: None,
                 bytes: None,
@@ -104,6 +116,38 @@ impl TopicSettings {
             settings.set(name, value)?;
         }
         Ok(settings)
+    }
+
+    /// Replicas that must have a batch with acks=all, of a partition with so many.
+    ///
+    /// What a topic says itself is never more than that, see [`Self::check_replicas`]. A node's default may be: it
+    /// is made for topics of several replicas, and where there is one, all of them is what it can mean.
+    pub(crate) fn min_in_sync(&self, replicas: usize) -> u32 {
+        u32::try_from(replicas).map_or(self.min_insync_replicas, |replicas| {
+            self.min_insync_replicas.min(replicas)
+        })
+    }
+
+    /// Checks what a topic says itself against the number of its replicas, the fewest of a partition.
+    ///
+    /// Other brokers take `min.insync.replicas` above it, and refuse every batch with acks=all afterwards. Whoever
+    /// makes such a topic hears of it here, and not whoever writes to it later. None that can be written to with
+    /// acks=all is refused.
+    pub(crate) fn check_replicas(
+        pairs: &BTreeMap<String, String>,
+        settings: &Self,
+        replicas: usize,
+    ) -> Result<(), SettingError> {
+        match pairs.get(MIN_INSYNC_REPLICAS) {
+            Some(value) if settings.min_insync_replicas as usize > replicas => {
+                Err(SettingError::Invalid {
+                    name: MIN_INSYNC_REPLICAS.to_owned(),
+                    value: value.clone(),
+                    want: format!("at most {replicas}, the number of the topic's replicas"),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// All settings with their values, each with where it comes from. `given` is what the topic itself

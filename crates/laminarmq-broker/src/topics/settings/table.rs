@@ -53,6 +53,9 @@ pub(crate) fn find(name: &str) -> Option<&'static Setting> {
 const NO_LIMIT: &str = "9223372036854775807";
 const NO_COMPACTION: &str = "compaction is not there yet";
 
+/// The one setting whose range depends on the topic; see [`TopicSettings::check_replicas`].
+pub(super) const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
+
 /// Ascending by name.
 pub(crate) static SETTINGS: &[Setting] = &[
     Setting {
@@ -216,14 +219,19 @@ pub(crate) static SETTINGS: &[Setting] = &[
         },
     },
     Setting {
-        name: "min.insync.replicas",
-        node_name: "min.insync.replicas",
+        name: MIN_INSYNC_REPLICAS,
+        node_name: MIN_INSYNC_REPLICAS,
         value_type: ValueType::Int,
-        documentation: "How many replicas must have a batch before acks=all is answered. A quorum always \
-                        must.",
-        rule: Rule::Only {
-            value: "1",
-            why: "there is one node",
+        documentation: "How many replicas must be in sync when a batch with acks=all comes, and have it on their \
+                        disks before that is answered; a majority always must. A node's default counts as far \
+                        as a topic has replicas.",
+        rule: Rule::Field {
+            get: |s| s.min_insync_replicas.to_string(),
+            set: |s, value| {
+                let replicas = number(value, 1, limits::NODES_MAX as u64)?;
+                s.min_insync_replicas = u32::try_from(replicas).expect("the range is one of u32");
+                Ok(())
+            },
         },
     },
     Setting {

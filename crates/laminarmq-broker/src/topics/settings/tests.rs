@@ -16,7 +16,7 @@ fn settings_override_the_defaults() {
         ("message.timestamp.type", "LogAppendTime"),
         ("cleanup.policy", "delete"),
         ("compression.type", "producer"),
-        ("min.insync.replicas", "1"),
+        ("min.insync.replicas", "2"),
         ("retention.ms", "5000"),
         ("retention.bytes", "-1"),
         ("segment.ms", "7000"),
@@ -26,6 +26,7 @@ fn settings_override_the_defaults() {
         segment_bytes: 1 << 20,
         max_message_bytes: 2_000_000,
         timestamp_type: TimestampType::LogAppend,
+        min_insync_replicas: 2,
         retention: Retention {
             age_ms: Some(5000),
             bytes: None,
@@ -35,12 +36,14 @@ fn settings_override_the_defaults() {
     assert_eq!(settings, Ok(want));
     let default = TopicSettings::of_defaults(TopicDefaults {
         flush: FlushMode::Os,
+        min_insync_replicas: 3,
     });
     let map = BTreeMap::new();
     let resolved = TopicSettings::resolve(
         &map,
         TopicDefaults {
             flush: FlushMode::Os,
+            min_insync_replicas: 3,
         },
     );
     assert_eq!(resolved, Ok(default));
@@ -72,6 +75,8 @@ fn what_is_not_supported_is_refused_by_name() {
         ("segment.bytes", "10", "a number from 1024"),
         ("segment.bytes", "many", "a number from 1024"),
         ("max.message.bytes", "4294967296", "a number from 61"),
+        ("min.insync.replicas", "0", "a number from 1 to 32"),
+        ("min.insync.replicas", "33", "a number from 1 to 32"),
         ("flush", "never", "\"sync\" or \"os\""),
         ("message.timestamp.type", "now", "CreateTime"),
         ("unclean.thing", "1", "unknown topic setting"),
@@ -123,6 +128,7 @@ fn spaces_around_a_value_do_not_count() {
 fn a_value_is_told_with_all_places_that_have_one() {
     let defaults = TopicDefaults {
         flush: FlushMode::Os,
+        ..TopicDefaults::default()
     };
     let given = BTreeMap::from([("max.message.bytes".to_owned(), "2000".to_owned())]);
     let settings = TopicSettings::resolve(&given, defaults).unwrap();
@@ -157,4 +163,31 @@ fn a_value_is_told_with_all_places_that_have_one() {
         [("log.segment.bytes", "1073741824", Source::Default)]
     );
     assert_eq!(find("segment.bytes").source, Source::Default);
+}
+
+#[test]
+fn a_topic_asks_for_no_more_replicas_than_it_has_and_a_default_may() {
+    let defaults = TopicDefaults {
+        min_insync_replicas: 3,
+        ..TopicDefaults::default()
+    };
+    let check = |given: &[(&str, &str)], replicas| {
+        let given = given
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        let pairs: BTreeMap<_, _> = given.collect();
+        let settings = TopicSettings::resolve(&pairs, defaults).unwrap();
+        TopicSettings::check_replicas(&pairs, &settings, replicas)
+            .map(|()| settings.min_in_sync(replicas))
+            .map_err(|error| error.to_string())
+    };
+    let two = [("min.insync.replicas", "2")];
+    assert_eq!(check(&two, 3), Ok(2));
+    assert_eq!(check(&two, 2), Ok(2));
+    let error = check(&two, 1).unwrap_err();
+    assert!(
+        error.contains("at most 1, the number of the topic's"),
+        "{error}"
+    );
+    assert_eq!([1, 2, 3, 4].map(|n| check(&[], n)), [1, 2, 3, 3].map(Ok));
 }
