@@ -1,7 +1,11 @@
 //! What must hold, checked on plain values: what clients saw, what disks hold, what each node says
 //! of itself. A checker returns the broken promise in words.
 
+mod sequences;
+
 use std::collections::BTreeMap;
+
+pub(crate) use sequences::sequences;
 
 use crate::history::{Answer, History, Read};
 
@@ -295,5 +299,4 @@ fn order(history: &History) -> Result<(), Broken> {
 }
 
 #[cfg(test)]
-#[path = "checkers_tests.rs"]
 mod tests;

@@ -15,9 +15,10 @@ use crate::node::Node;
 use crate::random::Random;
 use crate::report::Counts;
 use crate::scenario::{Ended, Plan};
+use crate::sending::{May, Next};
 use crate::trace::Trace;
 use crate::watch::Watch;
-use crate::workload::{Next, Workload};
+use crate::workload::Workload;
 
 /// What is planned to happen. Events of a node carry its lifetime: they die with it.
 pub(crate) enum Event {
@@ -100,7 +101,8 @@ impl Cluster {
             disk.cut_at(plan.cut_at);
             nodes.insert(id, Node::new(id, &founders, &plan, disk, &mut starts));
         }
-        let workload = Workload::new(random.fork(), &ids, plan.producers, plan.consumers);
+        let (producers, consumers) = (plan.producers, plan.consumers);
+        let workload = Workload::new(random.fork(), &ids, producers, consumers, plan.defects);
         Self {
             network: Network::new(random.fork(), plan.weather),
             timing: random.fork(),
@@ -348,15 +350,19 @@ impl Cluster {
     }
 
     fn produce(&mut self, producer: usize) -> Result<(), Broken> {
-        if self.is_enough() {
+        let may = if self.is_enough() {
+            May::FinishOld
+        } else {
+            May::SendNew
+        };
+        let Some(id) = self.workload.target(producer, may) else {
             return Ok(());
-        }
+        };
         let now = self.clock.now();
         if now < self.quiet_until {
             self.clock.at(self.quiet_until, Event::Produce(producer));
             return Ok(());
         }
-        let id = self.workload.target(producer);
         let node = self.nodes.get_mut(&id);
         let lifetime = node.as_ref().map_or(0, |node| node.lifetime);
         let Some(up) = node.and_then(|node| node.up.as_mut()) else {
@@ -364,19 +370,32 @@ impl Cluster {
             self.clock.in_micros(7_000, Event::Produce(producer));
             return Ok(());
         };
-        let next =
-            self.workload
-                .produce(producer, lifetime, now, &mut up.replica, &mut self.counts);
+        let (replica, counts) = (&mut up.replica, &mut self.counts);
+        let next = self
+            .workload
+            .produce(producer, may, lifetime, now, replica, counts)?;
         self.note(&format!("producer {producer} asks {id}: {next:?}"));
         match next {
             Next::Wait(last) => {
-                let patience = self.timing.between(100, 1_500) * 1000;
+                let most = self.timing.pick(&self.plan.patience_millis);
+                let patience = self.timing.between(100, most) * 1000;
                 self.clock
                     .in_micros(patience, Event::GiveUp { producer, last });
+                if self.workload.may_pipeline(producer) && self.timing.per_mille(400) {
+                    let pause = self.timing.between(100, 3_000);
+                    self.clock.in_micros(pause, Event::Produce(producer));
+                }
             }
             Next::Again => self.clock.in_micros(5_000, Event::Produce(producer)),
+            Next::GoOn => self.produce_later(producer),
+            Next::Busy => {}
         }
         self.pump(id)
+    }
+
+    fn produce_later(&mut self, producer: usize) {
+        let pause = self.timing.between(100, self.plan.pause_micros);
+        self.clock.in_micros(pause, Event::Produce(producer));
     }
 
     /// Whether so many requests were acknowledged after the faults that producers may stop.
@@ -477,9 +496,12 @@ impl Cluster {
         for (token, reason) in effects.dropped {
             free.extend(self.workload.dropped(token, reason, &mut self.counts));
         }
+        if let Some(up) = &self.nodes[&id].up {
+            let (replica, counts) = (&up.replica, &mut self.counts);
+            free.extend(self.workload.answer_repeated(id, replica, now, counts));
+        }
         for producer in free {
-            let pause = self.timing.between(100, self.plan.pause_micros);
-            self.clock.in_micros(pause, Event::Produce(producer));
+            self.produce_later(producer);
         }
         if let Some(change) = effects.leadership {
             self.note(&format!(
@@ -537,6 +559,10 @@ impl Cluster {
     pub(crate) fn power_cut(&mut self, id: u64, why: &str) {
         self.counts.power_cuts += 1;
         self.down(id);
+        self.nodes
+            .get_mut(&id)
+            .expect("a node of this cluster")
+            .lost_power = true;
         if self.nodes[&id].was_rotten {
             self.is_suspect(id);
         }

@@ -13,15 +13,26 @@ pub(crate) enum Answer {
     Refused,
 }
 
-/// One produce request.
+/// What an idempotent producer calls a batch: its id, the id's epoch, the number of the first record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Stamp {
+    pub(crate) id: i64,
+    pub(crate) epoch: i16,
+    pub(crate) sequence: i32,
+}
+
+/// One produce request, however often it was sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) client: usize,
-    /// The connection it went over: requests on one keep their order.
+    /// The connection it went over last: requests on one keep their order.
     pub(crate) connection: (u64, u64),
     pub(crate) values: Vec<String>,
+    /// When it was sent first.
     pub(crate) sent: Time,
     pub(crate) answer: Answer,
+    /// Of an idempotent producer.
+    pub(crate) stamp: Option<Stamp>,
 }
 
 /// One record that a consumer got.
@@ -42,4 +53,14 @@ pub(crate) struct History {
     pub(crate) to_delete: u64,
     /// It was acknowledged that records before this one are deleted.
     pub(crate) deleted: u64,
+}
+
+impl History {
+    pub(crate) fn request(&self, number: u64) -> &Request {
+        &self.requests[usize::try_from(number).expect("an index")]
+    }
+
+    pub(crate) fn request_mut(&mut self, number: u64) -> &mut Request {
+        &mut self.requests[usize::try_from(number).expect("an index")]
+    }
 }

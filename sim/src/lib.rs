@@ -11,7 +11,10 @@
 //! watch     what is held while a run goes on, and at its end
 //! faults    which fault comes next
 //! control   lost replicas are replaced by new ones; records are deleted
-//! workload  clients that produce and consume
+//! workload  clients that produce and consume, and their answers
+//! producer  what a producer knows of its batches
+//! sending   what producers send, and to whom
+//! consumer  bytes of a fetch as records
 //! history   what the clients saw, in plain values
 //! checkers  what must hold of a history, of logs and of watermarks
 //! scenario  which faults, how long, and the run itself
@@ -34,6 +37,9 @@
 //!
 //! - Per partition, produce is linearizable: acknowledged requests stand in the committed order where they
 //!   were acknowledged, once, in an order that agrees with real time; what was refused is nowhere.
+//! - An idempotent producer's batches are there once, however often they were sent, in the order of their
+//!   sequences and without a gap; the next one in line is never refused by a leader that knows what was
+//!   acknowledged.
 //! - Any read, at a leader or a follower, gives a part of the committed order. A read at a node shows at
 //!   least what that node has acknowledged; a leader that knows its high watermark shows all that anybody
 //!   acknowledged before it knew. A deposed leader that does not know it yet may answer with less than
@@ -48,16 +54,19 @@
 mod checkers;
 mod clock;
 mod cluster;
+mod consumer;
 mod control;
 mod disk;
 mod faults;
 mod history;
 mod network;
 mod node;
+mod producer;
 mod random;
 mod report;
 mod rest;
 mod scenario;
+mod sending;
 mod trace;
 mod watch;
 mod workload;

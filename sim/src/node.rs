@@ -30,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) suspect: bool,
     /// A bit of its disk was flipped once. What was written over it since may be in memory only.
     pub(crate) was_rotten: bool,
+    /// It was cut off from power since it was up last.
+    pub(crate) lost_power: bool,
     /// It may lack what it acknowledged, as long as it does not say otherwise.
     pub(crate) in_doubt: bool,
     config: ReplicaConfig,
@@ -90,6 +92,7 @@ impl Node {
             born: false,
             suspect: false,
             was_rotten: false,
+            lost_power: false,
             in_doubt: false,
             config,
         }
@@ -112,7 +115,8 @@ impl Node {
         let recovery = log.recovery();
         let was_cut = recovery.bytes_cut > 0 && self.config.flush == Flush::Os;
         let crashed = self.in_doubt && self.config.flush == Flush::Os;
-        let may_have_lost = crashed || was_cut || recovery.segments_dropped > 0;
+        let was_damaged = recovery.segments_dropped > 0 && !self.lost_power;
+        let may_have_lost = crashed || was_cut || was_damaged;
         self.config.may_have_lost = may_have_lost && told;
         let saved = state.get(GROUP).cloned();
         let replica = Replica::open(self.config.clone(), log, saved, Box::new(random.fork()))
@@ -129,6 +133,7 @@ impl Node {
         };
         up.last = up.last_entry();
         self.up = Some(up);
+        self.lost_power = false;
         Ok(())
     }
 }

@@ -103,6 +103,18 @@ counts! {
     failed: "produce requests refused",
     /// Never answered.
     unknown: "produce requests without an answer",
+    /// Batches of idempotent producers that were sent again.
+    sent_again: "idempotent requests sent again",
+    /// Repetitions that were recognised.
+    duplicates: "repetitions recognised",
+    /// Of those, by another leader than the one that took the batch, or by that one in another lifetime.
+    duplicates_elsewhere: "repetitions recognised after a failover or restart",
+    /// Of those, not committed when they were recognised.
+    duplicates_awaited: "repetitions recognised before they were committed",
+    /// Repetitions within a turn.
+    unsettled: "repetitions within a turn",
+    /// Requests that an idempotent producer gave up.
+    given_up: "idempotent requests given up",
     /// Records read by consumers during the run.
     reads: "records read by consumers",
     /// Committed entries compared.
@@ -146,6 +158,18 @@ impl Counts {
             (self.missed_at_rest, "silent nodes missed at rest"),
             (self.trims, "deletions of records"),
             (self.acknowledged, "acknowledged requests"),
+            (self.sent_again, "idempotent requests sent again"),
+            (self.duplicates, "repetitions recognised"),
+            (
+                self.duplicates_elsewhere,
+                "repetitions recognised after a failover or restart",
+            ),
+            (
+                self.duplicates_awaited,
+                "repetitions recognised before they were committed",
+            ),
+            (self.unsettled, "repetitions within a turn"),
+            (self.given_up, "idempotent requests given up"),
             (self.reads, "reads"),
         ];
         all.iter()

@@ -9,6 +9,7 @@ use crate::network::Weather;
 use crate::random::Random;
 use crate::report::{Counts, Outcome};
 use crate::trace::Hash;
+use crate::workload::Defects;
 use laminarmq_replica::Flush;
 
 /// A kind of run.
@@ -35,16 +36,22 @@ pub enum Canary {
     WipedVoter,
     /// A node whose machine crashed takes part as if nothing could be gone.
     ForgottenDoubt,
+    /// Leaders know of idempotent producers only what they took themselves.
+    ForgottenProducers,
+    /// Who waits for a batch that is in the log already is answered by whoever is committed that far.
+    LateAnswer,
 }
 
 /// All canaries.
-const CANARIES: [(Canary, &str); 6] = [
+const CANARIES: [(Canary, &str); 8] = [
     (Canary::EarlyAck, "early-ack"),
     (Canary::LyingSync, "lying-sync"),
     (Canary::ForgottenVote, "forgotten-vote"),
     (Canary::FlippedByte, "flipped-byte"),
     (Canary::WipedVoter, "wiped-voter"),
     (Canary::ForgottenDoubt, "forgotten-doubt"),
+    (Canary::ForgottenProducers, "forgotten-producers"),
+    (Canary::LateAnswer, "late-answer"),
 ];
 
 /// What to run.
@@ -84,6 +91,7 @@ pub(crate) struct Plan {
     pub(crate) cut_at: Option<u64>,
     pub(crate) lies: Lies,
     pub(crate) early_ack: bool,
+    pub(crate) defects: Defects,
     pub(crate) keep_all: bool,
     /// When written counts as saved.
     pub(crate) flush: Flush,
@@ -99,6 +107,8 @@ pub(crate) struct Plan {
     pub(crate) rest_ticks: u32,
     /// A producer waits for so long between its requests, at most.
     pub(crate) pause_micros: u64,
+    /// A producer waits for its answers for so long, at most: one of these.
+    pub(crate) patience_millis: [u64; 3],
     /// The nodes' logs are compared this often.
     pub(crate) look_micros: u64,
 }
@@ -142,6 +152,10 @@ impl Plan {
                 state: options.canary == Some(Canary::ForgottenVote),
             },
             early_ack: options.canary == Some(Canary::EarlyAck),
+            defects: Defects {
+                forgets_producers: options.canary == Some(Canary::ForgottenProducers),
+                answers_late: options.canary == Some(Canary::LateAnswer),
+            },
             keep_all: options.keep_all,
             flush: if (random.per_mille(250) && is_plain)
                 || options.canary == Some(Canary::ForgottenDoubt)
@@ -156,6 +170,12 @@ impl Plan {
             trim_every_millis: random.pick(&[None, Some(600), Some(3_000)]),
             rest_ticks: random.pick(&[0, 10, 20]),
             pause_micros: 120_000,
+            patience_millis: if options.canary == Some(Canary::LateAnswer) {
+                // Soon asked again, and then waited for until who is deposed hears of it.
+                [150, 150, 10_000]
+            } else {
+                [300, 800, 1_500]
+            },
             look_micros: 2_000_000,
         }
     }

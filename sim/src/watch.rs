@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::checkers::{self, Broken, Committed, Leaders, Watermarks};
 use crate::cluster::{Cluster, Event};
+use crate::consumer::{read_all, records_of};
 use crate::history::Read;
-use crate::workload::{read_all, records_of};
 
 /// What the checkers remember.
 #[derive(Default)]
@@ -129,6 +129,8 @@ impl Cluster {
 
     /// The end: every node has the same partition, and it is what the clients were promised.
     pub(crate) fn finish(&mut self) -> Result<(), Broken> {
+        checkers::sequences(&self.workload.history, &self.watch.records)
+            .map_err(|broken| format!("at the end: {broken}"))?;
         let found = checkers::partition(&self.workload.history, &self.watch.records)
             .map_err(|broken| format!("at the end: {broken}"))?;
         self.counts.records = found.records;

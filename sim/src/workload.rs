@@ -1,50 +1,56 @@
 //! Clients: producers that wait for `acks=all`, several requests in flight on one connection, and
-//! consumers. They know nothing but addresses and answers.
+//! consumers. They know nothing but addresses and answers. Most producers are idempotent.
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use laminarmq_kafka::batch::{
-    BatchBuilder, BatchLimits, CheckedBatch, Compression, NewRecord, batches, validate,
-};
-use laminarmq_replica::{
-    DropReason, FetchQuery, Isolation, Offset, ProposeError, Proposed, Replica, Token,
-};
+use laminarmq_replica::{DropReason, LogIndex, Replica, Token};
 
 use crate::clock::Time;
+use crate::consumer::fetch;
 use crate::disk::Disk;
-use crate::history::{Answer, History, Read, Request};
+use crate::history::{Answer, History};
+use crate::producer::{Leadership, Producer};
 use crate::random::Random;
 use crate::report::Counts;
-
-/// Requests that a producer sends at once, at most.
-const BURST_MAX: u64 = 4;
+use crate::sending::May;
 
 pub(crate) struct Workload {
-    random: Random,
-    nodes: Vec<u64>,
-    producers: Vec<Producer>,
+    pub(crate) random: Random,
+    pub(crate) nodes: Vec<u64>,
+    pub(crate) producers: Vec<Producer>,
     consumers: Vec<u64>,
     /// One past the last acknowledged offset, by connection.
     acknowledged: BTreeMap<(u64, u64), u64>,
-    /// Requests on their way: by token, which is the request's number.
-    waiting: BTreeMap<u64, u64>,
+    /// Requests on their way, by token.
+    pub(crate) waiting: BTreeMap<u64, OnItsWay>,
+    /// Of those, the ones that a leader has in its log from before, not committed.
+    pub(crate) repeated: Vec<Repeated>,
+    pub(crate) next_token: u64,
+    pub(crate) defects: Defects,
     pub(crate) history: History,
 }
 
-struct Producer {
-    /// Who it thinks leads.
-    leader: u64,
-    in_flight: u64,
+/// A request that waits for its answer.
+pub(crate) struct OnItsWay {
+    pub(crate) request: u64,
+    pub(crate) to: Leadership,
 }
 
-/// What a producer should do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Wait for answers to requests up to this one.
-    Wait(u64),
-    /// Ask again later.
-    Again,
+/// A request that waits until an entry is committed where it was found.
+pub(crate) struct Repeated {
+    pub(crate) token: u64,
+    pub(crate) by: Leadership,
+    pub(crate) index: LogIndex,
+    pub(crate) base_offset: u64,
+}
+
+/// Defects of the servers that clients would see; for canaries.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Defects {
+    /// A leader knows only the producers' batches that it took itself.
+    pub(crate) forgets_producers: bool,
+    /// Who waits for a batch that was found in the log is answered by its index alone, whoever leads.
+    pub(crate) answers_late: bool,
 }
 
 impl Workload {
@@ -53,18 +59,30 @@ impl Workload {
         nodes: &[u64],
         producers: usize,
         consumers: usize,
+        defects: Defects,
     ) -> Self {
-        let mut producer = || Producer {
-            leader: random.pick(nodes),
-            in_flight: 0,
+        let mut producer = |number: usize| {
+            let leader = random.pick(nodes);
+            match i64::try_from(number).expect("a few") {
+                0 => Producer::plain(leader),
+                1 => Producer::idempotent(leader, 1, 0),
+                // Sequences begin anew at 0 some batches later.
+                id => {
+                    let left = i32::try_from(random.below(100)).expect("small");
+                    Producer::idempotent(leader, id, i32::MAX - left)
+                }
+            }
         };
         Self {
-            producers: (0..producers).map(|_| producer()).collect(),
+            producers: (0..producers).map(&mut producer).collect(),
             consumers: vec![0; consumers],
             random,
             nodes: nodes.to_vec(),
             acknowledged: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            repeated: Vec::new(),
+            next_token: 0,
+            defects,
             history: History::default(),
         }
     }
@@ -82,14 +100,24 @@ impl Workload {
         self.consumers.len()
     }
 
-    /// Whether no request waits for an answer.
+    /// Whether no request waits for an answer, and none is to be sent again.
     pub(crate) fn is_idle(&self) -> bool {
-        self.waiting.is_empty()
+        let has_old = |producer: &Producer| producer.wants_to_send(false);
+        self.waiting.is_empty() && !self.producers.iter().any(has_old)
     }
 
-    /// The node that a producer is going to ask.
-    pub(crate) fn target(&self, producer: usize) -> u64 {
-        self.producers[producer].leader
+    /// The node that a producer is going to ask, if it has something to send.
+    pub(crate) fn target(&self, producer: usize, may: May) -> Option<u64> {
+        let producer = &self.producers[producer];
+        producer
+            .wants_to_send(may == May::SendNew)
+            .then_some(producer.leader)
+    }
+
+    /// Whether a producer may send more before it has its answers.
+    pub(crate) fn may_pipeline(&self, producer: usize) -> bool {
+        let producer = &self.producers[producer];
+        producer.sequences.is_some() && producer.wants_to_send(true)
     }
 
     /// Nobody answers there.
@@ -97,89 +125,37 @@ impl Workload {
         self.producers[producer].leader = self.random.pick(&self.nodes);
     }
 
-    /// Sends a few requests to the node it believes in.
-    pub(crate) fn produce(
+    /// A sending ended without an acknowledgement; the producer that may go on, if that was its last one in
+    /// flight.
+    fn ended(&mut self, token: u64) -> Option<usize> {
+        let OnItsWay { request, .. } = self.waiting.remove(&token)?;
+        let client = self.history.request(request).client;
+        let producer = &mut self.producers[client];
+        if let Some(sequences) = &mut producer.sequences {
+            sequences.failed = true;
+        }
+        producer.in_flight -= 1;
+        (producer.in_flight == 0).then_some(client)
+    }
+
+    /// A request is acknowledged at these offsets.
+    pub(crate) fn take_acknowledgement(
         &mut self,
-        producer: usize,
-        lifetime: u64,
-        now: Time,
-        replica: &mut Replica<Disk>,
+        request: u64,
+        by: Leadership,
+        base_offset: u64,
+        at: Time,
         counts: &mut Counts,
-    ) -> Next {
-        let node = self.producers[producer].leader;
-        let mut sent = None;
-        for _ in 0..self.random.between(1, BURST_MAX) {
-            let number = self.history.requests.len() as u64;
-            let (batch, values) = self.batch(number);
-            counts.invoked += 1;
-            let taken = replica.propose_batch(batch, Token(number));
-            let connection = (node, lifetime);
-            let answer = if taken.is_ok() {
-                Answer::None
-            } else {
-                Answer::Refused
-            };
-            self.history.requests.push(Request {
-                client: producer,
-                connection,
-                values,
-                sent: now,
-                answer,
-            });
-            match taken {
-                Ok(Proposed::Duplicate { .. }) => {
-                    unreachable!("these producers have no sequence numbers")
-                }
-                Ok(Proposed::Queued) => {
-                    self.waiting.insert(number, node);
-                    self.producers[producer].in_flight += 1;
-                    sent = Some(number);
-                }
-                Err(error) => {
-                    counts.failed += 1;
-                    if let ProposeError::NotLeader { leader } = error {
-                        let other = self.random.pick(&self.nodes);
-                        self.producers[producer].leader = leader.map_or(other, |id| id.get());
-                    }
-                    break;
-                }
-            }
+    ) {
+        counts.acknowledged += 1;
+        let known = self.history.request_mut(request);
+        known.answer = Answer::Acknowledged { base_offset, at };
+        let end = base_offset + known.values.len() as u64;
+        let newest = self.acknowledged.entry((by.0, by.1)).or_default();
+        *newest = end.max(*newest);
+        if let Some(sequences) = &mut self.producers[known.client].sequences {
+            sequences.acknowledged(request, by.2);
         }
-        sent.map_or(Next::Again, Next::Wait)
-    }
-
-    fn batch(&mut self, number: u64) -> (CheckedBatch, Vec<String>) {
-        let codec = match self.random.below(20) {
-            0 => Compression::Lz4,
-            1 => Compression::Snappy,
-            _ => Compression::None,
-        };
-        let mut builder = BatchBuilder::new(codec);
-        let mut values = Vec::new();
-        for place in 0..self.random.between(1, 4) {
-            let padding = if self.random.per_mille(100) { 1500 } else { 40 };
-            let padding = usize::try_from(self.random.below(padding)).expect("small");
-            let value = format!("{number}.{place} {}", "~".repeat(padding));
-            let record = NewRecord {
-                timestamp: 1,
-                value: Some(value.as_bytes()),
-                ..NewRecord::default()
-            };
-            builder.push(&record).expect("a small record");
-            values.push(value);
-        }
-        let batch = validate(builder.build(), &BatchLimits::default()).expect("we built it");
-        (batch, values)
-    }
-
-    /// A request ended; the producer that may go on, if that was its last one in flight.
-    fn end(&mut self, number: u64, answer: Answer) -> Option<usize> {
-        self.waiting.remove(&number)?;
-        let request = &mut self.history.requests[usize::try_from(number).expect("an index")];
-        request.answer = answer;
-        let producer = request.client;
-        self.producers[producer].in_flight -= 1;
-        (self.producers[producer].in_flight == 0).then_some(producer)
     }
 
     /// The answer is there. Late ones, after the producer gave up, count as never seen.
@@ -190,14 +166,12 @@ impl Workload {
         at: Time,
         counts: &mut Counts,
     ) -> Option<usize> {
-        if self.waiting.contains_key(&token.get()) {
-            counts.acknowledged += 1;
-            let request = &self.history.requests[usize::try_from(token.get()).expect("an index")];
-            let end = base_offset + request.values.len() as u64;
-            let newest = self.acknowledged.entry(request.connection).or_default();
-            *newest = end.max(*newest);
-        }
-        self.end(token.get(), Answer::Acknowledged { base_offset, at })
+        let OnItsWay { request, to } = self.waiting.remove(&token.get())?;
+        self.take_acknowledgement(request, to, base_offset, at, counts);
+        let client = self.history.request(request).client;
+        let producer = &mut self.producers[client];
+        producer.in_flight -= 1;
+        (producer.in_flight == 0).then_some(client)
     }
 
     pub(crate) fn dropped(
@@ -206,54 +180,81 @@ impl Workload {
         reason: DropReason,
         counts: &mut Counts,
     ) -> Option<usize> {
-        if !self.waiting.contains_key(&token.get()) {
-            return None;
+        let OnItsWay { request, .. } = *self.waiting.get(&token.get())?;
+        let known = self.history.request_mut(request);
+        match reason {
+            // One that was sent before may be there all the same.
+            DropReason::NeverAppended if known.stamp.is_none() => {
+                known.answer = Answer::Refused;
+                counts.failed += 1;
+            }
+            DropReason::NeverAppended | DropReason::Overwritten => counts.unknown += 1,
         }
-        let answer = match reason {
-            DropReason::NeverAppended => Answer::Refused,
-            DropReason::Overwritten => Answer::None,
-        };
-        *if answer == Answer::Refused {
-            &mut counts.failed
-        } else {
-            &mut counts.unknown
-        } += 1;
-        self.end(token.get(), answer)
+        self.ended(token.get())
     }
 
-    /// A producer gives up on its requests up to this one.
+    /// A node did what it had to do: those are answered who wait for what it had in its log.
+    pub(crate) fn answer_repeated(
+        &mut self,
+        node: u64,
+        replica: &Replica<Disk>,
+        at: Time,
+        counts: &mut Counts,
+    ) -> Vec<usize> {
+        let mut free = Vec::new();
+        for repeated in std::mem::take(&mut self.repeated) {
+            if repeated.by.0 != node {
+                self.repeated.push(repeated);
+                continue;
+            }
+            // Else the entry with this index may be another one by now.
+            let leads = replica.is_leader() && replica.leader_epoch().get() == repeated.by.2;
+            if !leads && !self.defects.answers_late {
+                counts.unknown += u64::from(self.waiting.contains_key(&repeated.token));
+                free.extend(self.ended(repeated.token));
+            } else if replica.is_visible(repeated.index) {
+                let token = Token(repeated.token);
+                free.extend(self.acknowledged(token, repeated.base_offset, at, counts));
+            } else {
+                self.repeated.push(repeated);
+            }
+        }
+        free
+    }
+
+    /// A producer gives up waiting for what it sent up to this token; an idempotent one closes the
+    /// connection, and with it goes whatever else it sent.
     pub(crate) fn timeout(&mut self, producer: usize, last: u64, counts: &mut Counts) -> bool {
-        let own = |number: &u64| {
-            self.history.requests[usize::try_from(*number).expect("an index")].client == producer
+        let is_own = |(token, it): (&u64, &OnItsWay)| {
+            (self.history.request(it.request).client == producer).then_some(*token)
         };
-        let late: Vec<_> = self
-            .waiting
-            .range(..=last)
-            .map(|(number, _)| *number)
-            .filter(own)
-            .collect();
-        counts.unknown += late.len() as u64;
-        let freed = late
-            .into_iter()
-            .filter_map(|number| self.end(number, Answer::None))
-            .count();
-        if freed > 0 {
+        let own: Vec<_> = self.waiting.iter().filter_map(is_own).collect();
+        let all = self.producers[producer].sequences.is_some();
+        let late = own.iter().filter(|token| **token <= last).count();
+        if late == 0 {
+            return false;
+        }
+        let gone = own.into_iter().filter(|token| all || *token <= last);
+        let freed = self.unanswered(gone.collect(), counts);
+        if !freed.is_empty() {
             self.no_answer(producer);
         }
-        freed > 0
+        !freed.is_empty()
     }
 
     /// A node is gone, and with it every answer it owed.
     pub(crate) fn disconnected(&mut self, node: u64, counts: &mut Counts) -> Vec<usize> {
-        let gone: Vec<_> = self
-            .waiting
-            .iter()
-            .filter(|(_, at)| **at == node)
-            .map(|(number, _)| *number)
-            .collect();
-        counts.unknown += gone.len() as u64;
-        gone.into_iter()
-            .filter_map(|number| self.end(number, Answer::None))
+        self.repeated.retain(|repeated| repeated.by.0 != node);
+        let gone = self.waiting.iter().filter(|(_, it)| it.to.0 == node);
+        let gone = gone.map(|(token, _)| *token).collect();
+        self.unanswered(gone, counts)
+    }
+
+    fn unanswered(&mut self, tokens: Vec<u64>, counts: &mut Counts) -> Vec<usize> {
+        counts.unknown += tokens.len() as u64;
+        tokens
+            .into_iter()
+            .filter_map(|token| self.ended(token))
             .collect()
     }
 
@@ -296,67 +297,4 @@ impl Workload {
             .extend(records.into_iter().filter(|record| record.offset >= from));
         Ok(())
     }
-}
-
-/// The records of one fetch. Nothing where the node cannot tell yet, or has less than that.
-fn fetch(
-    node: u64,
-    replica: &Replica<Disk>,
-    from: u64,
-    max_bytes: u64,
-) -> Result<Vec<Read>, String> {
-    let query = FetchQuery {
-        offset: Offset(from),
-        max_bytes,
-        at_least_one: true,
-        isolation: Isolation::ReadCommitted,
-    };
-    let Ok(plan) = replica.fetch(query) else {
-        return Ok(Vec::new());
-    };
-    let bytes = plan
-        .read()
-        .map_err(|error| format!("node {node} cannot read {from}: {error}"))?;
-    records_of(node, Bytes::from(bytes.concat()), from)
-}
-
-/// The records of batches that stand one behind the other.
-pub(crate) fn records_of(node: u64, bytes: Bytes, from: u64) -> Result<Vec<Read>, String> {
-    let mut records = Vec::new();
-    for batch in batches(bytes) {
-        let bad = |error| format!("node {node} served a bad batch near {from}: {error}");
-        let batch = batch.map_err(bad)?;
-        batch.verify().map_err(bad)?;
-        for record in batch.records(&BatchLimits::default()).map_err(bad)? {
-            let record = record.map_err(bad)?;
-            let offset =
-                u64::try_from(record.offset).map_err(|_| "a negative offset".to_owned())?;
-            let value = record.value.unwrap_or_default();
-            let value = String::from_utf8(value.to_vec()).map_err(|_| "not text".to_owned())?;
-            records.push(Read {
-                node,
-                offset,
-                value,
-            });
-        }
-    }
-    Ok(records)
-}
-
-/// Every visible record of a node.
-pub(crate) fn read_all(node: u64, replica: &Replica<Disk>) -> Result<Vec<Read>, String> {
-    let (start, end) = (replica.start_offset().get(), replica.high_watermark().get());
-    let mut records: Vec<Read> = Vec::new();
-    let mut next = start;
-    while next < end {
-        let more = fetch(node, replica, next, 1 << 20)?;
-        if more.is_empty() {
-            return Err(format!(
-                "node {node} has nothing at {next}, below its high watermark {end}"
-            ));
-        }
-        records.extend(more.into_iter().filter(|record| record.offset >= next));
-        next = records.last().map_or(next, |record| record.offset + 1);
-    }
-    Ok(records)
 }

@@ -146,3 +146,21 @@ fn a_crashed_machine_whose_replica_is_not_told_is_caught() {
 fn a_flipped_byte_is_caught() {
     caught(Scenario::Trio, Canary::FlippedByte, "another one had");
 }
+
+#[test]
+fn a_leader_that_forgets_its_producers_is_caught() {
+    caught(
+        Scenario::Trio,
+        Canary::ForgottenProducers,
+        "was stored again: it is at",
+    );
+}
+
+#[test]
+fn an_answer_by_who_does_not_lead_any_more_is_caught() {
+    caught(
+        Scenario::Trio,
+        Canary::LateAnswer,
+        "acknowledged records up to",
+    );
+}

@@ -236,8 +236,8 @@ impl Opener {
     ) -> Result<bool, DataDirError> {
         let boot = self.dir.boot();
         if flush == Flush::Sync {
-            // An end that was never whole has no segments behind it, or hardly ever: more likely it was, and is damaged.
-            return Ok(recovery.segments_dropped > 0);
+            // A process that ends leaves no end with segments behind it that was never whole: this one is damaged.
+            return Ok(recovery.segments_dropped > 0 && !boot.crashed());
         }
         if recovery.bytes_cut > 0 || recovery.segments_dropped > 0 {
             // Nothing here tells the end that was never whole from one that was damaged.

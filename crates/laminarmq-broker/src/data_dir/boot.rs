@@ -46,7 +46,7 @@ pub(crate) struct InDoubt(Arc<watch::Sender<u32>>);
 
 impl InDoubt {
     /// It is not any more.
-    pub(crate) fn is_over(self) {
+    pub(crate) fn settle(self) {
         self.0.send_modify(|count| *count -= 1);
     }
 }
@@ -216,13 +216,13 @@ mod tests {
         drop(open(dir.path(), Some("a"), true));
         let boot = open(dir.path(), Some("b"), false);
         let (first, second) = (boot.doubt(), boot.doubt());
-        first.is_over();
+        first.settle();
         let wait = Duration::from_secs(5);
         assert!(timeout(wait, boot.settle()).await.is_err());
         // Nor is it, when it is stopped.
         boot.close().unwrap();
         assert!(open(dir.path(), Some("b"), false).crashed());
-        second.is_over();
+        second.settle();
         boot.settle().await.unwrap();
         assert!(!open(dir.path(), Some("b"), false).crashed());
     }

@@ -94,7 +94,7 @@ impl<O: Outside> Partition<O> {
     /// What it may have lost is of no matter any more.
     pub(super) fn forget_doubt(&mut self) {
         if let Some(doubt) = self.doubt.take() {
-            doubt.is_over();
+            doubt.settle();
         }
     }
 

@@ -9,6 +9,7 @@ fn request(values: &[&str], sent: u64, answer: Answer) -> Request {
         values: values.iter().map(|value| (*value).to_owned()).collect(),
         sent: Time(sent),
         answer,
+        stamp: None,
     }
 }
 
