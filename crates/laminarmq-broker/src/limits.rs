@@ -138,6 +138,11 @@ pub const NEWS_RETRY_WAIT: Duration = Duration::from_millis(500);
 /// After this long the others hear everything again, since a node that was started anew knows nothing.
 pub const NEWS_ALL_EVERY: Duration = Duration::from_secs(5);
 
+/// Least time between two messages to a node about who is in sync: a replica that comes and goes costs no more.
+pub const IN_SYNC_NEWS_EVERY: Duration = Duration::from_secs(1);
+/// Groups of which one such message tells.
+pub const IN_SYNC_NEWS_LEN: usize = 16 << 10;
+
 /// Groups of which a node remembers who leads them: all that a cluster of the most nodes may have.
 pub const LED_GROUPS_MAX: usize = PARTITIONS_MAX * NODES_MAX;
 

@@ -3,6 +3,7 @@
 mod common;
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use common::broker::Running;
 use common::{Said, laminarmq, run};
@@ -65,11 +66,13 @@ fn the_demo_loses_a_node_and_nothing_else() {
     ok(&["topic", "create", "greetings", "-p", "3", "-r", "3"]);
     std::fs::write(dir.path().join("lines"), "one\ntwo\n").expect("written");
     ok(&["produce", "greetings", "lines"]);
-    let healthy = ok(&["cluster", "health"]);
-    assert!(
-        healthy.stdout.starts_with("healthy: 3 nodes"),
-        "{healthy:?}"
-    );
+    // Each node hears from the others which replicas are in sync, within seconds.
+    let health = || run(dir.path(), &["cluster", "health", "-b", &brokers]);
+    let mut tries = 0..200;
+    while !health().stdout.starts_with("healthy: 3 nodes") {
+        assert!(tries.next().is_some(), "{:?}", health());
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
 
     kill_process(pid, Signal::KILL).expect("the node runs");
     ok(&["produce", "greetings", "lines"]);

@@ -4,16 +4,19 @@
 //! Propose      the command                    answer  u8 outcome: 0 committed, then u64 index;
 //!                                                     1 not the leader; 2 not confirmed; 3 refused
 //! Leading      u32 count, count x { u64 group, u32 term }    answer  empty
+//! InSync       u32 count, count x { u64 group, u32 term, u8 nodes, nodes x i32 node }    answer  empty
 //! Directories  the name of the asker's directory             answer  see `bootstrap`
 //! ```
-//! All numbers are little-endian.
+//! All numbers are little-endian. A node that does not know a question answers with nothing, so a new question
+//! may be asked of all.
 
-use super::{Cluster, NodeId};
-use crate::limits::ASK_WAIT_MAX;
+use super::{Cluster, InSyncAt, NodeId};
+use crate::limits::{ASK_WAIT_MAX, IN_SYNC_NEWS_LEN, NODES_MAX, PEER_CALL_BYTES_MAX};
 use crate::peer::{CallError, RequestKind};
 use crate::shard::Refusal;
 use bytes::Bytes;
 use laminarmq_replica::{GroupId, LogIndex, Term};
+use std::sync::Arc;
 
 /// What one node asks another, as the number on the wire: given once, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +28,18 @@ pub(crate) enum Ask {
     Leading = 2,
     /// Which directories do you know of?
     Directories = 3,
+    /// Hear which nodes are in sync in groups that the asking node leads.
+    InSync = 4,
 }
 
 impl Ask {
     pub(super) fn from_number(number: u8) -> Option<Self> {
-        let all = [Self::Propose, Self::Leading, Self::Directories];
+        let all = [
+            Self::Propose,
+            Self::Leading,
+            Self::Directories,
+            Self::InSync,
+        ];
         all.into_iter().find(|ask| *ask as u8 == number)
     }
 }
@@ -137,6 +147,56 @@ pub(crate) fn read_leading(bytes: &[u8]) -> Option<Vec<(GroupId, Term)>> {
     read.iter().all(is_sound).then_some(read)
 }
 
+/// Which nodes are in sync in a group.
+pub(super) type GroupInSync = (GroupId, InSyncAt);
+
+/// The bytes that say which nodes are in sync; of at most [`IN_SYNC_NEWS_LEN`] groups.
+pub(crate) fn in_sync(groups: &[GroupInSync]) -> Bytes {
+    let mut bytes = Vec::new();
+    let count = u32::try_from(groups.len()).expect("a limited number of partitions");
+    bytes.extend_from_slice(&count.to_le_bytes());
+    for (group, InSyncAt { term, nodes }) in groups {
+        bytes.extend_from_slice(&group.0.to_le_bytes());
+        bytes.extend_from_slice(&term.get().to_le_bytes());
+        bytes.push(u8::try_from(nodes.len()).expect("a cluster has few nodes"));
+        for node in nodes.iter() {
+            bytes.extend_from_slice(&node.get().to_le_bytes());
+        }
+    }
+    bytes.into()
+}
+
+const _: () = assert!(NODES_MAX <= u8::MAX as usize);
+const _: () =
+    assert!(4 + IN_SYNC_NEWS_LEN * (LEADING_BYTES + 1 + 4 * NODES_MAX) <= PEER_CALL_BYTES_MAX);
+
+/// Reads them. `None`: those are not its bytes.
+pub(crate) fn read_in_sync(bytes: &[u8]) -> Option<Vec<GroupInSync>> {
+    let (count, mut rest) = bytes.split_first_chunk::<4>()?;
+    let count = u32::from_le_bytes(*count) as usize;
+    if count > IN_SYNC_NEWS_LEN {
+        return None;
+    }
+    let mut groups = Vec::with_capacity(count);
+    for _ in 0..count {
+        let (group, tail) = rest.split_first_chunk::<8>()?;
+        let (term, tail) = tail.split_first_chunk::<4>()?;
+        let (nodes, tail) = tail.split_first()?;
+        let (nodes, tail) = tail.split_at_checked(usize::from(*nodes) * 4)?;
+        rest = tail;
+        let term = Term(u32::from_le_bytes(*term));
+        let (nodes, _) = nodes.as_chunks::<4>();
+        let node = |bytes: &[u8; 4]| NodeId::new(i32::from_le_bytes(*bytes));
+        let nodes = nodes.iter().map(node).collect::<Option<Arc<[_]>>>()?;
+        if !(Term(1)..=Term::MAX).contains(&term) || nodes.len() > NODES_MAX {
+            return None;
+        }
+        let group = GroupId(u64::from_le_bytes(*group));
+        groups.push((group, InSyncAt { term, nodes }));
+    }
+    rest.is_empty().then_some(groups)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +230,45 @@ mod tests {
             for cut in 0..bytes.len() {
                 assert_eq!(read_leading(&bytes[..cut]), None);
             }
+        }
+    }
+
+    fn at(term: u32, nodes: &[i32]) -> InSyncAt {
+        let node = |node: &i32| NodeId::new(*node).expect("positive");
+        InSyncAt {
+            term: Term(term),
+            nodes: nodes.iter().map(node).collect(),
+        }
+    }
+
+    #[test]
+    fn who_is_in_sync_comes_back_as_it_was_and_nothing_else_is_read() {
+        let most: Vec<i32> = (1..).take(NODES_MAX).collect();
+        for groups in [
+            vec![],
+            vec![
+                (GroupId(1), at(2, &[3, 1])),
+                (GroupId(u64::MAX), at(Term::MAX.get(), &most)),
+                (GroupId(7), at(1, &[])),
+            ],
+        ] {
+            let bytes = in_sync(&groups);
+            assert_eq!(read_in_sync(&bytes), Some(groups));
+            for cut in 0..bytes.len() {
+                assert_eq!(read_in_sync(&bytes[..cut]), None);
+            }
+            let longer = [&bytes[..], &[0]].concat();
+            assert_eq!(read_in_sync(&longer), None);
+        }
+        let one = in_sync(&[(GroupId(1), at(2, &[3]))]);
+        let mut no_node = one.to_vec();
+        no_node[17] = 0;
+        let mut no_term = one.to_vec();
+        no_term[12] = 0;
+        let more = most.iter().copied().chain([99]).collect::<Vec<_>>();
+        let too_many = in_sync(&[(GroupId(1), at(2, &more))]);
+        for wrong in [&no_node[..], &no_term, &too_many, &[255; 4], &[]] {
+            assert_eq!(read_in_sync(wrong), None, "{wrong:?}");
         }
     }
 }

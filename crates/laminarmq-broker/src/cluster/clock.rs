@@ -59,7 +59,7 @@ impl Clock {
     }
 
     /// Who said nothing for too long.
-    fn silent(&self) -> Arc<[NodeId]> {
+    pub(crate) fn silent(&self) -> Arc<[NodeId]> {
         let now = self.now.load(Ordering::Relaxed);
         let is_silent = |heard: &AtomicU64| {
             now.saturating_sub(heard.load(Ordering::Relaxed)) >= u64::from(SILENT_TICKS)

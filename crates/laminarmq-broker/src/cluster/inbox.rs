@@ -4,7 +4,10 @@
 //! - Before the shards are there, messages count as lost, which is always allowed.
 
 use super::bootstrap::Directories;
-use super::{Ask, Clock, Leaders, Leading, NodeId, ProposeAnswer, proposal_answer, read_leading};
+use super::{
+    Ask, Clock, Leaders, Leading, NodeId, ProposeAnswer, proposal_answer, read_in_sync,
+    read_leading,
+};
 use crate::controller::{confirmed, is_command_of, propose_here};
 use crate::peer::{AnswerFuture, Delivered, Envelope, Inbox, RequestKind};
 use crate::routing::{NoPlace, Router};
@@ -68,6 +71,12 @@ impl Inbox for PeerInbox {
                 for (group, term) in read_leading(&bytes).unwrap_or_default() {
                     let node = Some(from);
                     self.leaders.learn(group, Leading { term, node });
+                }
+                Box::pin(async { Bytes::new() })
+            }
+            Some(Ask::InSync) => {
+                for (group, in_sync) in read_in_sync(&bytes).unwrap_or_default() {
+                    self.leaders.learn_in_sync(group, in_sync, from);
                 }
                 Box::pin(async { Bytes::new() })
             }

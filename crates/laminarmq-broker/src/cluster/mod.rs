@@ -6,12 +6,13 @@
 //!   proposes changes; a proposal travels to the node that leads the group.
 //! - A replica's id names its node, so nobody has to be asked where a replica is.
 //! - Who leads a partition is known from its replicas. It is a hint for clients: whoever is asked decides
-//!   by what its own replica knows.
+//!   by what its own replica knows. Of who is in sync only the leader knows, and tells.
 
 mod ask;
 mod bootstrap;
 mod clock;
 mod ids;
+mod in_sync;
 mod inbox;
 mod join;
 mod leaders;
@@ -19,7 +20,8 @@ mod news;
 mod placement;
 
 pub(crate) use ask::{
-    Ask, ProposeAnswer, leading, proposal_answer, read_leading, read_proposal_answer,
+    Ask, ProposeAnswer, in_sync, leading, proposal_answer, read_in_sync, read_leading,
+    read_proposal_answer,
 };
 pub use bootstrap::BootstrapError;
 pub(crate) use bootstrap::{Directories, REPLACED, was_replaced};
@@ -27,7 +29,7 @@ pub(crate) use clock::Clock;
 pub(crate) use ids::Incarnations;
 pub use ids::{NodeId, NodeIdError};
 pub(crate) use join::{Membership, cluster_id, join};
-pub(crate) use leaders::{Leaders, Leading};
+pub(crate) use leaders::{InSyncAt, Leaders, Leading};
 pub(crate) use placement::place;
 
 use crate::config::HostPort;

@@ -1,10 +1,12 @@
 //! Tells the other nodes what this one leads: those that hold no replica of a partition hear it from
 //! nobody else.
 //!
+//! Who is in sync they hear in the same way, at a bounded rate; see [`in_sync`].
+//!
 //! They are told when something changed, again what they may have missed, and everything every now and
 //! then, since a node that was started anew knows nothing. While nothing changes nothing is looked at.
 
-use super::{Ask, Cluster, NodeId, leading};
+use super::{Ask, Cluster, NodeId, in_sync, leading};
 use crate::limits::{NEWS_ALL_EVERY, NEWS_RETRY_WAIT};
 use crate::routing::Router;
 use laminarmq_replica::{GroupId, Term};
@@ -17,16 +19,18 @@ use tokio::time::timeout;
 type Told = BTreeMap<GroupId, Term>;
 
 /// Runs until the broker stops.
-pub(super) async fn run(
-    cluster: Cluster,
-    router: Arc<Router>,
-    mut stopping: watch::Receiver<bool>,
-) {
+pub(super) async fn run(cluster: Cluster, router: Arc<Router>, stopping: watch::Receiver<bool>) {
+    let (leaders, me, others) = (&cluster.leaders, cluster.me, cluster.others().collect());
+    let in_sync = in_sync::run(leaders, me, others, stopping.clone(), &cluster);
+    tokio::join!(tell_who_leads(&cluster, &router, stopping), in_sync);
+}
+
+async fn tell_who_leads(cluster: &Cluster, router: &Router, mut stopping: watch::Receiver<bool>) {
     let mut changes = cluster.leaders.changes();
     let mut told = BTreeMap::<NodeId, Told>::new();
     loop {
         changes.mark_unchanged();
-        let wait = if tell(&cluster, &router, &mut told).await {
+        let wait = if tell(cluster, router, &mut told).await {
             NEWS_ALL_EVERY
         } else {
             NEWS_RETRY_WAIT

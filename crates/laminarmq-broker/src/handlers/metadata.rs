@@ -3,9 +3,10 @@
 
 use super::Peer;
 use super::node::{
-    Broker, CLUSTER_OPERATIONS, TOPIC_OPERATIONS, brokers, controller, leader, operations,
+    Broker, CLUSTER_OPERATIONS, TOPIC_OPERATIONS, brokers, controller, in_sync, leader, operations,
 };
 use super::wire::{change_code, create_code};
+use crate::cluster::NodeId;
 use crate::context::Context;
 use crate::controller::{CreateError, NewTopic, TopicImage};
 use crate::limits::TOPICS_PER_CHANGE_MAX;
@@ -156,6 +157,10 @@ fn unknown(name: Option<String>, topic_id: Uuid, error_code: ErrorCode) -> Metad
 }
 
 fn describe(context: &Context, image: &TopicImage) -> MetadataResponseTopic {
+    // As far as this node hears of the others.
+    let cluster = context.cluster.as_ref();
+    let silent = cluster.map(|cluster| cluster.clock.silent());
+    let silent = silent.as_deref().unwrap_or_default();
     let partitions = (0i32..)
         .zip(&image.topic.partitions)
         .map(|(partition_index, partition)| {
@@ -164,14 +169,17 @@ fn describe(context: &Context, image: &TopicImage) -> MetadataResponseTopic {
                 .iter()
                 .map(|node| node.cast_signed())
                 .collect();
-            // Which replicas keep up is not told apart: a quorum decides, whichever those are.
             match leader(context, partition.group) {
                 Some((leader_id, term)) => MetadataResponsePartition {
                     partition_index,
                     leader_id,
                     leader_epoch: term.leader_epoch(),
-                    replica_nodes: nodes.clone(),
-                    isr_nodes: nodes,
+                    isr_nodes: among(
+                        &nodes,
+                        &in_sync(context, partition.group, (leader_id, term)),
+                    ),
+                    offline_replicas: among(&nodes, silent),
+                    replica_nodes: nodes,
                     ..MetadataResponsePartition::default()
                 },
                 None => MetadataResponsePartition {
@@ -190,5 +198,23 @@ fn describe(context: &Context, image: &TopicImage) -> MetadataResponseTopic {
         is_internal: is_internal(&image.topic.name),
         partitions: partitions.collect(),
         ..MetadataResponseTopic::default()
+    }
+}
+
+/// Those of these replicas that are named. Other nodes do it, and may name any.
+fn among(replicas: &[i32], named: &[NodeId]) -> Vec<i32> {
+    let is_named = |node: &&i32| named.iter().any(|named| named.get() == **node);
+    replicas.iter().filter(is_named).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_replicas_are_named_each_once_and_in_their_order() {
+        let named = [9, 1, 3, 3].map(|number| NodeId::new(number).expect("positive"));
+        assert_eq!(among(&[3, 2, 1], &named), [3, 1]);
+        assert!(among(&[3, 2, 1], &[]).is_empty());
     }
 }

@@ -1,11 +1,12 @@
 //! What is told about the nodes and about what clients may do.
 
 use super::Peer;
-use crate::cluster::NodeId;
+use crate::cluster::{Leading, NodeId};
 use crate::config::HostPort;
 use crate::context::Context;
 use crate::controller::METADATA_GROUP;
 use laminarmq_replica::{GroupId, Term};
+use std::sync::Arc;
 
 /// Everything that may be done with a topic, as bits of the operations' numbers: read, write, create,
 /// delete, alter, describe, describe and alter configs. Nobody is refused anything yet.
@@ -63,6 +64,17 @@ pub(super) fn leader(context: &Context, group: GroupId) -> Option<(i32, Term)> {
     }
     let progress = context.router.route(group)?.watch.progress();
     progress.leads.then_some((context.node_id, progress.epoch))
+}
+
+/// Which of a group's nodes are in sync, where `leader` leads it. It is, and the others are as far as it told.
+pub(super) fn in_sync(context: &Context, group: GroupId, leader: (i32, Term)) -> Arc<[NodeId]> {
+    let leader = Leading {
+        term: leader.1,
+        node: NodeId::new(leader.0),
+    };
+    let cluster = context.cluster.as_ref();
+    let told = cluster.and_then(|cluster| cluster.leaders.in_sync(group, leader));
+    told.unwrap_or_else(|| leader.node.into_iter().collect())
 }
 
 /// The node that decides about metadata. Any takes requests about it, so where none is known this one

@@ -25,6 +25,8 @@ struct Row {
     progress: Progress,
     /// Where its replicas are; the first is the preferred leader.
     replicas: usize,
+    /// How many must be in sync for acks=all.
+    min_in_sync: u32,
     preferred: Option<u32>,
 }
 
@@ -52,6 +54,7 @@ impl Partitions {
                     is_here: progress.is_some(),
                     progress: progress.unwrap_or_default(),
                     replicas: partition.nodes.len(),
+                    min_in_sync: topic.settings.min_in_sync(partition.nodes.len()),
                     preferred: partition.nodes.first().copied(),
                 });
             }
@@ -172,6 +175,12 @@ impl Partitions {
             "kafka_topic_partition_under_replicated_partition",
             "1 if fewer replicas are in sync than there should be.",
             |row| Some(u8::from(row.in_sync()? < row.replicas)),
+        );
+        self.each(
+            out,
+            "laminarmq_partition_under_min_in_sync",
+            "1 if fewer replicas are in sync than min.insync.replicas says: acks=all is refused.",
+            |row| Some(u8::from(row.in_sync()? < row.min_in_sync as usize)),
         );
     }
 

@@ -97,6 +97,9 @@ fn partitions_are_shown_as_far_as_they_are_known() {
         r#"kafka_topic_partition_under_replicated_partition{topic="a",partition="0"} 0"#,
         r#"kafka_topic_partition_under_replicated_partition{topic="a",partition="1"} 1"#,
         r#"kafka_topic_partition_under_replicated_partition{topic="b",partition="0"} 0"#,
+        r#"laminarmq_partition_under_min_in_sync{topic="a",partition="0"} 0"#,
+        r#"laminarmq_partition_under_min_in_sync{topic="a",partition="1"} 1"#,
+        r#"laminarmq_partition_under_min_in_sync{topic="b",partition="0"} 0"#,
     ];
     assert_eq!(page, want);
 }

@@ -4,7 +4,7 @@
 //! has room for the one job that each partition may have outside.
 
 use super::{AppliedCommand, CommandReply, Failure, LogEvent, Real, ShardInput};
-use crate::cluster::{Cluster, Leading, NodeId};
+use crate::cluster::{Cluster, InSyncAt, Leading, NodeId};
 use crate::controller::METADATA_GROUP;
 use crate::flusher::{FlushJob, Flusher};
 use crate::limits::SHARD_BATCH_LEN;
@@ -169,6 +169,17 @@ impl Runner {
                 }
                 if let Some(route) = self.wiring.router.route(group) {
                     route.watch.update(progress);
+                }
+            }
+            Output::InSync {
+                group,
+                term,
+                replicas,
+            } => {
+                if let Some(cluster) = &self.wiring.cluster {
+                    let nodes = replicas.into_iter().filter_map(NodeId::of).collect();
+                    let leaders = &cluster.leaders;
+                    leaders.learn_in_sync(group, InSyncAt { term, nodes }, cluster.me);
                 }
             }
             Output::Send(envelope) => {

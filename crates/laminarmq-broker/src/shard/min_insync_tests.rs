@@ -83,6 +83,25 @@ fn without_a_quorum_too_what_was_written_is_refused_as_written() {
 }
 
 #[test]
+fn a_leader_tells_who_is_in_sync_and_so_does_the_next_one() {
+    let mut trio = Trio::new();
+    assert_eq!(trio.in_sync(1), [1, 2, 3]);
+    trio.cut.insert(3);
+    trio.ticks(LONG);
+    assert_eq!(trio.in_sync(1), [1, 2]);
+    trio.cut.clear();
+    trio.ticks(LONG);
+    assert_eq!(trio.in_sync(1), [1, 2, 3]);
+    trio.cut.insert(1);
+    trio.ticks(LONG);
+    let leader = trio.leader().expect("another one");
+    assert_eq!(trio.in_sync(leader), [2, 3]);
+    trio.cut.clear();
+    trio.ticks(LONG);
+    assert_eq!(trio.in_sync(leader), [1, 2, 3]);
+}
+
+#[test]
 fn at_rest_all_are_in_sync_until_one_is_silent() {
     let mut trio = Trio::with_rest(10 * LONG);
     for number in 0..2 {

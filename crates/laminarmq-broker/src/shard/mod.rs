@@ -364,6 +364,16 @@ pub enum Output<O: Outside> {
         /// Where it is now.
         progress: Progress,
     },
+    /// Which replicas of a partition that is led from here are in sync: told when that changes, after the
+    /// [`Output::Progress`] that tells of the term.
+    InSync {
+        /// The partition.
+        group: GroupId,
+        /// In which it is led.
+        term: Term,
+        /// Those with a vote that count, the leader among them.
+        replicas: Vec<ReplicaId>,
+    },
     /// The last state of a partition that was closed in order. Saving it spares the next start a look
     /// through its log.
     Final {

@@ -42,6 +42,8 @@ pub(super) struct Partition<O: Outside> {
     in_sync: InSync,
     /// Fewer are in sync than were.
     fell_out: bool,
+    /// Others are in sync than was told.
+    in_sync_moved: bool,
     size: LogSize,
     /// A job is outside.
     persisting: bool,
@@ -85,6 +87,7 @@ impl<O: Outside> Partition<O> {
             told_leading: None,
             in_sync: InSync::default(),
             fell_out: false,
+            in_sync_moved: false,
             size: LogSize::default(),
             persisting: false,
             doubt,
@@ -363,6 +366,7 @@ impl<O: Outside> Partition<O> {
         let mut in_sync = std::mem::take(&mut self.in_sync);
         let is_news = in_sync.see(self.replica.members(), |id| self.is_in_sync(id));
         self.in_sync = in_sync;
+        self.in_sync_moved |= is_news;
         is_news
     }
 
@@ -668,6 +672,14 @@ impl<O: Outside> Partition<O> {
             out.push(Output::Progress {
                 group: self.group,
                 progress,
+            });
+        }
+        if std::mem::take(&mut self.in_sync_moved) && leads {
+            let voters = self.replica.members().voters.iter().copied();
+            out.push(Output::InSync {
+                group: self.group,
+                term: epoch,
+                replicas: voters.filter(|id| self.in_sync.contains(*id)).collect(),
             });
         }
         self.tell_leading(out);

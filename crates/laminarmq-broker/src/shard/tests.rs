@@ -105,7 +105,10 @@ impl Bench {
     pub(super) fn step(&mut self, inputs: impl IntoIterator<Item = Input<Test>>) -> Vec<Seen> {
         let mut out = Vec::new();
         self.shard.step(inputs, &mut out);
-        out.into_iter().map(|output| self.see(output)).collect()
+        // Alone, it is always in sync.
+        let told = |output: &Output<Test>| !matches!(output, Output::InSync { .. });
+        let out = out.into_iter().filter(told);
+        out.map(|output| self.see(output)).collect()
     }
 
     fn see(&mut self, output: Output<Test>) -> Seen {
@@ -141,9 +144,11 @@ impl Bench {
             Output::Trimmed { reply, result } => {
                 Seen::Trimmed(reply, result.map(|offset| offset.0))
             }
-            Output::Ticked | Output::Send(_) | Output::Misbehaved { .. } | Output::Reset { .. } => {
-                panic!("there are no others")
-            }
+            Output::Ticked
+            | Output::Send(_)
+            | Output::Misbehaved { .. }
+            | Output::Reset { .. }
+            | Output::InSync { .. } => panic!("there are no others"),
             Output::Leading { leads, .. } => Seen::Leading(leads),
             Output::Final { state } => Seen::Final(state.group),
             Output::Changed { reply, result } => Seen::Changed(reply, result),

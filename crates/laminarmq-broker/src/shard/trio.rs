@@ -17,6 +17,7 @@ struct Node {
     shard: Shard<Test>,
     jobs: Vec<PersistJob<MemEnv>>,
     progress: Progress,
+    in_sync: Option<(Term, Vec<u64>)>,
 }
 
 pub(super) struct Trio {
@@ -80,6 +81,7 @@ impl Trio {
                 shard: Shard::new(),
                 jobs: Vec::new(),
                 progress: Progress::default(),
+                in_sync: None,
             };
             trio.nodes.insert(node, fresh);
             trio.input(node, Input::Host(hosted));
@@ -91,6 +93,14 @@ impl Trio {
 
     pub(super) fn progress(&self, node: u64) -> Progress {
         self.nodes[&node].progress
+    }
+
+    /// Who is in sync, as a leader told it last of its present term.
+    pub(super) fn in_sync(&self, node: u64) -> &[u64] {
+        let node = &self.nodes[&node];
+        let told = node.in_sync.as_ref().expect("it led");
+        assert_eq!(told.0, node.progress.epoch);
+        &told.1
     }
 
     /// Who leads in the latest term.
@@ -148,6 +158,11 @@ impl Trio {
                 Output::Send(envelope) => self.links.push_back(envelope),
                 Output::Persist { job, .. } => node.jobs.push(job),
                 Output::Progress { progress, .. } => node.progress = progress,
+                Output::InSync { term, replicas, .. } => {
+                    assert!(node.progress.leads && node.progress.epoch == term);
+                    let replicas = replicas.into_iter().map(ReplicaId::get);
+                    node.in_sync = Some((term, replicas.collect()));
+                }
                 Output::Appended { reply, result } => {
                     let result = result.map(|appended| appended.base_offset.0);
                     self.appended.push((reply, result));
