@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "this is test code")]
 
 mod common;
+#[path = "cluster/fencing.rs"]
+mod fencing;
 #[path = "cluster/in_sync.rs"]
 mod in_sync;
 

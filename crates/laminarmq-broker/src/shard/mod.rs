@@ -19,6 +19,8 @@ mod retention;
 mod step;
 
 #[cfg(test)]
+mod fencing_tests;
+#[cfg(test)]
 mod min_insync_tests;
 #[cfg(test)]
 mod producer_tests;
