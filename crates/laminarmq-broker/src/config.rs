@@ -206,8 +206,8 @@ pub struct BrokerConfig {
     pub default_partitions: u32,
     /// `flush` of a topic whose creator did not say.
     pub default_flush: FlushMode,
-    /// `min.insync.replicas` of a topic whose creator did not say; of one that has fewer replicas, all of them. 1 to
-    /// the number of replicas that a topic has by default.
+    /// `min.insync.replicas` of a topic whose creator did not say; of one that has fewer replicas, all of them.
+    /// 1 to [`limits::NODES_MAX`].
     pub default_min_insync_replicas: u32,
     /// Shard threads; 0 means one per core. At most [`limits::SHARDS_MAX`].
     pub shards: usize,
@@ -303,12 +303,11 @@ impl BrokerConfig {
             1,
             limits::TOPIC_PARTITIONS_MAX.into(),
         )?;
-        let cluster = self.cluster.as_ref();
         check(
             "default_min_insync_replicas",
             self.default_min_insync_replicas.into(),
             1,
-            cluster.map_or(1, |cluster| cluster.default_replication.into()),
+            limits::NODES_MAX as u64,
         )?;
         check("shards", self.shards as u64, 0, limits::SHARDS_MAX as u64)?;
         check(

@@ -146,8 +146,8 @@ pub const IN_SYNC_NEWS_LEN: usize = 16 << 10;
 /// Groups of which a node remembers who leads them: all that a cluster of the most nodes may have.
 pub const LED_GROUPS_MAX: usize = PARTITIONS_MAX * NODES_MAX;
 
-/// Committed batches of a partition whose answers wait for more replicas than a quorum. With so many nothing
-/// is taken that might have to wait with them.
+/// Batches of a partition that are in its log, and whose answers wait for more replicas than a quorum or for the
+/// commit of the batch that they repeat. With so many nothing is taken that might have to wait with them.
 pub const HELD_APPENDS_MAX: usize = 4096;
 
 /// Nodes of one cluster.

@@ -76,14 +76,14 @@ fn how_many_have_an_entry_is_counted_over_those_that_have_a_vote() {
     let counts = [1, 2, 3].map(|n| on(&mut group, n));
     assert_eq!(counts, [next.get(), next.get(), last.get()]);
     let replica = &group.node(leader).replica;
-    let has = [1, 2, 3].map(|n| replica.is_visible_on(next, n));
+    let has = [1, 2, 3].map(|n| next <= replica.visible_on(n));
     assert_eq!(has, [true, true, false]);
-    assert!(replica.is_visible_on(last, 3));
+    assert!(last <= replica.visible_on(3));
     // A majority has what is committed, also where nobody here knows who it is.
     let replica = &mut group.node(second).replica;
-    assert!(replica.is_visible_on(next, 2));
-    assert!(!replica.is_visible_on(LogIndex(next.get() + 1), 1));
-    assert!(!replica.is_visible_on(last, 3));
+    assert!(next <= replica.visible_on(2));
+    assert!(LogIndex(next.get() + 1) > replica.visible_on(1));
+    assert!(last > replica.visible_on(3));
 
     // A learner does not count, whatever it has; as a voter it does.
     let known = group.node(leader).replica.membership().clone();
@@ -92,7 +92,7 @@ fn how_many_have_an_entry_is_counted_over_those_that_have_a_vote() {
     change(&mut group, leader, vec![MemberStep::Learner(four)], 20);
     let replica = &group.node(leader).replica;
     assert!(replica.progress(four).unwrap().matched > next);
-    assert!(!replica.is_visible_on(next, 3));
+    assert!(next > replica.visible_on(3));
     let swap = vec![
         MemberStep::Voter(four),
         MemberStep::Remove(ReplicaId(third)),
@@ -107,7 +107,7 @@ fn how_many_have_an_entry_is_counted_over_those_that_have_a_vote() {
     let replica = &mut group.node(leader).replica;
     replica.propose_membership(&leave, Token(31)).unwrap();
     group.settle();
-    assert!(group.node(leader).replica.is_visible_on(next, 3));
+    assert!(next <= group.node(leader).replica.visible_on(3));
 
     // It comes back, and counts no more.
     group.nodes.insert(third, away);

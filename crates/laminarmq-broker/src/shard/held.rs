@@ -2,6 +2,7 @@
 //! that an earlier append waits for already.
 
 use super::{Output, Outside, Refusal};
+use laminarmq::LogEnv;
 use laminarmq_replica::{LogIndex, Offset, Replica, Term};
 
 /// One of them.
@@ -20,7 +21,7 @@ pub(super) struct Held<O: Outside> {
 impl<O: Outside> Held<O> {
     /// Whether as many replicas have it as must.
     pub(super) fn is_over(&self, replica: &Replica<O::Env>) -> bool {
-        replica.is_visible_on(self.index, self.min_in_sync as usize)
+        self.index <= last_on(replica, self.min_in_sync)
     }
 
     pub(super) fn refuse(self, refusal: Refusal, out: &mut Vec<Output<O>>) {
@@ -29,6 +30,11 @@ impl<O: Outside> Held<O> {
             result: Err(refusal),
         });
     }
+}
+
+/// The last entry that is committed and on so many disks.
+fn last_on<E: LogEnv>(replica: &Replica<E>, replicas: u32) -> LogIndex {
+    replica.visible_on(replicas as usize)
 }
 
 /// All of a partition, in the order in which they came.
@@ -52,5 +58,19 @@ impl<O: Outside> HeldAppends<O> {
     /// Takes those out for which `is_over` says so.
     pub(super) fn take(&mut self, mut is_over: impl FnMut(&Held<O>) -> bool) -> Vec<Held<O>> {
         self.0.extract_if(.., |held| is_over(held)).collect()
+    }
+
+    /// Takes those out that as many replicas have as must.
+    pub(super) fn take_over(&mut self, replica: &Replica<O::Env>) -> Vec<Held<O>> {
+        // Nearly always all of them wait for as many.
+        let mut known = None;
+        self.take(|held| {
+            let last = match known {
+                Some((replicas, last)) if replicas == held.min_in_sync => last,
+                _ => last_on(replica, held.min_in_sync),
+            };
+            known = Some((held.min_in_sync, last));
+            held.index <= last
+        })
     }
 }

@@ -66,6 +66,30 @@ fn with_one_out_of_sync_what_waits_for_it_is_refused_and_nothing_new_is_taken() 
 }
 
 #[test]
+fn as_many_as_may_be_held_are_and_then_others_are_refused() {
+    let mut trio = Trio::new();
+    trio.stuck.insert(3);
+    let held = i32::try_from(crate::limits::HELD_APPENDS_MAX).unwrap();
+    for number in 0..held {
+        trio.append(1, number, ALL_THREE, 1);
+    }
+    assert_eq!(trio.appended(), []);
+    for ack in [ALL_THREE, QUORUM] {
+        trio.append(1, held, ack, 2);
+        assert_eq!(trio.appended(), [(2, Err(Refusal::TooManyHeld))]);
+    }
+    trio.append(1, held, Ack::Leader, 3);
+    assert_eq!(trio.appended().len(), 1);
+    trio.stuck.clear();
+    trio.ticks(1);
+    let appended = trio.appended();
+    assert_eq!(appended.len(), crate::limits::HELD_APPENDS_MAX);
+    assert!(appended.iter().all(|(_, result)| result.is_ok()));
+    trio.append(1, held + 1, ALL_THREE, 4);
+    assert!(matches!(trio.appended()[..], [(4, Ok(_))]));
+}
+
+#[test]
 fn without_a_quorum_too_what_was_written_is_refused_as_written() {
     let mut trio = Trio::new();
     trio.cut.extend([2, 3]);

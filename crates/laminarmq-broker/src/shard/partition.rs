@@ -31,8 +31,8 @@ pub(super) struct Partition<O: Outside> {
     /// bytes in flight: each of them holds its frame's share.
     backlog: VecDeque<Append<O>>,
     /// What is in the log and not answered: repetitions of batches that are not committed, and what is committed
-    /// and not on the disks of as many replicas as it asks for. Nothing new that might be held is taken beyond
-    /// [`HELD_APPENDS_MAX`], and what waits for its commit is bounded already.
+    /// and not on the disks of as many replicas as it asks for. With [`HELD_APPENDS_MAX`](crate::limits::HELD_APPENDS_MAX) of them nothing new is
+    /// taken that might be held, and what waits for its commit is bounded already.
     held: HeldAppends<O>,
     /// Who handed the partition over, until it is ready.
     hosting: Option<(Readiness, O::ChangeReply)>,

@@ -26,7 +26,7 @@ pub enum Refusal {
         wanted: u32,
     },
     /// Too many appends wait for replicas that are in sync and do not save them.
-    #[error("too many batches wait for replicas that are in sync and slow (min.insync.replicas)")]
+    #[error("too many batches wait for replicas that are slow")]
     TooManyHeld,
     /// The append is in the log, and fewer replicas than it asks for are in sync by now: it may or may not
     /// survive.

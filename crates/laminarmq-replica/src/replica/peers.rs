@@ -82,20 +82,20 @@ impl<E: LogEnv> Replica<E> {
         })
     }
 
-    /// Whether the entry at `index` is committed, and at least `replicas` voters have it on their disks. Of
-    /// more than a majority only a leader knows.
-    pub fn is_visible_on(&self, index: LogIndex, replicas: usize) -> bool {
-        if !self.is_visible(index) {
-            return false;
-        }
+    /// The last entry that is committed, and that at least `replicas` voters have on their disks. Of more than a
+    /// majority only a leader knows; index 0 where nothing is known.
+    pub fn visible_on(&self, replicas: usize) -> LogIndex {
         let members = &self.members.members;
         let majority = |voters: &[ReplicaId]| voters.len() / 2 + 1;
         let mut at_least = majority(&members.voters);
         if members.is_joint() {
             at_least = at_least.min(majority(&members.outgoing));
         }
-        // What was committed under earlier members was on a majority of those.
-        let by_commit = replicas <= at_least && index > self.members.index;
-        by_commit || self.durable_on(replicas).is_some_and(|last| index <= last)
+        // Where the last one was committed under earlier members, it was on a majority of those.
+        if replicas <= at_least && self.visible > self.members.index {
+            return self.visible;
+        }
+        let durable = self.durable_on(replicas).unwrap_or(LogIndex(0));
+        durable.min(self.visible)
     }
 }

@@ -12,12 +12,18 @@ use crate::shard::{Ack, Output, Outside, Refusal, members};
 use laminarmq_replica::ReplicaId;
 
 impl<O: Outside> Partition<O> {
-    /// Whether as many replicas are in sync as the append asks for. Who does not lead says that instead.
+    /// Whether as many replicas are in sync as the append asks for, and its answer may be held. Who does not lead says that instead.
     pub(super) fn check_in_sync(&self, ack: Ack) -> Result<(), Refusal> {
         let Ack::Quorum { min_in_sync } = ack else {
             return Ok(());
         };
-        if min_in_sync <= 1 || !self.replica.is_leader() {
+        if !self.replica.is_leader() {
+            return Ok(());
+        }
+        if self.held.len() >= HELD_APPENDS_MAX {
+            return Err(Refusal::TooManyHeld);
+        }
+        if min_in_sync <= 1 {
             return Ok(());
         }
         // A new leader has heard of them before a tick told it.
@@ -26,9 +32,6 @@ impl<O: Outside> Partition<O> {
         if in_sync < min_in_sync {
             let wanted = min_in_sync;
             return Err(Refusal::TooFewInSync { in_sync, wanted });
-        }
-        if self.held.len() >= HELD_APPENDS_MAX {
-            return Err(Refusal::TooManyHeld);
         }
         Ok(())
     }
@@ -85,7 +88,7 @@ impl<O: Outside> Partition<O> {
         for held in self.held.take(|held| Some(held.term) != term) {
             held.refuse(Refusal::Unconfirmed, out);
         }
-        for held in self.held.take(|held| held.is_over(replica)) {
+        for held in self.held.take_over(replica) {
             self.answer(held, out);
         }
     }
