@@ -214,10 +214,13 @@ pub fn seeds() -> Vec<Vec<u8>> {
         PeerBody::TimeoutNow,
         PeerBody::Rest { commit },
         PeerBody::RestReply { commit },
-        PeerBody::Doubt { nonce: 5, last },
+        PeerBody::Doubt {
+            nonce: 5,
+            last: point,
+        },
         PeerBody::Standing {
             nonce: 5,
-            last,
+            last: point,
             leads: true,
         },
     ];

@@ -1,6 +1,8 @@
 //! The simulator in CI: a few seeds of each kind, the same run twice, and every canary caught.
 //! More seeds: `cargo run -p laminarmq-sim -- --seeds 1000`.
 
+use std::ops::Range;
+
 use laminarmq_sim::{Canary, Counts, Options, Outcome, Scenario, run};
 
 fn outcome(scenario: Scenario, seed: u64, canary: Option<Canary>) -> Outcome {
@@ -93,8 +95,12 @@ fn the_same_seed_is_the_same_run() {
 
 /// Some seed ends with these words.
 fn caught(scenario: Scenario, canary: Canary, words: &str) {
+    caught_in(0..60, scenario, canary, words);
+}
+
+fn caught_in(seeds: Range<u64>, scenario: Scenario, canary: Canary, words: &str) {
     let mut others = Vec::new();
-    for seed in 0..60 {
+    for seed in seeds.clone() {
         let outcome = outcome(scenario, seed, Some(canary));
         let Some(failure) = &outcome.failure else {
             continue;
@@ -109,7 +115,9 @@ fn caught(scenario: Scenario, canary: Canary, words: &str) {
         }
         others.push(failure.clone());
     }
-    panic!("{canary} was not caught as {words:?} in 60 seeds of {scenario}, only as {others:#?}");
+    panic!(
+        "{canary} was not caught as {words:?} in seeds {seeds:?} of {scenario}, only as {others:#?}"
+    );
 }
 
 #[test]
@@ -139,7 +147,13 @@ fn a_wiped_disk_that_votes_as_before_is_caught() {
 
 #[test]
 fn a_crashed_machine_whose_replica_is_not_told_is_caught() {
-    caught(Scenario::Trio, Canary::ForgottenDoubt, "another one had");
+    // In those before this one producers stand still at a gap, which takes long to see.
+    caught_in(
+        4..60,
+        Scenario::Trio,
+        Canary::ForgottenDoubt,
+        "where the log ends at",
+    );
 }
 
 #[test]
