@@ -14,7 +14,7 @@ fn outcome(scenario: Scenario, seed: u64, canary: Option<Canary>) -> Outcome {
     })
 }
 
-fn all_fine(scenario: Scenario, seeds: std::ops::Range<u64>) -> Counts {
+fn all_fine(scenario: Scenario, seeds: Range<u64>) -> Counts {
     let mut counts = Counts::default();
     for seed in seeds {
         let outcome = outcome(scenario, seed, None);
