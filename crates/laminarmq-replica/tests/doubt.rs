@@ -109,6 +109,56 @@ fn the_leader_of_before_sends_again_what_was_lost() {
 }
 
 #[test]
+fn what_a_replica_in_doubt_has_is_not_taken_for_committed() {
+    let mut group = group();
+    let leader = group.elect();
+    commit(&mut group, leader, 1);
+    // Nobody else gets it, and the crash takes nothing.
+    let mut alone = group.nodes.remove(&leader).unwrap();
+    alone.propose(2, 1);
+    alone.settle();
+    alone.config.may_have_lost = true;
+    alone.restart(false);
+    alone.settle();
+    assert!(alone.replica.is_in_doubt());
+    alone.config.may_have_lost = false;
+    alone.restart(false);
+    assert!(alone.replica.is_in_doubt());
+    assert!(alone.replica.high_watermark() <= Offset(1));
+    let next = group.elect();
+    commit(&mut group, next, 3);
+    group.nodes.insert(leader, alone);
+    ticks(&mut group, 10);
+    assert_eq!(values(group.node(leader)), ["t1-0", "t3-0"]);
+}
+
+#[test]
+fn a_doubt_outlives_a_restart_though_the_log_has_grown() {
+    let mut group = group();
+    let leader = group.elect();
+    let loser = leader % 3 + 1;
+    for token in 1..5 {
+        commit(&mut group, leader, token);
+    }
+    lose(group.node(loser), true);
+    for _ in 0..10 {
+        for node in group.nodes.values_mut() {
+            node.replica.tick();
+        }
+        let is_answer = |message: &PeerMessage| matches!(message.body, PeerBody::Standing { .. });
+        group.settle_without(|_, _, message| is_answer(message));
+    }
+    let node = group.node(loser);
+    assert!(node.replica.is_in_doubt());
+    assert_eq!(node.replica.end_offset(), Offset(4));
+    node.config.may_have_lost = false;
+    node.restart(false);
+    assert!(node.replica.is_in_doubt());
+    ticks(&mut group, 10);
+    assert!(!group.node(loser).replica.is_in_doubt());
+}
+
+#[test]
 fn where_all_lost_their_end_the_furthest_log_wins_and_needs_all() {
     let mut group = group();
     let leader = group.elect();
@@ -164,7 +214,7 @@ fn a_saved_log_that_lost_committed_entries_is_in_doubt_until_it_has_them_saved()
     let mut alone = group.nodes.remove(&loser).unwrap();
     let commit = LogIndex(0);
     for term in 5..8 {
-        let before = alone.saved.clone().unwrap();
+        let before = alone.saved.as_ref().unwrap().term;
         alone.settle();
         assert!(!grants(
             &mut alone,
@@ -172,8 +222,8 @@ fn a_saved_log_that_lost_committed_entries_is_in_doubt_until_it_has_them_saved()
             term,
             PeerBody::Heartbeat { commit }
         ));
-        assert!(alone.saved.as_ref().unwrap().term > before.term);
-        assert_eq!(alone.saved.as_ref().unwrap().commit, before.commit);
+        let saved = alone.saved.as_ref().unwrap();
+        assert!(saved.term > before && saved.in_doubt);
         alone.restart(false);
         assert!(alone.replica.is_in_doubt());
     }

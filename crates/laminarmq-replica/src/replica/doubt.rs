@@ -15,9 +15,8 @@
 //! - If every replica lost its end the furthest log wins, since all answer; what none of them has is gone.
 //! - An answer counts only if it was asked for in this life: one to a question of before a second crash may be older
 //!   than an acknowledgement.
-//! - Until the doubt is over the saved commit lies behind the end that the log had, so that a start in between is in
-//!   doubt too. It is the first thing that is saved; before it is, whoever says
-//!   [`ReplicaConfig::may_have_lost`] has to say it again.
+//! - Until the doubt is over the saved state says so, so that a start in between is in doubt too. It is the first
+//!   thing that is saved; before it is, whoever says [`ReplicaConfig::may_have_lost`] has to say it again.
 //!
 //! A leader that counted on what was lost would never send it again in its term: the raft crate takes a follower
 //! that has less than it acknowledged for a late message. A doubt tells it how far the log really is.
@@ -37,8 +36,6 @@ use crate::{Effects, LogIndex, LogPoint, PeerBody, PeerMessage, ReplicaId, Term}
 pub(super) struct Doubt {
     /// Names this life to those that answer.
     nonce: u64,
-    /// What may have been committed: behind the log's end, at its opening.
-    commit: LogIndex,
     /// Ticks since it asked last.
     since: u32,
     /// It asks with the next turn.
@@ -50,11 +47,10 @@ pub(super) struct Doubt {
 }
 
 impl Doubt {
-    /// At the opening of a log that may lack entries up to `commit`.
-    pub(super) fn new(nonce: u64, commit: LogIndex) -> Self {
+    /// At the opening of a log that may lack entries.
+    pub(super) fn new(nonce: u64) -> Self {
         Self {
             nonce,
-            commit,
             since: 0,
             asks: true,
             heard: BTreeMap::new(),
@@ -75,12 +71,6 @@ impl<E: LogEnv> Replica<E> {
     /// Whether it may have lost what it acknowledged, and does not have it again yet.
     pub fn is_in_doubt(&self) -> bool {
         self.doubt.is_some()
-    }
-
-    /// What is saved as committed: also what the log may lack.
-    pub(super) fn commit_to_save(&self) -> LogIndex {
-        let known = self.doubt.as_ref().map_or(LogIndex(0), |it| it.commit);
-        known.max(self.applied)
     }
 
     /// One tick of a replica in doubt; `None` for others. Says whether there is anything to do.

@@ -256,9 +256,10 @@ impl<E: LogEnv> Replica<E> {
             replica: self.config.replica,
             term,
             vote,
-            commit: self.commit_to_save(),
+            commit: self.applied,
             membership: self.members.clone(),
             start: self.start,
+            in_doubt: self.is_in_doubt(),
         })
     }
 

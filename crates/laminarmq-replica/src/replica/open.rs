@@ -83,7 +83,8 @@ impl<E: LogEnv> Replica<E> {
         }
         // Who has not heard of a term has acknowledged nothing.
         let acknowledged = state.term.get() > 0 && !alone;
-        let in_doubt = acknowledged && (config.may_have_lost || saved_commit > last);
+        let in_doubt =
+            acknowledged && (config.may_have_lost || state.in_doubt || saved_commit > last);
         let terms = term_runs(&log, state.start)?;
         let end_offset = end_offset(&log, state.start)?;
         let (producers, checkpoint) = read_producers(&log)?;
@@ -112,9 +113,7 @@ impl<E: LogEnv> Replica<E> {
         };
         let mut consensus =
             Consensus::open(&config, saved, log, random).map_err(OpenError::Consensus)?;
-        // What may be gone lies behind the end: that something of it may be committed is noticed again.
-        let committed = saved_commit.max(LogIndex(last.get() + 1));
-        let doubt = in_doubt.then(|| Doubt::new(consensus.draw(), committed));
+        let doubt = in_doubt.then(|| Doubt::new(consensus.draw()));
         let mut replica = Self {
             tail: Tail::new(config.tail_cache_bytes),
             config,

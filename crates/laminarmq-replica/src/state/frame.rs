@@ -82,7 +82,7 @@ pub(super) fn encode_frame(sequence: u64, changes: &[Change], out: &mut Vec<u8>)
     for change in changes {
         match change {
             Change::Saved(state) => {
-                out.push(1);
+                out.push(if state.in_doubt { 3 } else { 1 });
                 state.encode(out);
             }
             Change::Gone(group) => {
@@ -164,7 +164,7 @@ pub(super) fn decode_payload(payload: &[u8]) -> Result<Vec<Change>, StateDecodeE
     let mut changes = Vec::new();
     for _ in 0..count {
         changes.push(match cursor.u8()? {
-            1 => Change::Saved(GroupState::decode(&mut cursor)?),
+            what @ (1 | 3) => Change::Saved(GroupState::decode(&mut cursor, what == 3)?),
             2 => Change::Gone(GroupId(cursor.u64()?)),
             _ => return Err(StateDecodeError::Short),
         });
@@ -211,7 +211,15 @@ mod tests {
 
     #[test]
     fn frame_round_trip_and_each_flipped_bit_is_seen() {
-        let changes = vec![Change::Saved(sample(1, 2)), Change::Gone(GroupId(9))];
+        let in_doubt = GroupState {
+            in_doubt: true,
+            ..sample(2, 2)
+        };
+        let changes = vec![
+            Change::Saved(sample(1, 2)),
+            Change::Gone(GroupId(9)),
+            Change::Saved(in_doubt),
+        ];
         let mut bytes = Vec::new();
         encode_frame(7, &changes, &mut bytes);
         let frame = frame_at(&bytes).expect("just written");

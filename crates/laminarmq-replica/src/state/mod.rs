@@ -54,6 +54,8 @@ pub struct GroupState {
     pub membership: MembershipAt,
     /// Where the log begins.
     pub start: LogStart,
+    /// The log may lack entries that the replica acknowledged, and did not have them again when this was saved.
+    pub in_doubt: bool,
 }
 
 /// Why bytes are no group state.
@@ -92,10 +94,11 @@ impl GroupState {
                 members,
             },
             start: LogStart::default(),
+            in_doubt: false,
         }
     }
 
-    /// Appends the encoding; see `docs/formats/raft-state.md`.
+    /// Appends the encoding, all but the doubt: the kind of the change says that; see `docs/formats/raft-state.md`.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.group.get().to_le_bytes());
         out.extend_from_slice(&self.replica.get().to_le_bytes());
@@ -109,8 +112,11 @@ impl GroupState {
         self.membership.members.encode(out);
     }
 
-    /// Reads one state from the front of `cursor` and checks it.
-    pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Self, StateDecodeError> {
+    /// Reads one state from the front of `cursor` and checks it; `in_doubt` is what the kind of the change says.
+    pub(crate) fn decode(
+        cursor: &mut Cursor<'_>,
+        in_doubt: bool,
+    ) -> Result<Self, StateDecodeError> {
         let group = GroupId(cursor.u64()?);
         let replica = ReplicaId(cursor.u64()?);
         let vote = Some(ReplicaId(cursor.u64()?)).filter(|id| id.get() != 0);
@@ -142,6 +148,7 @@ impl GroupState {
                 prev_term,
                 offset,
             },
+            in_doubt,
         })
     }
 }
@@ -180,11 +187,11 @@ pub(crate) mod tests {
         let mut bytes = Vec::new();
         sample(5, 3).encode(&mut bytes);
         assert_eq!(
-            GroupState::decode(&mut Cursor::new(&bytes)),
+            GroupState::decode(&mut Cursor::new(&bytes), false),
             Ok(sample(5, 3))
         );
         for end in 0..bytes.len() {
-            let got = GroupState::decode(&mut Cursor::new(&bytes[..end]));
+            let got = GroupState::decode(&mut Cursor::new(&bytes[..end]), false);
             assert!(
                 matches!(
                     got,
@@ -201,7 +208,7 @@ pub(crate) mod tests {
         let decode = |state: &GroupState| {
             let mut bytes = Vec::new();
             state.encode(&mut bytes);
-            GroupState::decode(&mut Cursor::new(&bytes))
+            GroupState::decode(&mut Cursor::new(&bytes), false)
         };
         let past = sample(5, Term::MAX.get() + 1);
         assert_eq!(
