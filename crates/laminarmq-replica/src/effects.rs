@@ -15,7 +15,8 @@ pub struct Effects<E: LogEnv> {
     pub messages: Vec<(ReplicaId, PeerMessage)>,
     /// Proposals that are in the log here (what `acks=1` waits for), in log order.
     pub appended: Vec<Appended>,
-    /// Proposals that are on a quorum's disks (what `acks=all` waits for), in log order.
+    /// Proposals that are on a quorum's disks (what `acks=all` waits for), in log order. Trims, changes of the members
+    /// and commands come when they are applied here, too: what is asked of this replica from then on shows them.
     pub committed: Vec<Committed>,
     /// The log was replaced by one that begins here: the leader did not have what followed. The group's
     /// state machine forgets everything, before it takes `commands`.

@@ -5,11 +5,11 @@
 mod common;
 
 use bytes::Bytes;
-use common::{Node, batch, config, log, open, run};
+use common::{Group, Node, batch, config, log, open, run};
 use laminarmq_kafka::batch::BatchLimits;
 use laminarmq_replica::{
     FetchError, GroupState, Isolation, LogIndex, Offset, OffsetQuery, ProposeError, ReplicaConfig,
-    SEGMENT_BYTES_MIN, Token, TrimError, TrimProposed, TrimTo,
+    ReplicaId, SEGMENT_BYTES_MIN, Token, TrimError, TrimProposed, TrimTo,
 };
 
 fn sole() -> ReplicaConfig {
@@ -298,4 +298,42 @@ fn a_reader_from_before_the_trim_gets_its_batches() {
     assert!(log(&disk).start_index() > 1);
     let replica = open(&sole(), &disk, state);
     assert_eq!(replica.start_offset(), Offset(150));
+}
+
+/// The followers have the trim on their disks, and the leader has not: it is committed, and the leader must not say so
+/// before its own log begins there.
+#[test]
+fn a_trim_is_answered_when_the_leader_begins_there() {
+    let mut group = Group::of(&[1, 2, 3]);
+    let id = group.elect();
+    group.node(id).propose(1, 10);
+    group.settle();
+    let mut leader = group.nodes.remove(&id).unwrap();
+    assert_eq!(
+        trim(&mut leader, TrimTo::Offset(Offset(4))),
+        TrimProposed::Queued
+    );
+    leader.propose(2, 10);
+    let mut effects = leader.replica.advance().unwrap();
+    let job = effects.persist.take().unwrap();
+    let mut committed = Vec::new();
+    for _ in 0..3 {
+        for (to, message) in std::mem::take(&mut effects.messages) {
+            let follower = group.node(to.get());
+            follower.replica.step(ReplicaId(id), message).unwrap();
+            for (_, reply) in follower.settle() {
+                leader.replica.step(to, reply).unwrap();
+            }
+        }
+        effects = leader.replica.advance().unwrap();
+        committed.extend(effects.committed.iter().map(|done| done.token));
+    }
+    assert_eq!(committed, [Token(2)], "records are, by the two others");
+    assert_eq!(leader.replica.start_offset(), Offset(0));
+    let done = run(job, &mut leader.saved);
+    leader.replica.on_persisted(done).unwrap();
+    let effects = leader.replica.advance().unwrap();
+    let committed: Vec<_> = effects.committed.iter().map(|done| done.token).collect();
+    assert_eq!(committed, [Token(999)]);
+    assert_eq!(leader.replica.start_offset(), Offset(4));
 }

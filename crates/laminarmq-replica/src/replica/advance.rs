@@ -8,8 +8,8 @@ use crate::config::{COMMAND_BYTES_PER_ADVANCE, Flush};
 use crate::consensus::{CommittedEntry, Consensus, Turn};
 use crate::effects::PersistId;
 use crate::membership::MembershipAt;
-use crate::replica::Replica;
 use crate::replica::snapshot::snapshot;
+use crate::replica::{Answered, Replica, Tracked};
 use crate::state::LogStart;
 use crate::tail::Tail;
 use crate::{
@@ -77,6 +77,17 @@ impl Persisting {
             let (_, messages) = self.held.pop_front().expect("just looked at");
             into.extend(messages);
         }
+    }
+}
+
+impl Tracked {
+    fn answer(self) -> Option<Committed> {
+        Some(Committed {
+            token: self.token?,
+            index: self.index,
+            base_offset: self.base_offset,
+            next_offset: self.next_offset,
+        })
     }
 }
 
@@ -285,23 +296,24 @@ impl<E: LogEnv> Replica<E> {
             self.applied
         };
         let visible = committed.min(self.last_index());
-        if visible <= self.visible {
-            return Ok(());
+        if visible > self.visible {
+            self.visible = visible;
+            let count = self
+                .tracked
+                .partition_point(|tracked| tracked.index <= visible);
+            for done in self.tracked.drain(..count) {
+                self.tracked_bytes -= done.bytes;
+                match done.answered {
+                    Answered::Committed => effects.committed.extend(done.answer()),
+                    Answered::Applied => self.applying.push_back(done),
+                }
+            }
+            self.high_watermark = self.high_watermark.max(self.offset_after(visible)?);
         }
-        self.visible = visible;
-        let count = self
-            .tracked
-            .partition_point(|tracked| tracked.index <= visible);
-        for done in self.tracked.drain(..count) {
-            self.tracked_bytes -= done.bytes;
-            effects.committed.extend(done.token.map(|token| Committed {
-                token,
-                index: done.index,
-                base_offset: done.base_offset,
-                next_offset: done.next_offset,
-            }));
+        let applied = self.applied;
+        while let Some(done) = self.applying.pop_front_if(|it| it.index <= applied) {
+            effects.committed.extend(done.answer());
         }
-        self.high_watermark = self.high_watermark.max(self.offset_after(visible)?);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use laminarmq_kafka::batch::{BatchHeader, HEAD_BYTES, NO_TIMESTAMP};
 
 use crate::consensus::NewEntry;
 use crate::queue::{Queued, Waiting};
-use crate::replica::{Replica, Tracked};
+use crate::replica::{Answered, Replica, Tracked};
 use crate::tail::Cached;
 use crate::{
     Appended, DropReason, Effects, EntryKind, FLAG_PRODUCER, FLAG_ROLL, Fatal, LogIndex, LogPoint,
@@ -222,12 +222,17 @@ impl<E: LogEnv> Replica<E> {
         let index = cached.at.index;
         let base_offset = cached.base_offset;
         let bytes = cached.payload.len() as u64;
+        let answered = match cached.kind {
+            EntryKind::Data => Answered::Committed,
+            _ => Answered::Applied,
+        };
         self.tracked.push_back(Tracked {
             index,
             bytes,
             token,
             base_offset,
             next_offset,
+            answered,
         });
         self.tracked_bytes += bytes;
         effects.appended.extend(token.map(|token| Appended {

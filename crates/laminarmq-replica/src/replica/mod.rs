@@ -65,6 +65,17 @@ struct Tracked {
     token: Option<Token>,
     base_offset: Offset,
     next_offset: Offset,
+    answered: Answered,
+}
+
+/// When a proposal counts as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answered {
+    /// Records: on a quorum's disks.
+    Committed,
+    /// What changes the replica: when it did so here. That can be later, since a leader applies only what its own
+    /// disk has.
+    Applied,
 }
 
 /// One replica of one group; see the module documentation.
@@ -76,6 +87,8 @@ pub struct Replica<E: LogEnv> {
     queue: Queue,
     tail: Tail,
     tracked: VecDeque<Tracked>,
+    /// Committed, and to be answered when they are applied; in log order, above `applied`.
+    applying: VecDeque<Tracked>,
     tracked_bytes: u64,
     /// The offset that the next data entry gets.
     end_offset: Offset,

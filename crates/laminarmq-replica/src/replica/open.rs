@@ -122,6 +122,7 @@ impl<E: LogEnv> Replica<E> {
             start: state.start,
             queue: Queue::default(),
             tracked: VecDeque::new(),
+            applying: VecDeque::new(),
             tracked_bytes: 0,
             end_offset,
             applied,

@@ -163,7 +163,7 @@ impl<E: LogEnv> Replica<E> {
         self.members = restoring.members;
         self.consensus.restored(&self.members.members);
         self.tail.clear();
-        for gone in self.tracked.drain(..) {
+        for gone in self.applying.drain(..).chain(self.tracked.drain(..)) {
             effects
                 .dropped
                 .extend(gone.token.map(|token| (token, DropReason::Overwritten)));
