@@ -1,10 +1,12 @@
 //! What must hold, checked on plain values: what clients saw, what disks hold, what each node says
 //! of itself. A checker returns the broken promise in words.
 
+mod linear;
 mod sequences;
 
 use std::collections::BTreeMap;
 
+pub(crate) use linear::linearizable;
 pub(crate) use sequences::sequences;
 
 use crate::history::{Answer, History, Read};
@@ -154,7 +156,7 @@ pub(crate) fn promised(history: &History, start: u64, watermark: u64) -> Result<
             ));
         }
     }
-    let deleted = history.deleted;
+    let deleted = history.deleted();
     if start < deleted {
         return Err(format!(
             "records before {deleted} were deleted, and the start is {start}"
@@ -262,7 +264,10 @@ fn order(history: &History) -> Result<(), Broken> {
     let mut by_time: Vec<_> = Vec::new();
     let mut by_connection = BTreeMap::new();
     for request in &history.requests {
-        let Answer::Acknowledged { base_offset, at } = request.answer else {
+        let Answer::Acknowledged {
+            base_offset, at, ..
+        } = request.answer
+        else {
             continue;
         };
         let key = (request.client, request.connection);

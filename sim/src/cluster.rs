@@ -412,9 +412,10 @@ impl Cluster {
         let node = &self.nodes[&id];
         let Some(up) = &node.up else { return Ok(()) };
         let connection = (id, node.lifetime);
+        let (now, replica, counts) = (self.clock.now(), &up.replica, &mut self.counts);
         let read = self
             .workload
-            .consume(consumer, connection, &up.replica, &mut self.counts);
+            .consume(consumer, connection, now, replica, counts);
         match read {
             Err(error) if node.suspect => {
                 self.found_rot(id, &error);
@@ -539,10 +540,6 @@ impl Cluster {
             self.power_cut(id, "the power goes at a sync");
             return Ok(());
         }
-        if self.nodes[&id].suspect {
-            self.found_rot(id, error);
-            return Ok(());
-        }
         if self.nodes[&id].disk.is_full() {
             self.kill(id);
             return Ok(());
@@ -550,6 +547,11 @@ impl Cluster {
         if self.nodes[&id].disk.has_failed() {
             self.counts.failed_syncs += 1;
             self.power_cut(id, "a sync fails");
+            return Ok(());
+        }
+        // After what explains it otherwise: a replica is lost for good by this, maybe when others are, too.
+        if self.nodes[&id].suspect {
+            self.found_rot(id, error);
             return Ok(());
         }
         Err(format!("node {id} ended: {error}"))

@@ -7,13 +7,21 @@ use laminarmq_replica::{FetchQuery, Isolation, Offset, Replica};
 use crate::disk::Disk;
 use crate::history::Read;
 
-/// The records of one fetch. Nothing where the node cannot tell yet, or has less than that.
+/// What a node answered.
+pub(crate) struct Fetched {
+    pub(crate) records: Vec<Read>,
+    /// The first offset, and the high watermark.
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+}
+
+/// One fetch. Nothing where the node cannot tell yet, or has less than that.
 pub(crate) fn fetch(
     node: u64,
     replica: &Replica<Disk>,
     from: u64,
     max_bytes: u64,
-) -> Result<Vec<Read>, String> {
+) -> Result<Option<Fetched>, String> {
     let query = FetchQuery {
         offset: Offset(from),
         max_bytes,
@@ -21,12 +29,17 @@ pub(crate) fn fetch(
         isolation: Isolation::ReadCommitted,
     };
     let Ok(plan) = replica.fetch(query) else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
+    let (start, end) = (plan.start_offset.get(), plan.high_watermark.get());
     let bytes = plan
         .read()
         .map_err(|error| format!("node {node} cannot read {from}: {error}"))?;
-    records_of(node, Bytes::from(bytes.concat()), from)
+    Ok(Some(Fetched {
+        records: records_of(node, Bytes::from(bytes.concat()), from)?,
+        start,
+        end,
+    }))
 }
 
 /// The records of batches that stand one behind the other.
@@ -59,6 +72,7 @@ pub(crate) fn read_all(node: u64, replica: &Replica<Disk>) -> Result<Vec<Read>, 
     let mut next = start;
     while next < end {
         let more = fetch(node, replica, next, 1 << 20)?;
+        let more = more.map_or(Vec::new(), |fetched| fetched.records);
         if more.is_empty() {
             return Err(format!(
                 "node {node} has nothing at {next}, below its high watermark {end}"

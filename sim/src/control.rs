@@ -183,8 +183,9 @@ impl Cluster {
     /// An own proposal is committed.
     pub(crate) fn own_committed(&mut self, token: Token) {
         if let Some(offset) = self.trims.remove(&token.get()) {
-            let history = &mut self.workload.history;
-            history.deleted = history.deleted.max(offset);
+            let now = self.clock.now();
+            self.note(&format!("deleted before {offset}"));
+            self.workload.history.deletions.push((now, offset));
         }
     }
 

@@ -5,6 +5,9 @@ use crate::cluster::{Cluster, Event};
 use crate::node::Up;
 use laminarmq_replica::ReplicaId;
 
+/// Between two ticks of a clock that goes wrong, at most.
+pub(crate) const SLOWEST_TICK_MICROS: u64 = 40_000;
+
 impl Cluster {
     pub(crate) fn plan_fault(&mut self) {
         if let Some(every) = self.plan.fault_every_millis {
@@ -99,7 +102,7 @@ impl Cluster {
             }
             75..100 if is_up => {
                 self.counts.clock_skews += 1;
-                let tick = self.faults.between(3_000, 40_000);
+                let tick = self.faults.between(3_000, SLOWEST_TICK_MICROS);
                 let node = self.nodes.get_mut(&id).expect("is up");
                 node.tick = tick;
                 self.note(&format!("{id}'s clock ticks every {tick} us"));

@@ -1,6 +1,7 @@
 //! What the clients saw, in plain values. Nothing here comes from inside a replica.
 
 use crate::clock::Time;
+use crate::producer::Leadership;
 
 /// How a produce request ended, as its client knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,7 +9,11 @@ pub(crate) enum Answer {
     /// Not yet, or never: it may or may not be in the partition.
     None,
     /// In the partition, from this offset on.
-    Acknowledged { base_offset: u64, at: Time },
+    Acknowledged {
+        base_offset: u64,
+        at: Time,
+        by: Leadership,
+    },
     /// Certainly not in the partition.
     Refused,
 }
@@ -43,19 +48,40 @@ pub(crate) struct Read {
     pub(crate) value: String,
 }
 
+/// What a node told a consumer besides the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) at: Time,
+    pub(crate) by: Leadership,
+    /// Whether it answered as the leader of that term.
+    pub(crate) leads: bool,
+    /// The first record that there is.
+    pub(crate) start: u64,
+    /// The high watermark: one past the last record that there is to read.
+    pub(crate) end: u64,
+}
+
 /// Everything the clients of a run saw.
 #[derive(Debug, Default)]
 pub(crate) struct History {
     /// By request number.
     pub(crate) requests: Vec<Request>,
     pub(crate) reads: Vec<Read>,
+    /// By time.
+    pub(crate) seen: Vec<Seen>,
     /// Somebody asked to delete records before this offset, and none after it.
     pub(crate) to_delete: u64,
-    /// It was acknowledged that records before this one are deleted.
-    pub(crate) deleted: u64,
+    /// It was acknowledged, at these times, that records before these offsets are deleted.
+    pub(crate) deletions: Vec<(Time, u64)>,
 }
 
 impl History {
+    /// It was acknowledged that records before this one are deleted.
+    pub(crate) fn deleted(&self) -> u64 {
+        let offsets = self.deletions.iter().map(|(_, offset)| *offset);
+        offsets.max().unwrap_or(0)
+    }
+
     pub(crate) fn request(&self, number: u64) -> &Request {
         &self.requests[usize::try_from(number).expect("an index")]
     }

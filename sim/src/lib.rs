@@ -40,11 +40,11 @@
 //! - An idempotent producer's batches are there once, however often they were sent, in the order of their
 //!   sequences and without a gap; the next one in line is never refused by a leader that knows what was
 //!   acknowledged.
-//! - Any read, at a leader or a follower, gives a part of the committed order. A read at a node shows at
-//!   least what that node has acknowledged; a leader that knows its high watermark shows all that anybody
-//!   acknowledged before it knew. A deposed leader that does not know it yet may answer with less than
-//!   another one has acknowledged meanwhile, as in other brokers: never with something else.
-//! - What was deleted stays deleted at leaders, and nothing is deleted that nobody asked for.
+//! - Reads of the newest leader that anybody has heard of are linearizable with the appends. One that was
+//!   replaced and does not know it may leave out what is newer for a bounded time; a follower may at any time
+//!   (ADR 0014). A read at a node shows at least what that node has acknowledged.
+//! - Any read, at a leader or a follower, gives a part of the committed order.
+//! - What was deleted stays deleted at the newest leader, and nothing is deleted that nobody asked for.
 //! - One leader per term; equal logs behind equal entries; committed entries for good; watermarks that do
 //!   not fall; and in the end every node has the same.
 //!

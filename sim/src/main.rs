@@ -20,8 +20,7 @@ struct Arguments {
     /// single: one node, its power cut at every sync. trio: three replicas, every fault.
     #[arg(long, default_value_t = Scenario::Trio)]
     scenario: Scenario,
-    /// A fault outside the model, which must be caught: early-ack, lying-sync, forgotten-vote,
-    /// flipped-byte, wiped-voter.
+    /// A fault outside the model, which must be caught; a wrong name prints them all.
     #[arg(long)]
     canary: Option<Canary>,
     /// Fail if a kind of fault, or of what it leads to, did not happen in any of the seeds.

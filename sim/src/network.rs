@@ -9,6 +9,9 @@ use crate::random::Random;
 use crate::report::Counts;
 use crate::trace::Hash;
 
+/// What is late takes so many times as long as usual, at most.
+const LATE_TIMES_MAX: u64 = 50;
+
 /// How bad the links are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weather {
@@ -20,10 +23,17 @@ pub(crate) struct Weather {
     pub(crate) delay: u64,
     /// Whether usual messages of one link keep their order.
     pub(crate) in_order: bool,
-    /// Messages that take up to fifty times as long, in a thousand.
+    /// Messages that take many times as long, in a thousand.
     pub(crate) late: u64,
     /// Messages with a flipped byte, in a thousand: outside the fault model, for a canary.
     pub(crate) corrupt: u64,
+}
+
+impl Weather {
+    /// Longest time that a message is on its way, in microseconds.
+    pub(crate) fn longest_delay(&self) -> u64 {
+        self.delay * LATE_TIMES_MAX
+    }
 }
 
 pub(crate) struct Network {
@@ -83,7 +93,7 @@ impl Network {
         let usual = self.random.between(50, self.weather.delay);
         if self.random.per_mille(self.weather.late) {
             counts.late += 1;
-            return now.after_micros(usual * self.random.between(2, 50));
+            return now.after_micros(usual * self.random.between(2, LATE_TIMES_MAX));
         }
         let newest = self.newest.entry(link).or_default();
         let arrival = now.after_micros(usual);

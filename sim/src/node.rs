@@ -15,6 +15,8 @@ use crate::scenario::Plan;
 use crate::trace::Hash;
 
 const GROUP: GroupId = GroupId(1);
+/// Of every replica.
+pub(crate) const ELECTION_TICKS: u32 = 10;
 
 pub(crate) struct Node {
     pub(crate) id: u64,
@@ -77,6 +79,7 @@ impl Node {
         let mut config = ReplicaConfig::new(GROUP, ReplicaId(id), known.members.clone());
         config.members_index = known.index;
         config.flush = plan.flush;
+        config.election_ticks = ELECTION_TICKS;
         config.segment_bytes = random.pick(&[2_000, 8_000, 40_000]);
         config.tail_cache_bytes = random.pick(&[0, 3_000, 1 << 20]);
         config.inflight_bytes_max = random.pick(&[500, 5_000, 1 << 20]);

@@ -117,6 +117,12 @@ counts! {
     given_up: "idempotent requests given up",
     /// Records read by consumers during the run.
     reads: "records read by consumers",
+    /// Answers to consumers by the newest leader that anybody has heard of: what they show is linearizable.
+    views_newest: "reads of the newest leader",
+    /// By a leader that was replaced already.
+    views_stale: "reads of a leader that was replaced",
+    /// By a node that does not lead.
+    views_followers: "reads of followers",
     /// Committed entries compared.
     compared: "committed entries compared",
     /// Records in the partition at the end, over all runs.
@@ -171,6 +177,9 @@ impl Counts {
             (self.unsettled, "repetitions within a turn"),
             (self.given_up, "idempotent requests given up"),
             (self.reads, "reads"),
+            (self.views_newest, "reads of the newest leader"),
+            (self.views_stale, "reads of a leader that was replaced"),
+            (self.views_followers, "reads of followers"),
         ];
         all.iter()
             .filter(|(count, _)| *count == 0)

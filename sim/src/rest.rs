@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// Ticks between two words of a node.
 const ALIVE_EVERY: u64 = 2;
 /// A node that is not heard of for so many ticks is silent.
-const SILENT_TICKS: u32 = 6;
+pub(crate) const SILENT_TICKS: u32 = 6;
 
 /// Of whom a node heard.
 #[derive(Default)]

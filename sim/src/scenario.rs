@@ -5,9 +5,12 @@ use std::str::FromStr;
 
 use crate::cluster::Cluster;
 use crate::disk::Lies;
+use crate::faults::SLOWEST_TICK_MICROS;
 use crate::network::Weather;
+use crate::node::ELECTION_TICKS;
 use crate::random::Random;
 use crate::report::{Counts, Outcome};
+use crate::rest::SILENT_TICKS;
 use crate::trace::Hash;
 use crate::workload::Defects;
 use laminarmq_replica::Flush;
@@ -40,10 +43,14 @@ pub enum Canary {
     ForgottenProducers,
     /// Who waits for a batch that is in the log already is answered by whoever is committed that far.
     LateAnswer,
+    /// Who led once answers reads as if it still did.
+    DeposedReads,
+    /// New leaders tell their high watermark before they know what is committed.
+    EarlyWatermark,
 }
 
 /// All canaries.
-const CANARIES: [(Canary, &str); 8] = [
+const CANARIES: [(Canary, &str); 10] = [
     (Canary::EarlyAck, "early-ack"),
     (Canary::LyingSync, "lying-sync"),
     (Canary::ForgottenVote, "forgotten-vote"),
@@ -52,6 +59,8 @@ const CANARIES: [(Canary, &str); 8] = [
     (Canary::ForgottenDoubt, "forgotten-doubt"),
     (Canary::ForgottenProducers, "forgotten-producers"),
     (Canary::LateAnswer, "late-answer"),
+    (Canary::DeposedReads, "deposed-reads"),
+    (Canary::EarlyWatermark, "early-watermark"),
 ];
 
 /// What to run.
@@ -155,6 +164,8 @@ impl Plan {
             defects: Defects {
                 forgets_producers: options.canary == Some(Canary::ForgottenProducers),
                 answers_late: options.canary == Some(Canary::LateAnswer),
+                reads_on: options.canary == Some(Canary::DeposedReads),
+                tells_early: options.canary == Some(Canary::EarlyWatermark),
             },
             keep_all: options.keep_all,
             flush: if (random.per_mille(250) && is_plain)
@@ -178,6 +189,16 @@ impl Plan {
             },
             look_micros: 2_000_000,
         }
+    }
+}
+
+impl Plan {
+    /// How long a leader may answer as one that was replaced: it looks every [`ELECTION_TICKS`] whether it heard of a
+    /// majority since the last look. A group at rest begins to look when a node is missed. The last it hears may
+    /// have been on its way for long, and its clock may be slow.
+    pub(crate) fn stale_micros_max(&self) -> u64 {
+        let ticks = 2 * ELECTION_TICKS + SILENT_TICKS + 1;
+        u64::from(ticks) * SLOWEST_TICK_MICROS + self.weather.longest_delay()
     }
 }
 

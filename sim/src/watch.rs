@@ -133,6 +133,19 @@ impl Cluster {
             .map_err(|broken| format!("at the end: {broken}"))?;
         let found = checkers::partition(&self.workload.history, &self.watch.records)
             .map_err(|broken| format!("at the end: {broken}"))?;
+        let views = checkers::linearizable(
+            &self.workload.history,
+            &self.watch.records,
+            self.plan.stale_micros_max(),
+        )
+        .map_err(|broken| format!("at the end: {broken}"))?;
+        self.note(&format!(
+            "replaced leaders went on for {} us",
+            views.stale_micros
+        ));
+        self.counts.views_newest = views.newest;
+        self.counts.views_stale = views.stale;
+        self.counts.views_followers = views.followers;
         self.counts.records = found.records;
         self.counts.unacknowledged = found.unacknowledged;
         for node in self.nodes.values() {

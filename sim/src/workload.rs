@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use laminarmq_replica::{DropReason, LogIndex, Replica, Token};
 
 use crate::clock::Time;
-use crate::consumer::fetch;
+use crate::consumer::{Fetched, fetch};
 use crate::disk::Disk;
-use crate::history::{Answer, History};
+use crate::history::{Answer, History, Seen};
 use crate::producer::{Leadership, Producer};
 use crate::random::Random;
 use crate::report::Counts;
@@ -21,6 +21,8 @@ pub(crate) struct Workload {
     consumers: Vec<u64>,
     /// One past the last acknowledged offset, by connection.
     acknowledged: BTreeMap<(u64, u64), u64>,
+    /// The last term that a node was seen to lead, by connection.
+    led: BTreeMap<(u64, u64), u32>,
     /// Requests on their way, by token.
     pub(crate) waiting: BTreeMap<u64, OnItsWay>,
     /// Of those, the ones that a leader has in its log from before, not committed.
@@ -51,6 +53,10 @@ pub(crate) struct Defects {
     pub(crate) forgets_producers: bool,
     /// Who waits for a batch that was found in the log is answered by its index alone, whoever leads.
     pub(crate) answers_late: bool,
+    /// Who led once answers reads as if it still did.
+    pub(crate) reads_on: bool,
+    /// A new leader tells its high watermark before it knows what is committed.
+    pub(crate) tells_early: bool,
 }
 
 impl Workload {
@@ -79,6 +85,7 @@ impl Workload {
             random,
             nodes: nodes.to_vec(),
             acknowledged: BTreeMap::new(),
+            led: BTreeMap::new(),
             waiting: BTreeMap::new(),
             repeated: Vec::new(),
             next_token: 0,
@@ -149,7 +156,11 @@ impl Workload {
     ) {
         counts.acknowledged += 1;
         let known = self.history.request_mut(request);
-        known.answer = Answer::Acknowledged { base_offset, at };
+        known.answer = Answer::Acknowledged {
+            base_offset,
+            at,
+            by,
+        };
         let end = base_offset + known.values.len() as u64;
         let newest = self.acknowledged.entry((by.0, by.1)).or_default();
         *newest = end.max(*newest);
@@ -258,11 +269,39 @@ impl Workload {
             .collect()
     }
 
+    fn saw(&mut self, at: Time, by: Leadership, leads: bool, (start, end): (u64, u64)) {
+        self.history.seen.push(Seen {
+            at,
+            by,
+            leads,
+            start,
+            end,
+        });
+    }
+
+    /// As whom a node answers, and whether as a leader.
+    fn answers_as(
+        &mut self,
+        (node, lifetime): (u64, u64),
+        replica: &Replica<Disk>,
+    ) -> (Leadership, bool) {
+        let term = replica.leader_epoch().get();
+        if replica.is_leader() {
+            self.led.insert((node, lifetime), term);
+        } else if let Some(&led) = self.led.get(&(node, lifetime))
+            && self.defects.reads_on
+        {
+            return ((node, lifetime, led), true);
+        }
+        ((node, lifetime, term), replica.is_leader())
+    }
+
     /// A consumer reads on from where it was, or from somewhere before, at any node.
     pub(crate) fn consume(
         &mut self,
         consumer: usize,
         (node, lifetime): (u64, u64),
+        at: Time,
         replica: &Replica<Disk>,
         counts: &mut Counts,
     ) -> Result<(), String> {
@@ -287,7 +326,25 @@ impl Workload {
                 "node {node} acknowledged records up to {promised:?} and shows {visible}"
             ));
         }
-        let records = fetch(node, replica, from, max_bytes)?;
+        let Some(fetched) = fetch(node, replica, from, max_bytes)? else {
+            if self.defects.tells_early && replica.is_leader() {
+                let by = (node, lifetime, replica.leader_epoch().get());
+                self.saw(at, by, true, (start, visible));
+            }
+            return Ok(());
+        };
+        let Fetched {
+            records,
+            start,
+            end,
+        } = fetched;
+        if records.is_empty() && from < end {
+            return Err(format!(
+                "node {node} has nothing at {from}, below its high watermark {end}"
+            ));
+        }
+        let (by, leads) = self.answers_as((node, lifetime), replica);
+        self.saw(at, by, leads, (start, end));
         counts.reads += records.len() as u64;
         if let Some(last) = records.last() {
             self.consumers[consumer] = last.offset + 1;

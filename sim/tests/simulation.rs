@@ -178,3 +178,21 @@ fn an_answer_by_who_does_not_lead_any_more_is_caught() {
         "acknowledged records up to",
     );
 }
+
+#[test]
+fn a_leader_of_before_that_reads_on_is_caught() {
+    caught(
+        Scenario::Trio,
+        Canary::DeposedReads,
+        "after a leader of a newer term was heard of",
+    );
+}
+
+#[test]
+fn a_watermark_that_is_told_too_early_is_caught() {
+    caught(
+        Scenario::Trio,
+        Canary::EarlyWatermark,
+        "were acknowledged before",
+    );
+}

@@ -89,6 +89,7 @@ mod tests {
             answer: acknowledged.map_or(Answer::None, |base_offset| Answer::Acknowledged {
                 base_offset,
                 at,
+                by: (1, 1, 1),
             }),
             stamp: Some(Stamp {
                 id: 7,

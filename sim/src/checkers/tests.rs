@@ -17,6 +17,7 @@ fn acknowledged(base_offset: u64, at: u64) -> Answer {
     Answer::Acknowledged {
         base_offset,
         at: Time(at),
+        by: (1, 1, 1),
     }
 }
 
@@ -40,8 +41,7 @@ fn history() -> History {
     History {
         requests,
         reads: records(&["a0", "a1"]),
-        to_delete: 0,
-        deleted: 0,
+        ..History::default()
     }
 }
 
@@ -248,7 +248,7 @@ fn a_leader_knows_what_was_promised_and_what_was_deleted() {
             .unwrap_err()
             .contains("\"b0\" was acknowledged")
     );
-    history.deleted = 2;
+    history.deletions = vec![(Time(5), 2)];
     assert_eq!(promised(&history, 2, 3), Ok(()));
     assert!(
         promised(&history, 1, 3)
