@@ -4,9 +4,11 @@
 
 mod common;
 
-use common::{Node, checked, config};
+use common::{Group, Node, checked, config};
 use laminarmq_kafka::batch::{BatchBuilder, CheckedBatch, Compression, NewRecord, ProducerStamp};
-use laminarmq_replica::{EntryKind, Offset, ProposeError, Proposed, ReplicaConfig, Token, TrimTo};
+use laminarmq_replica::{
+    EntryKind, Offset, ProposeError, Proposed, ReplicaConfig, ReplicaId, Token, TrimTo,
+};
 
 fn sole() -> ReplicaConfig {
     config(1, &[1])
@@ -204,4 +206,37 @@ fn a_checkpoint_is_written_after_so_many_entries() {
     node.restart(false);
     node.settle();
     assert_knows(&mut node, 69_995..70_000);
+}
+
+/// A leader that nobody hears takes more of the producer, and of a later epoch; the next leader's log has none of that. With
+/// and without a restart in between.
+#[test]
+fn what_is_cut_off_displaced_nothing() {
+    for (epoch, restarts) in [(0, false), (0, true), (1, false), (1, true)] {
+        let mut group = Group::of(&[1, 2, 3]);
+        let old = group.elect();
+        for number in 0..8 {
+            propose(group.node(old), batch(7, 0, number)).unwrap();
+            group.settle();
+        }
+        let mut alone = group.nodes.remove(&old).unwrap();
+        for number in 8 * i32::from(epoch == 0)..14 {
+            let answer = propose(&mut alone, batch(7, epoch, number));
+            assert_eq!(answer, Ok(Proposed::Queued));
+            alone.settle();
+        }
+        if restarts {
+            alone.restart(false);
+        }
+        let next = group.elect();
+        group.nodes.insert(old, alone);
+        for _ in 0..10 {
+            group.tick();
+        }
+        assert_eq!(group.node(old).replica.end_offset(), Offset(16));
+        group.node(next).replica.transfer_leadership(ReplicaId(old));
+        group.settle();
+        assert!(group.node(old).replica.is_leader());
+        assert_knows(group.node(old), 3..8);
+    }
 }

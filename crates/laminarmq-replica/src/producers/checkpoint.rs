@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use thiserror::Error;
 
-use super::{BATCHES_KEPT, KnownBatch, PRODUCERS_MAX, Producer, Producers};
+use super::{BATCHES_KEPT, KnownBatch, PRODUCERS_MAX, Producer, Table};
 use crate::wire::{Cursor, Short};
 use crate::{LogIndex, Offset};
 
@@ -38,7 +38,7 @@ impl From<Short> for CheckpointError {
     }
 }
 
-impl Producers {
+impl Table {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER_BYTES + self.known.len() * PRODUCER_BYTES_MAX);
         out.push(VERSION);
@@ -60,8 +60,8 @@ impl Producers {
         out
     }
 
-    /// Reads what [`Producers::encode`] wrote, and checks it.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, CheckpointError> {
+    /// Reads what [`Table::encode`] wrote for the entry at `index`, and checks it: all of it stands before that.
+    pub(crate) fn decode(bytes: &[u8], index: LogIndex) -> Result<Self, CheckpointError> {
         let mut cursor = Cursor::new(bytes);
         if cursor.u8()? != VERSION {
             return Err(CheckpointError::Version);
@@ -70,7 +70,7 @@ impl Producers {
         if count > PRODUCERS_MAX {
             return Err(CheckpointError::Contents);
         }
-        let mut producers = Self::default();
+        let mut table = Self::default();
         let mut newest = LogIndex(0);
         for _ in 0..count {
             let id = cursor.u64()?.cast_signed();
@@ -80,17 +80,17 @@ impl Producers {
                 batches: batches(&mut cursor)?,
             };
             let age = producer.newest().index;
-            let known = producers.known.insert(id, producer).is_some();
+            let known = table.known.insert(id, producer).is_some();
             if known || id < 0 || epoch < 0 || age <= newest {
                 return Err(CheckpointError::Contents);
             }
             newest = age;
-            producers.by_age.insert(age, id);
+            table.by_age.insert(age, id);
         }
-        if cursor.remaining() > 0 {
+        if cursor.remaining() > 0 || newest >= index {
             return Err(CheckpointError::Contents);
         }
-        Ok(producers)
+        Ok(table)
     }
 }
 

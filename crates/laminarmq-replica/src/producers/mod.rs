@@ -1,7 +1,8 @@
 //! What a partition knows of its idempotent producers, so that a batch sent twice is stored once.
 //!
 //! - The table is a function of the log alone: of the data entries in their order, and of the
-//!   checkpoints among them. So every replica has the same one, and a restart makes it again.
+//!   checkpoints among them. So every replica has the same one, a restart makes it again, and what a truncation
+//!   cuts off is taken back.
 //! - Of each producer the last [`BATCHES_KEPT`] batches are known: as many as a client may have in
 //!   flight. Of the producers the last [`PRODUCERS_MAX`], by their newest batch; who is forgotten
 //!   may go on with any sequence number, as with other brokers.
@@ -12,6 +13,7 @@
 //! new epoch starts at 0; an old one is refused.
 
 mod checkpoint;
+mod undo;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +21,8 @@ mod tests;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use laminarmq_kafka::batch::ProducerStamp;
+
+use self::undo::{Before, Of, Undo};
 
 use crate::{LogIndex, Offset};
 
@@ -98,12 +102,19 @@ pub(crate) enum SequenceError {
     OldEpoch { current: i16, given: i16 },
 }
 
-/// See the module's documentation.
-#[derive(Debug, Default)]
-pub(crate) struct Producers {
+/// What is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Table {
     known: HashMap<i64, Producer>,
     /// The producers by the index of their newest batch, which is one producer's only.
     by_age: BTreeMap<LogIndex, i64>,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Producers {
+    table: Table,
+    undo: Undo,
     /// Epoch and next sequence number of those who proposed in this turn.
     proposed: HashMap<i64, (i16, i32)>,
 }
@@ -126,7 +137,7 @@ impl Producers {
                 Verdict::Unsettled
             });
         }
-        let Some(producer) = self.known.get(&stamp.id) else {
+        let Some(producer) = self.table.known.get(&stamp.id) else {
             return Ok(Verdict::Next);
         };
         let given = stamp.base_sequence;
@@ -152,6 +163,11 @@ impl Producers {
         }
     }
 
+    /// What is known at the end of the log.
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
     /// A batch that [`Producers::check`] let through is on its way to the log.
     pub(crate) fn propose(&mut self, stamp: ProducerStamp, last_delta: u32) {
         let next = next_sequence(stamp.base_sequence, last_delta);
@@ -165,39 +181,58 @@ impl Producers {
 
     /// A batch is in the log.
     pub(crate) fn append(&mut self, id: i64, epoch: i16, batch: KnownBatch) {
-        let producer = self.known.entry(id).or_insert_with(|| Producer {
-            epoch,
-            batches: VecDeque::with_capacity(BATCHES_KEPT),
-        });
-        if let Some(newest) = producer.batches.back() {
-            self.by_age.remove(&newest.index);
-        }
-        if producer.epoch != epoch {
-            producer.epoch = epoch;
-            producer.batches.clear();
-        }
-        if producer.batches.len() == BATCHES_KEPT {
-            producer.batches.pop_front();
-        }
+        let index = batch.index;
+        let (mut producer, of) = match self.table.remove(id) {
+            None => (Producer::new(epoch), Of::Nobody),
+            Some(before) if before.epoch != epoch => {
+                (Producer::new(epoch), Of::Epoch(Box::new(before)))
+            }
+            Some(mut before) if before.batches.len() == BATCHES_KEPT => {
+                let oldest = before.batches.pop_front().expect("it is full");
+                (before, Of::Full(oldest))
+            }
+            Some(before) => (before, Of::Fewer),
+        };
         producer.batches.push_back(batch);
-        self.by_age.insert(batch.index, id);
-        if self.known.len() > PRODUCERS_MAX {
-            let (_, oldest) = self.by_age.pop_first().expect("as many as producers");
-            self.known.remove(&oldest);
-        }
+        self.table.insert(id, producer);
+        let forgotten = self.table.forget_oldest().map(Box::new);
+        self.undo.push(index, Before::Batch { id, of, forgotten });
     }
 
-    /// Entries from `from` on are gone. A producer of whom nothing is left is forgotten: it may go
-    /// on with any sequence number, and what it has in flight are the batches that are gone.
-    pub(crate) fn truncate(&mut self, from: LogIndex) {
-        self.known.retain(|_, producer| {
-            producer.batches.retain(|batch| batch.index < from);
-            !producer.batches.is_empty()
-        });
-        self.by_age = self
-            .known
-            .iter()
-            .map(|(id, producer)| (producer.newest().index, *id))
-            .collect();
+    /// A checkpoint is in the log: `table` takes the place of what was known.
+    pub(crate) fn replace(&mut self, index: LogIndex, table: Table) {
+        let before = std::mem::replace(&mut self.table, table);
+        self.undo.push(index, Before::Table(Box::new(before)));
+    }
+}
+
+impl Producer {
+    fn new(epoch: i16) -> Self {
+        Self {
+            epoch,
+            batches: VecDeque::with_capacity(BATCHES_KEPT),
+        }
+    }
+}
+
+impl Table {
+    fn insert(&mut self, id: i64, producer: Producer) {
+        self.by_age.insert(producer.newest().index, id);
+        self.known.insert(id, producer);
+    }
+
+    fn remove(&mut self, id: i64) -> Option<Producer> {
+        let producer = self.known.remove(&id)?;
+        self.by_age.remove(&producer.newest().index);
+        Some(producer)
+    }
+
+    /// Makes room if there are too many.
+    fn forget_oldest(&mut self) -> Option<(i64, Producer)> {
+        if self.known.len() <= PRODUCERS_MAX {
+            return None;
+        }
+        let (_, id) = self.by_age.pop_first().expect("as many as producers");
+        Some((id, self.known.remove(&id).expect("it was there by age")))
     }
 }

@@ -298,6 +298,7 @@ impl<E: LogEnv> Replica<E> {
         let visible = committed.min(self.last_index());
         if visible > self.visible {
             self.visible = visible;
+            self.producers.settle(visible);
             let count = self
                 .tracked
                 .partition_point(|tracked| tracked.index <= visible);

@@ -256,8 +256,7 @@ impl<E: LogEnv> Replica<E> {
         terms.truncate(from);
         self.end_offset = Offset(first_gone.key);
         self.tail.truncate(from);
-        self.producers.truncate(from);
-        self.checkpoint.truncate(from);
+        self.unlearn(from)?;
         let kept = self.tracked.partition_point(|tracked| tracked.index < from);
         for gone in self.tracked.drain(kept..) {
             self.tracked_bytes -= gone.bytes;

@@ -22,7 +22,7 @@
 use laminarmq::LogEnv;
 
 use crate::config::ENTRY_BYTES_CEILING;
-use crate::producers::Producers;
+use crate::producers::Table;
 use crate::queue::Waiting;
 use crate::replica::Replica;
 use crate::replica::append::{parse_head, record_count};
@@ -355,8 +355,8 @@ fn check_entries_alone(term: Term, prev: LogPoint, entries: &[PeerEntry]) -> Res
                 }
             }
             EntryKind::Producers => {
-                if !entry.payload.head.is_empty() || Producers::decode(&entry.payload.body).is_err()
-                {
+                let table = Table::decode(&entry.payload.body, entry.index);
+                if !entry.payload.head.is_empty() || table.is_err() {
                     return at("not a checkpoint of producers");
                 }
             }

@@ -4,13 +4,15 @@
 //! opening reads the newest one and the entries behind it, however long the log is.
 
 use bytes::Bytes;
-use laminarmq::{Log, LogEnv, poll_ready};
+use laminarmq::{Log, LogEnv, ReadError, poll_ready};
 use laminarmq_kafka::batch::{BatchHeader, CheckedBatch, HEAD_BYTES, ProducerStamp};
 
-use crate::producers::{KnownBatch, PRODUCERS_BYTES_MAX, Producers, SequenceError, Verdict};
+use crate::producers::{KnownBatch, PRODUCERS_BYTES_MAX, Producers, SequenceError, Table, Verdict};
 use crate::queue::Waiting;
 use crate::replica::Replica;
-use crate::{EntryKind, FLAG_PRODUCER, LogIndex, Offset, OpenError, Payload, ProposeError, Token};
+use crate::{
+    EntryKind, FLAG_PRODUCER, Fatal, LogIndex, Offset, OpenError, Payload, ProposeError, Token,
+};
 
 /// Bytes of batches between two checkpoints; so many are read again after a crash, at most.
 const CHECKPOINT_BYTES: u64 = 64 << 20;
@@ -155,7 +157,18 @@ impl<E: LogEnv> Replica<E> {
 
     /// The checkpoint for the next place in the log.
     pub(super) fn checkpoint_payload(&self) -> Payload {
-        Payload::whole(Bytes::from(self.producers.encode()))
+        Payload::whole(Bytes::from(self.producers.table().encode()))
+    }
+
+    /// Entries from `from` on were cut off the log.
+    pub(super) fn unlearn(&mut self, from: LogIndex) -> Result<(), Fatal> {
+        if self.producers.truncate(from) {
+            self.checkpoint.truncate(from);
+        } else {
+            // They stood there when the log was opened.
+            (self.producers, self.checkpoint) = read_producers(self.log())?;
+        }
+        Ok(())
     }
 
     /// An entry of these bytes is about to be in the log.
@@ -165,7 +178,7 @@ impl<E: LogEnv> Replica<E> {
         kind: EntryKind,
         flags: u8,
         payload: &Payload,
-    ) -> Result<(), crate::Fatal> {
+    ) -> Result<(), Fatal> {
         match kind {
             EntryKind::Data if flags & FLAG_PRODUCER != 0 => {
                 let header = super::append::parse_head(payload);
@@ -180,9 +193,10 @@ impl<E: LogEnv> Replica<E> {
                 return Ok(());
             }
             EntryKind::Producers => {
-                let what = "not a checkpoint of producers";
-                self.producers = Producers::decode(&payload.body)
-                    .map_err(|_| crate::Fatal::Entry { index, what })?;
+                let what = NO_CHECKPOINT;
+                let table = Table::decode(&payload.body, index)
+                    .map_err(|_| Fatal::Entry { index, what })?;
+                self.producers.replace(index, table);
                 self.checkpoint.written(index);
                 return Ok(());
             }
@@ -207,20 +221,59 @@ fn known_batch(index: LogIndex, header: &BatchHeader) -> Option<(i64, i16, Known
     possible.then_some((header.producer_id, header.producer_epoch, batch))
 }
 
+/// Why the log does not say what is known of its producers.
+#[derive(Debug)]
+pub(super) enum ProducersUnread {
+    Read(ReadError),
+    /// It is no checkpoint.
+    Entry(LogIndex),
+}
+
+const NO_CHECKPOINT: &str = "not a checkpoint of producers";
+
+impl From<ReadError> for ProducersUnread {
+    fn from(error: ReadError) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl From<ProducersUnread> for OpenError {
+    fn from(error: ProducersUnread) -> Self {
+        match error {
+            ProducersUnread::Read(error) => Self::Read(error),
+            ProducersUnread::Entry(index) => Self::Entry {
+                index,
+                what: NO_CHECKPOINT,
+            },
+        }
+    }
+}
+
+impl From<ProducersUnread> for Fatal {
+    fn from(error: ProducersUnread) -> Self {
+        match error {
+            ProducersUnread::Read(error) => Self::Read(error),
+            ProducersUnread::Entry(index) => Self::Entry {
+                index,
+                what: NO_CHECKPOINT,
+            },
+        }
+    }
+}
+
 /// What the log says of its producers: the newest checkpoint, and the batches behind it.
 pub(super) fn read_producers<E: LogEnv>(
     log: &Log<E>,
-) -> Result<(Producers, SinceCheckpoint), OpenError> {
+) -> Result<(Producers, SinceCheckpoint), ProducersUnread> {
     let mut producers = Producers::default();
     let mut since = SinceCheckpoint::default();
     let mut first = log.start_index();
     for index in (log.start_index()..log.end_index()).rev() {
         if poll_ready(log.entry(index))?.kind == EntryKind::Producers.as_u8() {
             let record = poll_ready(log.read(index))?;
-            producers = Producers::decode(&record.value).map_err(|_| OpenError::Entry {
-                index: LogIndex(index),
-                what: "not a checkpoint of producers",
-            })?;
+            let at = LogIndex(index);
+            let table = Table::decode(&record.value, at).map_err(|_| ProducersUnread::Entry(at))?;
+            producers.replace(at, table);
             since.written(LogIndex(index));
             first = index + 1;
             break;
@@ -240,5 +293,6 @@ pub(super) fn read_producers<E: LogEnv>(
             producers.append(id, epoch, batch);
         }
     }
+    producers.settle(LogIndex(log.end_index() - 1));
     Ok((producers, since))
 }
