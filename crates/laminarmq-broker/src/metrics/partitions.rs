@@ -14,6 +14,8 @@ pub(super) struct Partitions {
     rows: Vec<Row>,
     /// Of the metadata group.
     metadata: Progress,
+    /// Of the cluster; one that is alone is a cluster of one.
+    brokers: usize,
     /// First row of each topic, by its name.
     first: HashMap<String, usize>,
 }
@@ -40,6 +42,7 @@ impl Partitions {
             topics: Vec::new(),
             rows: Vec::new(),
             metadata: progress(router, METADATA_GROUP).unwrap_or_default(),
+            brokers: image.nodes().len().max(1),
             first: HashMap::new(),
         };
         for topic in image.topics() {
@@ -97,6 +100,13 @@ impl Partitions {
             "Partitions of these topics.",
         )
         .sample(&none, self.rows.len());
+        let in_doubt = self.rows.iter().filter(|row| row.progress.in_doubt);
+        out.family(
+            "laminarmq_partitions_in_doubt",
+            Kind::Gauge,
+            "Partitions of which this node may lack what it acknowledged: it gives no vote there until it has that again.",
+        )
+        .sample(&none, in_doubt.count());
         if self.metadata.leads {
             out.family(
                 "laminarmq_metadata_replicas_in_sync",
@@ -112,7 +122,7 @@ impl Partitions {
             |row| Some(row.progress.log_bytes),
         );
         out.family("kafka_brokers", Kind::Gauge, "Brokers of the cluster.")
-            .sample(&none, 1);
+            .sample(&none, self.brokers);
         let mut family = out.family(
             "kafka_topic_partitions",
             Kind::Gauge,

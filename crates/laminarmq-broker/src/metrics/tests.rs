@@ -42,6 +42,8 @@ fn image_and_router() -> (Image, Router) {
             settings: TopicSettings::resolve(&BTreeMap::new(), TopicDefaults::default()).unwrap(),
         }));
     }
+    let nodes = [1, 2].map(|id| (id, "127.0.0.1:9092".parse().unwrap()));
+    image.set_nodes(nodes.into());
     (image, router)
 }
 
@@ -52,6 +54,7 @@ fn progress(start: u64, end: u64, leads: bool) -> Progress {
         leads,
         leader: None,
         in_sync: u32::from(leads),
+        in_doubt: end == 7,
         start_offset: Offset(start),
         log_bytes: 100 + end,
     }
@@ -73,10 +76,11 @@ fn partitions_are_shown_as_far_as_they_are_known() {
     let want = [
         "laminarmq_topics 2",
         "laminarmq_partitions 3",
+        "laminarmq_partitions_in_doubt 1",
         r#"laminarmq_partition_log_bytes{topic="a",partition="0"} 110"#,
         r#"laminarmq_partition_log_bytes{topic="a",partition="1"} 100"#,
         r#"laminarmq_partition_log_bytes{topic="b",partition="0"} 107"#,
-        "kafka_brokers 1",
+        "kafka_brokers 2",
         r#"kafka_topic_partitions{topic="a"} 2"#,
         r#"kafka_topic_partitions{topic="b"} 1"#,
         r#"kafka_topic_partition_current_offset{topic="a",partition="0"} 10"#,

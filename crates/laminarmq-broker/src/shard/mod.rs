@@ -266,6 +266,8 @@ pub struct Progress {
     pub leader: Option<ReplicaId>,
     /// Voters that are heard of and follow, this one included; 0 unless this replica leads.
     pub in_sync: u32,
+    /// This replica may lack what it acknowledged.
+    pub in_doubt: bool,
     /// Bytes of the log on this node. Rides along: that it alone has grown is not told.
     pub log_bytes: u64,
 }

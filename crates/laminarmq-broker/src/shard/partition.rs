@@ -568,6 +568,7 @@ impl<O: Outside> Partition<O> {
             leads,
             leader: self.replica.leader(),
             in_sync: self.in_sync(),
+            in_doubt: self.replica.is_in_doubt(),
             log_bytes: self.told.map_or(0, |told| told.log_bytes),
         };
         if self.told != Some(progress) || self.size.has_moved(self.replica.log()) {
