@@ -32,7 +32,7 @@ pub struct Effects<E: LogEnv> {
     pub high_watermark: Option<Offset>,
     /// Role, term or leader, if any of them changed.
     pub leadership: Option<Leadership>,
-    /// The replica has everything again that it may have lost; see
+    /// The replica has everything again that it may have lost, and a start would find it so; see
     /// [`ReplicaConfig::may_have_lost`](crate::ReplicaConfig::may_have_lost).
     pub doubt_over: bool,
     /// There is more to do at once: call `advance` again when these commands are done.

@@ -412,6 +412,13 @@ fn a_doubt_is_over_when_what_was_lost_is_saved_and_not_before() {
     assert!(node.replica.is_in_doubt());
     let done = common::run(effects.persist.expect("to be saved"), &mut node.saved);
     node.replica.on_persisted(done).unwrap();
+    // Over; a start would find it in doubt again, as long as that is not saved.
+    let effects = node.replica.advance().unwrap();
+    assert!(!node.replica.is_in_doubt() && !effects.doubt_over);
+    assert!(node.saved.as_ref().unwrap().in_doubt);
+    let done = common::run(effects.persist.expect("to be saved"), &mut node.saved);
+    assert!(!node.saved.as_ref().unwrap().in_doubt);
+    node.replica.on_persisted(done).unwrap();
     assert!(node.replica.advance().unwrap().doubt_over);
 }
 

@@ -36,7 +36,22 @@ pub(super) struct Persisting {
     out_start: Option<LogStart>,
     /// The same of a state that is saved.
     saved_start: Option<LogStart>,
+    pub(super) doubt: EndOfDoubt,
     held: VecDeque<(u64, Vec<(ReplicaId, PeerMessage)>)>,
+}
+
+/// How far the word is on its way to the disk that a replica is not in doubt any more. Until it is there, a start
+/// would find the replica in doubt again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum EndOfDoubt {
+    #[default]
+    No,
+    /// The next state says so.
+    Unsaved,
+    /// The state that is being saved does.
+    Out,
+    /// It is to be told.
+    Saved,
 }
 
 impl Persisting {
@@ -126,6 +141,9 @@ impl<E: LogEnv> Replica<E> {
             self.consensus.store_mut().parts_mut().0.complete(log)?;
         }
         self.persisting.out = None;
+        if self.persisting.doubt == EndOfDoubt::Out {
+            self.persisting.doubt = EndOfDoubt::Saved;
+        }
         if let Some(start) = self.persisting.out_start.take() {
             self.persisting.saved_start = Some(start);
         }
@@ -171,6 +189,13 @@ impl<E: LogEnv> Replica<E> {
         }
         self.take_visible(effects)?;
         self.settle_doubt(effects);
+        if self.persisting.doubt == EndOfDoubt::Unsaved {
+            self.settle(effects);
+        }
+        if self.persisting.doubt == EndOfDoubt::Saved {
+            self.persisting.doubt = EndOfDoubt::No;
+            effects.doubt_over = true;
+        }
         self.persisting.release(&mut effects.messages);
         if self.high_watermark != watermark {
             effects.high_watermark = Some(self.high_watermark);
@@ -230,8 +255,9 @@ impl<E: LogEnv> Replica<E> {
             return false;
         }
         let restores = self.wants_snapshot_saved();
-        let in_doubt = self.is_in_doubt() && self.persisting.state;
-        if self.persisting.done == self.persisting.seen && !self.unborn && !restores && !in_doubt {
+        let doubt = self.persisting.doubt == EndOfDoubt::Unsaved
+            || (self.is_in_doubt() && self.persisting.state);
+        if self.persisting.done == self.persisting.seen && !self.unborn && !restores && !doubt {
             return false;
         }
         let want_log = std::mem::take(&mut self.persisting.log) && self.config.flush == Flush::Sync;
@@ -242,6 +268,9 @@ impl<E: LogEnv> Replica<E> {
             None
         };
         let state = want_state.then(|| self.group_state());
+        if want_state && self.persisting.doubt == EndOfDoubt::Unsaved {
+            self.persisting.doubt = EndOfDoubt::Out;
+        }
         if restores {
             self.saving_snapshot();
         } else if want_state && self.start.index.get() > self.log().start_index() {

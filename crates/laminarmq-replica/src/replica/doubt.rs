@@ -29,6 +29,7 @@ use laminarmq::LogEnv;
 
 use crate::config::Flush;
 use crate::replica::Replica;
+use crate::replica::advance::EndOfDoubt;
 use crate::{Effects, LogIndex, LogPoint, PeerBody, PeerMessage, ReplicaId, Term};
 
 /// What a replica in doubt knows.
@@ -165,7 +166,7 @@ impl<E: LogEnv> Replica<E> {
         if self.needed().is_some_and(|needed| is_as_far(saved, needed)) {
             self.doubt = None;
             self.persisting.state = true;
-            effects.doubt_over = true;
+            self.persisting.doubt = EndOfDoubt::Unsaved;
             tracing::info!(
                 group = self.config.group.get(),
                 last = saved.index.get(),
