@@ -559,15 +559,16 @@ impl Cluster {
 
     /// The node goes down, and what was not synced with it; it comes back later.
     pub(crate) fn power_cut(&mut self, id: u64, why: &str) {
+        if self.nodes[&id].was_rotten {
+            self.kill(id);
+            return;
+        }
         self.counts.power_cuts += 1;
         self.down(id);
         self.nodes
             .get_mut(&id)
             .expect("a node of this cluster")
             .lost_power = true;
-        if self.nodes[&id].was_rotten {
-            self.is_suspect(id);
-        }
         let (lost, kept) = self.nodes[&id].disk.crash(&mut self.disks);
         self.counts.unsynced_lost += lost;
         self.counts.unsynced_kept += kept;

@@ -33,6 +33,7 @@ impl Cluster {
             0..20 | 35..57 if self.forgets() => {}
             0..20 if is_up => self.power_cut(id, "the power goes"),
             20..35 if is_up => self.kill(id),
+            35..54 if self.nodes[&id].was_rotten => {}
             35..50 if self.plan.cut_at.is_none() => {
                 let disk = &self.nodes[&id].disk;
                 disk.cut_at(Some(disk.syncs() + self.faults.below(4)));
@@ -86,6 +87,7 @@ impl Cluster {
             }
             20..50 if is_up && self.all_know_the_members() => {
                 self.kill(id);
+                self.nodes[&id].disk.be_good();
                 if self.nodes[&id].disk.rot(&mut self.faults) {
                     self.counts.bit_rot += 1;
                     self.is_suspect(id);

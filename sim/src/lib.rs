@@ -31,7 +31,8 @@
 //! bit flips in a segment that is not the last one; with `flush=os` the machine crashes. All of these are
 //! noticed, and the node comes back with an empty disk under another id. Outside the model: a flipped bit
 //! in the last segment or with `flush=os` (nothing behind a torn record tells it from a damaged one) or in
-//! the raft-state file, and replicas that lie.
+//! the raft-state file, a power cut of a node on whose disk a bit flipped (after one, an end that was never
+//! whole and a damaged one look alike: ADR 0015), and replicas that lie.
 //!
 //! # What is checked
 //!

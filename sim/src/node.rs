@@ -30,7 +30,7 @@ pub(crate) struct Node {
     pub(crate) born: bool,
     /// A bit of its disk was flipped, and nobody has found it.
     pub(crate) suspect: bool,
-    /// A bit of its disk was flipped once. What was written over it since may be in memory only.
+    /// A bit of its disk was flipped once: it does not lose power any more (see the crate's fault model).
     pub(crate) was_rotten: bool,
     /// It was cut off from power since it was up last.
     pub(crate) lost_power: bool,

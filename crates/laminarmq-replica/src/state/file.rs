@@ -6,6 +6,7 @@
 //!
 //! - The newest frame that names a group wins.
 //! - A torn last frame was never reported as saved, and is cut.
+//! - What is read at the opening is synced before anything is written behind it.
 //! - A damaged frame with a whole, later one behind it was synced once: that is an error, never a
 //!   cut, because a forgotten vote may elect two leaders.
 //! - After any failed write or sync the file is poisoned: nothing is retried.
@@ -109,6 +110,12 @@ impl<F: StateFs> RaftStateFile<F> {
         // A torn tail must be gone before the next frame is written behind it.
         if file.recovery.cut_bytes > 0 || file.is_overgrown() {
             file.rewrite()?;
+        } else {
+            // The last frame may be one that a killed process wrote and did not sync. A power cut at the next save could
+            // take it and leave that one, which would be damage.
+            file.fs
+                .sync(NAME)
+                .map_err(failed("syncing what was found"))?;
         }
         Ok(file)
     }
