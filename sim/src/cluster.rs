@@ -486,7 +486,7 @@ impl Cluster {
         }
         for done in &effects.committed {
             if done.token.get() >= OWN_TOKENS {
-                self.own_committed(done.token);
+                self.own_committed(id, done.token);
             }
             let base = done.base_offset.get();
             free.extend(

@@ -14,6 +14,7 @@ use laminarmq_replica::{
 use crate::checkers::Broken;
 use crate::cluster::{Cluster, Event};
 use crate::disk::Disk;
+use crate::history::Deletion;
 use crate::node::Node;
 
 /// Tokens from here on are not the clients'.
@@ -181,11 +182,19 @@ impl Cluster {
     }
 
     /// An own proposal is committed.
-    pub(crate) fn own_committed(&mut self, token: Token) {
-        if let Some(offset) = self.trims.remove(&token.get()) {
+    pub(crate) fn own_committed(&mut self, id: u64, token: Token) {
+        if let Some(before) = self.trims.remove(&token.get()) {
             let now = self.clock.now();
-            self.note(&format!("deleted before {offset}"));
-            self.workload.history.deletions.push((now, offset));
+            self.note(&format!("deleted before {before}"));
+            let node = &self.nodes[&id];
+            let replica = &node.up.as_ref().expect("it just advanced").replica;
+            let by = (id, node.lifetime, replica.leader_epoch().get());
+            let deletion = Deletion {
+                at: now,
+                by,
+                before,
+            };
+            self.workload.history.deletions.push(deletion);
         }
     }
 

@@ -61,6 +61,14 @@ pub(crate) struct Seen {
     pub(crate) end: u64,
 }
 
+/// It was acknowledged that records before an offset are deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deletion {
+    pub(crate) at: Time,
+    pub(crate) by: Leadership,
+    pub(crate) before: u64,
+}
+
 /// Everything the clients of a run saw.
 #[derive(Debug, Default)]
 pub(crate) struct History {
@@ -71,14 +79,13 @@ pub(crate) struct History {
     pub(crate) seen: Vec<Seen>,
     /// Somebody asked to delete records before this offset, and none after it.
     pub(crate) to_delete: u64,
-    /// It was acknowledged, at these times, that records before these offsets are deleted.
-    pub(crate) deletions: Vec<(Time, u64)>,
+    pub(crate) deletions: Vec<Deletion>,
 }
 
 impl History {
     /// It was acknowledged that records before this one are deleted.
     pub(crate) fn deleted(&self) -> u64 {
-        let offsets = self.deletions.iter().map(|(_, offset)| *offset);
+        let offsets = self.deletions.iter().map(|it| it.before);
         offsets.max().unwrap_or(0)
     }
 

@@ -46,7 +46,8 @@ pub(crate) fn linearizable(
     };
     let terms = first_heard(history);
     let mut appends = Passed::new(appended(history));
-    let mut deletions = Passed::new(history.deletions.clone());
+    let deletions = history.deletions.iter();
+    let mut deletions = Passed::new(deletions.map(|it| (it.at, it.before)).collect());
     // (start, end) as the newest leader showed them, before a time and at that time.
     let mut shown = (0, 0);
     let mut shown_now = (Time::default(), shown);
@@ -105,7 +106,7 @@ fn appended(history: &History) -> Vec<(Time, u64)> {
     appended.collect()
 }
 
-/// When each term was first heard of: a leader of it acknowledged something, or answered a read.
+/// When each term was first heard of: a leader of it acknowledged something, a deletion too, or answered a read.
 fn first_heard(history: &History) -> BTreeMap<u32, Time> {
     let mut terms: BTreeMap<u32, Time> = BTreeMap::new();
     let answers = history.requests.iter();
@@ -114,7 +115,9 @@ fn first_heard(history: &History) -> BTreeMap<u32, Time> {
         Answer::None | Answer::Refused => None,
     });
     let led = history.seen.iter().filter(|seen| seen.leads);
-    for (term, at) in appends.chain(led.map(|seen: &Seen| (seen.by.2, seen.at))) {
+    let deleted = history.deletions.iter().map(|it| (it.by.2, it.at));
+    let led = led.map(|seen: &Seen| (seen.by.2, seen.at));
+    for (term, at) in appends.chain(deleted).chain(led) {
         let first = terms.entry(term).or_insert(at);
         *first = at.min(*first);
     }
@@ -176,7 +179,7 @@ impl Passed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Request;
+    use crate::history::{Deletion, Request};
 
     const STALE_MAX: u64 = 50;
 
@@ -217,7 +220,14 @@ mod tests {
         let history = History {
             requests: vec![append("a", 10, 0, (20, 1)), append("b", 110, 1, (120, 2))],
             seen: seen.to_vec(),
-            deletions: deletions.iter().map(|(at, to)| (Time(*at), *to)).collect(),
+            deletions: deletions
+                .iter()
+                .map(|(at, before)| Deletion {
+                    at: Time(*at),
+                    by: (2, 1, 2),
+                    before: *before,
+                })
+                .collect(),
             ..History::default()
         };
         let values = ["a", "b"].into_iter().enumerate();
@@ -295,6 +305,9 @@ mod tests {
         assert!(check(&[after(140, 0), after(151, 1)], &[(140, 1)]).is_ok());
         let words = check(&[after(141, 0)], &[(140, 1)]).expect_err("deleted");
         assert!(words.contains("records before 1 were deleted"), "{words}");
+        // It tells of a newer leader, too.
+        let before = read(45, 1, 1);
+        assert!(check(&[before], &[(40, 1)]).is_ok());
         let words = check(&[after(141, 1), after(142, 0)], &[]).expect_err("seen");
         assert!(words.contains("was seen before"), "{words}");
     }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::clock::Time;
-use crate::history::Request;
+use crate::history::{Deletion, Request};
 
 fn request(values: &[&str], sent: u64, answer: Answer) -> Request {
     Request {
@@ -248,7 +248,11 @@ fn a_leader_knows_what_was_promised_and_what_was_deleted() {
             .unwrap_err()
             .contains("\"b0\" was acknowledged")
     );
-    history.deletions = vec![(Time(5), 2)];
+    history.deletions = vec![Deletion {
+        at: Time(5),
+        by: (1, 1, 1),
+        before: 2,
+    }];
     assert_eq!(promised(&history, 2, 3), Ok(()));
     assert!(
         promised(&history, 1, 3)
