@@ -154,7 +154,8 @@ impl Plan {
             })),
             away_millis: 900,
             calm_requests: 50,
-            settle_millis: 40_000,
+            // A whole log may have to be copied, one entry for each message to and fro.
+            settle_millis: 150_000,
             cut_at: None,
             lies: Lies {
                 segments: options.canary == Some(Canary::LyingSync),

@@ -10,6 +10,7 @@
 //! same state: it holds no clock, no random choice and no setting of one node. Described in
 //! `docs/formats/metadata-commands.md`.
 
+use crate::topics::{NameError, check_name};
 use laminarmq_kafka::Uuid;
 use std::collections::BTreeMap;
 
@@ -87,6 +88,9 @@ pub(crate) enum CommandError {
     Long(usize),
     #[error("metadata command with text that is not UTF-8")]
     Text,
+    /// It would become the name of a folder.
+    #[error("metadata command that makes topic {name:?}: {error}")]
+    Name { name: String, error: NameError },
 }
 
 impl Command {
@@ -155,7 +159,7 @@ impl Command {
         let command = match kind {
             CREATE_TOPIC => Command::CreateTopic(CreateTopic {
                 topic_id: Uuid(input.array()?),
-                name: input.text()?,
+                name: input.topic_name()?,
                 replicas: input.replicas()?,
                 settings: input.settings()?,
             }),
@@ -253,6 +257,14 @@ impl Decoder<'_> {
         let length = u16::from_le_bytes(self.array()?);
         let bytes = self.take(length.into())?;
         String::from_utf8(bytes.to_vec()).map_err(|_| CommandError::Text)
+    }
+
+    fn topic_name(&mut self) -> Result<String, CommandError> {
+        let name = self.text()?;
+        match check_name(&name) {
+            Ok(()) => Ok(name),
+            Err(error) => Err(CommandError::Name { name, error }),
+        }
     }
 
     fn replicas(&mut self) -> Result<Vec<Vec<u32>>, CommandError> {
@@ -370,6 +382,22 @@ mod tests {
         assert_eq!(registration().encode(), want);
         let want = b"\x01\x07\x03\0\0\0\x02\0\0\0\x04\0name";
         assert_eq!(replacement().encode(), want);
+    }
+
+    /// What comes from another node becomes the name of a folder on this one.
+    #[test]
+    fn a_topic_that_could_not_be_made_here_is_none() {
+        for name in ["", "..", "../x", "a/b", "a\0"] {
+            let Command::CreateTopic(mut create) = topic() else {
+                unreachable!("it makes a topic")
+            };
+            create.name = name.to_owned();
+            let read = Command::decode(&Command::CreateTopic(create).encode());
+            assert!(
+                matches!(&read, Err(CommandError::Name { name: given, .. }) if given == name),
+                "{read:?}"
+            );
+        }
     }
 
     #[test]
