@@ -8,6 +8,7 @@ use laminarmq_broker::limits::FRAME_BYTES_MIN;
 use laminarmq_broker::test_util::Frames;
 use laminarmq_kafka::{AnyRequest, Reader, RequestHeader, Writer, generate};
 
+use crate::codec;
 use crate::pieces::{self, Pieces};
 
 /// The largest frame; more than one step of the share of bytes in flight.
@@ -71,7 +72,7 @@ fn decode(frame: Bytes) {
     }
 }
 
-/// Some requests one behind the other, and a frame that is cut.
+/// One request of each API and version, some one behind the other, and a frame that is cut.
 pub fn seeds() -> Vec<Vec<u8>> {
     use laminarmq_kafka::ApiKey::{ApiVersions, Fetch, Metadata, Produce};
     let values: Vec<u8> = (0..100).collect();
@@ -96,7 +97,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
         frame(Produce, 9),
         frame(Fetch, 12),
     ];
-    let mut seeds: Vec<_> = all.iter().map(|one| [&[0, 0], &one[..]].concat()).collect();
+    let mut seeds = codec::seeds(|key, version, _| frame(key, version).into());
+    // In front of a frame stand other numbers here.
+    seeds.iter_mut().for_each(|seed| seed[..2].fill(0));
     seeds.push([&[5, 0], &all.concat()[..]].concat());
     seeds.push([&[200, 0], &all.concat()[..100]].concat());
     // A frame of 300 KiB, which zeros fill.

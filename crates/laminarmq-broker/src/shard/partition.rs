@@ -1,7 +1,9 @@
 //! One partition of a shard: its replica, and who waits for what of it.
 
 mod confirming;
+mod overtaken;
 
+use self::overtaken::Overtaken;
 use super::held::{Held, HeldAppends};
 use super::in_sync::InSync;
 use super::log_size::LogSize;
@@ -14,6 +16,7 @@ use crate::data_dir::InDoubt;
 use crate::limits::SILENT_TICKS;
 use crate::peer::{Envelope, Lane};
 use bytes::Bytes;
+use laminarmq_kafka::batch::ProducerStamp;
 use laminarmq_replica::{
     ConfigError, DropReason, Effects, Fatal, FetchPlan, GroupId, LogIndex, Offset, OffsetAnswer,
     PeerBody, PeerMessage, PersistDone, ProposeError, Proposed, Replica, ReplicaId, Term, Token,
@@ -50,6 +53,7 @@ pub(super) struct Partition<O: Outside> {
     /// A job is outside.
     persisting: bool,
     doubt: Option<InDoubt>,
+    overtaken: Overtaken,
 }
 
 enum Waiting<O: Outside> {
@@ -93,6 +97,7 @@ impl<O: Outside> Partition<O> {
             size: LogSize::default(),
             persisting: false,
             doubt,
+            overtaken: Overtaken::default(),
         }
     }
 
@@ -133,7 +138,12 @@ impl<O: Outside> Partition<O> {
         token: &mut Token,
         out: &mut Outputs<O>,
     ) -> Option<Append<O>> {
-        if let Err(refusal) = self.check_in_sync(append.ack) {
+        let stamp = append.batch.producer();
+        let refused = match self.check_in_sync(append.ack) {
+            Ok(()) if self.would_overtake(stamp) => Err(Refusal::NotLeader),
+            may => may.inspect_err(|_| self.comes_again(stamp)),
+        };
+        if let Err(refusal) = refused {
             out.push(Output::Appended {
                 reply: append.reply,
                 result: Err(refusal),
@@ -145,6 +155,9 @@ impl<O: Outside> Partition<O> {
         match self.replica.propose_batch(append.batch.clone(), this) {
             Ok(Proposed::Queued) => {
                 let Append { ack, reply, .. } = append;
+                if let Some(stamp) = stamp.filter(|_| !self.overtaken.is_empty()) {
+                    self.overtaken.taken(stamp.id);
+                }
                 self.waiting.insert(this, Waiting::Append { ack, reply });
             }
             Ok(Proposed::Duplicate {
@@ -175,12 +188,45 @@ impl<O: Outside> Partition<O> {
             }
             Err(ProposeError::Full { .. }) => self.backlog.push_front(append),
             Err(ProposeError::Unsettled) => return Some(append),
-            Err(error) => out.push(Output::Appended {
-                reply: append.reply,
-                result: Err(error.into()),
-            }),
+            Err(error) => {
+                let refusal = match error {
+                    ProposeError::SequenceGap { expected, .. }
+                        if stamp.is_some_and(|stamp| {
+                            self.overtaken.is_overtaken_by(stamp, Some(expected))
+                        }) =>
+                    {
+                        Refusal::NotLeader
+                    }
+                    ProposeError::NotLeader { .. } | ProposeError::HandingOver => {
+                        self.comes_again(stamp);
+                        Refusal::NotLeader
+                    }
+                    error => error.into(),
+                };
+                out.push(Output::Appended {
+                    reply: append.reply,
+                    result: Err(refusal),
+                });
+            }
         }
         None
+    }
+
+    /// A batch is refused for a reason that passes.
+    fn comes_again(&mut self, stamp: Option<ProducerStamp>) {
+        if let Some(stamp) = stamp {
+            self.overtaken.refused(stamp);
+        }
+    }
+
+    /// Whether a batch would be taken before one that was refused and comes again, nothing being known of the producer.
+    fn would_overtake(&mut self, stamp: Option<ProducerStamp>) -> bool {
+        let Some(stamp) = stamp.filter(|_| !self.overtaken.is_empty()) else {
+            return false;
+        };
+        self.replica.is_leader()
+            && !self.replica.knows_producer(stamp.id)
+            && self.overtaken.is_overtaken_by(stamp, None)
     }
 
     pub(super) fn command(

@@ -180,3 +180,44 @@ fn closing_writes_down_what_is_known_of_producers_first() {
     assert_eq!(seen, [Seen::Final(ONE), Seen::Changed(5, Ok(()))]);
     assert!(bench.shard_is_closed());
 }
+
+/// Of two batches that a producer sent at once the first came when the partition could not take it, the second when it could.
+#[test]
+fn what_comes_behind_a_refused_batch_does_not_overtake_it() {
+    let not_yet = Ack::Quorum { min_in_sync: 2 };
+    for known in [false, true] {
+        let disk = MemEnv::new();
+        let mut bench = Bench::with(config(ONE), &disk);
+        let (first, offset) = if known {
+            bench.step([produce(7, 0, 0, Ack::Leader, 1)]);
+            (1, 1)
+        } else {
+            (0, 0)
+        };
+        let refused = Refusal::TooFewInSync {
+            in_sync: 1,
+            wanted: 2,
+        };
+        let seen = bench.step([produce(7, 0, first, not_yet, 2)]);
+        assert_eq!(answers(seen), [Seen::Appended(2, Err(refused))]);
+        let seen = bench.step([produce(7, 0, first + 1, Ack::Leader, 3)]);
+        assert_eq!(answers(seen), [Seen::Appended(3, Err(Refusal::NotLeader))]);
+        // Another producer does not wait.
+        let seen = bench.step([produce(8, 0, 5, Ack::Leader, 4)]);
+        assert_eq!(answers(seen), [Seen::Appended(4, Ok(offset))]);
+        for (number, reply) in [(first, 5), (first + 1, 6)] {
+            let seen = bench.step([produce(7, 0, number, Ack::Leader, reply)]);
+            assert!(
+                matches!(answers(seen)[..], [Seen::Appended(_, Ok(_))]),
+                "{number}"
+            );
+        }
+        // What was never refused is a gap.
+        let gap = Refusal::SequenceGap {
+            expected: first + 2,
+            given: first + 3,
+        };
+        let seen = bench.step([produce(7, 0, first + 3, Ack::Leader, 7)]);
+        assert_eq!(answers(seen), [Seen::Appended(7, Err(gap))]);
+    }
+}

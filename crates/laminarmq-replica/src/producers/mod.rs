@@ -163,6 +163,11 @@ impl Producers {
         }
     }
 
+    /// Whether anything is known of a producer.
+    pub(crate) fn knows(&self, id: i64) -> bool {
+        self.table.known.contains_key(&id) || self.proposed.contains_key(&id)
+    }
+
     /// What is known at the end of the log.
     pub(crate) fn table(&self) -> &Table {
         &self.table

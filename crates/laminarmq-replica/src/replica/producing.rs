@@ -117,6 +117,11 @@ impl<E: LogEnv> Replica<E> {
         Ok(Proposed::Queued)
     }
 
+    /// Whether anything is known of an idempotent producer: of one of whom nothing is, any batch is taken.
+    pub fn knows_producer(&self, id: i64) -> bool {
+        self.producers.knows(id)
+    }
+
     fn check_producer(
         &self,
         stamp: ProducerStamp,

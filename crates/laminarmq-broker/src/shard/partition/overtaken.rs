@@ -1,0 +1,148 @@
+//! Batches that were refused and come again, and those that must not overtake them.
+//!
+//! An idempotent producer sends several batches without waiting for answers. If the first of them is refused for a reason
+//! that passes (this replica does not lead *yet*), the next one may come when it does lead: a gap in the sequence. A
+//! client that is told so takes it for lost records. librdkafka goes on with the producer's next epoch then, under which it
+//! sends again whatever has no answer, also what may be stored: it would be stored twice. Where nothing of the
+//! producer is known the next batch would even be taken, and the first one refused for good.
+//!
+//! So what comes behind a batch that was refused is refused as that was, until it comes again. A producer has
+//! [`IN_FLIGHT_MAX`] batches under way at most, so after as many refusals a gap is a gap.
+
+use laminarmq_kafka::batch::ProducerStamp;
+use std::collections::HashMap;
+
+/// Batches that an idempotent producer has under way at most.
+const IN_FLIGHT_MAX: u8 = 5;
+/// Producers that are remembered. More are not: what overtakes their batches is told of a gap.
+const PRODUCERS_MAX: usize = 1000;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Overtaken(HashMap<i64, Refused>);
+
+/// The oldest batch of a producer that was refused and did not come again.
+#[derive(Debug, Clone, Copy)]
+struct Refused {
+    epoch: i16,
+    sequence: i32,
+    /// How often others may still be refused because of it.
+    left: u8,
+}
+
+impl Overtaken {
+    /// Whether nothing is remembered, as nearly always.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A batch was not taken, and may come again.
+    pub(super) fn refused(&mut self, stamp: ProducerStamp) {
+        if self.0.len() >= PRODUCERS_MAX && !self.0.contains_key(&stamp.id) {
+            return;
+        }
+        let refused = Refused {
+            epoch: stamp.epoch,
+            sequence: stamp.base_sequence,
+            left: IN_FLIGHT_MAX,
+        };
+        let oldest = self.0.entry(stamp.id).or_insert(refused);
+        if oldest.epoch != stamp.epoch || oldest.sequence == stamp.base_sequence {
+            *oldest = refused;
+        }
+    }
+
+    /// Whether a batch overtakes one that was refused. `expected` is the sequence that should come next; where nothing is
+    /// known of the producer, any would be taken.
+    pub(super) fn is_overtaken_by(&mut self, stamp: ProducerStamp, expected: Option<i32>) -> bool {
+        let Some(refused) = self.0.get_mut(&stamp.id) else {
+            return false;
+        };
+        let is_it = refused.epoch == stamp.epoch
+            && refused.sequence != stamp.base_sequence
+            && expected.is_none_or(|expected| expected == refused.sequence);
+        if !is_it {
+            return false;
+        }
+        refused.left -= 1;
+        if refused.left == 0 {
+            self.0.remove(&stamp.id);
+        }
+        true
+    }
+
+    /// A batch of the producer was taken.
+    pub(super) fn taken(&mut self, id: i64) {
+        self.0.remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(id: i64, epoch: i16, base_sequence: i32) -> ProducerStamp {
+        ProducerStamp {
+            id,
+            epoch,
+            base_sequence,
+        }
+    }
+
+    #[test]
+    fn what_follows_on_the_oldest_refused_one_waits_for_it() {
+        let mut overtaken = Overtaken::default();
+        assert!(!overtaken.is_overtaken_by(stamp(7, 0, 20), Some(10)));
+        overtaken.refused(stamp(7, 0, 10));
+        overtaken.refused(stamp(7, 0, 20));
+        assert!(overtaken.is_overtaken_by(stamp(7, 0, 20), Some(10)));
+        assert!(
+            overtaken.is_overtaken_by(stamp(7, 0, 30), None),
+            "of whom nothing is known"
+        );
+        // That one itself, one of another epoch or producer, and a gap elsewhere.
+        assert!(!overtaken.is_overtaken_by(stamp(7, 0, 10), None));
+        assert!(!overtaken.is_overtaken_by(stamp(7, 1, 20), Some(10)));
+        assert!(!overtaken.is_overtaken_by(stamp(8, 0, 20), Some(10)));
+        assert!(!overtaken.is_overtaken_by(stamp(7, 0, 20), Some(15)));
+        overtaken.taken(7);
+        assert!(!overtaken.is_overtaken_by(stamp(7, 0, 20), Some(10)));
+        assert!(overtaken.is_empty());
+    }
+
+    #[test]
+    fn a_gap_is_a_gap_after_as_many_as_can_be_under_way() {
+        let mut overtaken = Overtaken::default();
+        overtaken.refused(stamp(7, 0, 10));
+        for number in 1..=5 {
+            assert!(overtaken.is_overtaken_by(stamp(7, 0, 10 + number), Some(10)));
+        }
+        assert!(!overtaken.is_overtaken_by(stamp(7, 0, 20), Some(10)));
+        assert!(overtaken.is_empty());
+    }
+
+    #[test]
+    fn a_next_epoch_and_a_refusal_once_more_begin_anew() {
+        let mut overtaken = Overtaken::default();
+        overtaken.refused(stamp(7, 0, 10));
+        assert!(overtaken.is_overtaken_by(stamp(7, 0, 20), Some(10)));
+        overtaken.refused(stamp(7, 0, 10));
+        for _ in 0..4 {
+            assert!(overtaken.is_overtaken_by(stamp(7, 0, 20), Some(10)));
+        }
+        overtaken.refused(stamp(7, 1, 0));
+        assert!(!overtaken.is_overtaken_by(stamp(7, 0, 20), Some(10)));
+        assert!(overtaken.is_overtaken_by(stamp(7, 1, 5), Some(0)));
+    }
+
+    #[test]
+    fn so_many_producers_are_remembered_and_no_more() {
+        let mut overtaken = Overtaken::default();
+        for id in 0..2_000 {
+            overtaken.refused(stamp(id, 0, 10));
+        }
+        assert_eq!(overtaken.0.len(), PRODUCERS_MAX);
+        overtaken.refused(stamp(3, 1, 0));
+        assert!(overtaken.is_overtaken_by(stamp(3, 1, 1), Some(0)));
+    }
+}
