@@ -104,6 +104,17 @@ pub trait LogFile {
         self.append(pieces).await
     }
 
+    /// Bytes that [`LogFile::append_now`] takes: 0 where an append is a call, or may wait or fail.
+    fn room_now(&self) -> u64 {
+        0
+    }
+
+    /// Appends a header and what stands behind it, together at most [`LogFile::room_now`] bytes, as [`LogFile::append`]
+    /// does; panics where there is less room.
+    fn append_now(&mut self, _header: &[u8], _value: &[u8]) {
+        panic!("this file has no room that takes bytes at once");
+    }
+
     /// Exactly `length` bytes from `position`; `UnexpectedEof` where the file is shorter.
     async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes>;
 

@@ -50,6 +50,46 @@ impl<E: SegmentEnv> Log<E> {
         Ok(range.start)
     }
 
+    /// Appends a record behind the last one and with its key, where the storage takes it at once and nothing has to be done
+    /// before or after it; says whether it did.
+    // Not `async`: where nothing waits, a future is only something to build and to move.
+    #[inline(always)]
+    pub(crate) fn append_now(&mut self, record: &Append<'_>) -> bool {
+        let length = record.value_len();
+        if length > self.options.record_bytes_max || !self.is_quiet(length) {
+            return false;
+        }
+        let durable = self.durable;
+        let segment = self
+            .segments
+            .back_mut()
+            .expect("a log has at least one segment");
+        if segment.is_index_block_due_next()
+            || !segment.append_now(record, length, durable, &mut self.scratch)
+        {
+            return false;
+        }
+        self.pace.appended(1, CHUNK_HEADER_LENGTH as u64 + length);
+        self.changes += 1;
+        segment.changed_at = self.changes;
+        true
+    }
+
+    /// Whether nothing has to be done before or after a record with a value of that length is appended, and it is not the
+    /// write segment's first.
+    #[inline]
+    fn is_quiet(&self, length: u64) -> bool {
+        let segment = self.write_segment();
+        let goes_on = segment.count > 0 && segment.end() < u64::MAX - 1;
+        let is_room = !self.options.auto_roll || segment.store_length < self.options.segment_bytes;
+        let is_quiet = self.poisoned.is_none()
+            && !self.unfinished
+            && !self.may_seal()
+            && self.options.flush == FlushPolicy::OnRequest;
+        let aim = segment.store_length + CHUNK_HEADER_LENGTH as u64 + length;
+        goes_on && is_room && is_quiet && !self.is_write_ahead_due(aim)
+    }
+
     /// Length of a record's value in bytes, if the record is a short one, or in one piece where that is as good, nothing is wrong with it, and nothing has to
     /// be done before or after it.
     #[inline]
@@ -59,17 +99,8 @@ impl<E: SegmentEnv> Log<E> {
         let is_one_piece = E::File::IN_MEMORY && record.value.len() == 1;
         let is_short = (is_one_piece || length <= COPY_BYTES_MAX as u64)
             && length <= self.options.record_bytes_max;
-        let goes_on = segment.count > 0
-            && record.key >= segment.summary.last_key
-            && segment.end() < u64::MAX - 1;
-        let is_room = !self.options.auto_roll || segment.store_length < self.options.segment_bytes;
-        let is_quiet = self.poisoned.is_none()
-            && !self.unfinished
-            && !self.may_seal()
-            && self.options.flush == FlushPolicy::OnRequest;
-        let aim = segment.store_length + CHUNK_HEADER_LENGTH as u64 + length;
-        let is_plain = is_short && goes_on && is_room && is_quiet;
-        (is_plain && !self.is_write_ahead_due(aim)).then_some(length)
+        let is_plain = is_short && record.key >= segment.summary.last_key && self.is_quiet(length);
+        is_plain.then_some(length)
     }
 
     #[cold]

@@ -76,10 +76,11 @@ impl Held {
         self.first + self.list.len() as u64
     }
 
-    #[inline]
-    fn push(&mut self, entry: IndexEntry, store_length: u64, summary: Summary) {
+    #[inline(always)]
+    fn push(&mut self, entry: &IndexEntry, store_length: u64, last_chunk: (u64, u32)) {
         self.list.push(entry);
-        (self.store_length, self.summary) = (store_length, summary);
+        self.store_length = store_length;
+        self.summary.push(false, entry, last_chunk);
     }
 
     fn none(bounds: Bounds) -> Self {
@@ -152,14 +153,14 @@ impl Entries {
     pub(crate) fn get(&self, number: u64) -> Option<IndexEntry> {
         let held = self.lock();
         let at = number.checked_sub(held.first)?;
-        held.list.get(usize::try_from(at).ok()?).copied()
+        held.list.get(usize::try_from(at).ok()?)
     }
 
     /// Entry number `number` and where its record ends in the store, if that is known here.
     pub(crate) fn get_with_end(&self, number: u64) -> Option<(IndexEntry, u64)> {
         let held = self.lock();
         let at = usize::try_from(number.checked_sub(held.first)?).ok()?;
-        let entry = held.list.get(at).copied()?;
+        let entry = held.list.get(at)?;
         let next = held.list.get(at + 1);
         Some((entry, next.map_or(held.store_length, |next| next.position)))
     }
@@ -169,7 +170,9 @@ impl Entries {
         let held = self.lock();
         let at = number.checked_sub(held.first);
         if let Some(at) = at.and_then(|at| usize::try_from(at).ok()) {
-            places.extend(held.list.iter_from(at).take(most).map(Place::from));
+            let entries = held.list.iter_from(at).take(most);
+            // One after the other from the inside: twice as fast as asking for each, from entries that are put together.
+            entries.for_each(|entry| places.push(Place::from(&entry)));
         }
     }
 
@@ -179,21 +182,22 @@ impl Entries {
         held.first..held.end()
     }
 
-    /// Takes in the segment's next entry, whose record ends at `store_length`; without the lock where nobody shares them.
+    /// Takes in the segment's next entry, which is not its first and whose record ends at `store_length`, in a chunk with its
+    /// header there and with that checksum; without the lock where nobody shares them.
     #[inline]
     pub(crate) fn push(
         this: &mut Arc<Self>,
-        entry: IndexEntry,
+        entry: &IndexEntry,
         store_length: u64,
-        summary: Summary,
+        last_chunk: (u64, u32),
     ) {
         match Arc::get_mut(this) {
             Some(own) => own
                 .held
                 .get_mut()
                 .expect("no code panics while it holds this lock")
-                .push(entry, store_length, summary),
-            None => this.lock().push(entry, store_length, summary),
+                .push(entry, store_length, last_chunk),
+            None => this.lock().push(entry, store_length, last_chunk),
         }
     }
 
@@ -236,7 +240,7 @@ impl Entries {
         );
         let from = held.list.iter_from(count(range.start - held.first));
         for (number, entry) in range.zip(from) {
-            take(number, entry);
+            take(number, &entry);
         }
     }
 
@@ -255,7 +259,7 @@ impl Entries {
         while low < high {
             let middle = low + (high - low) / 2;
             let entry = held.list.get(count(middle - held.first));
-            if before(entry.expect("all of the range is held")) {
+            if before(&entry.expect("all of the range is held")) {
                 low = middle + 1;
             } else {
                 high = middle;

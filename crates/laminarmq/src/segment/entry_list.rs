@@ -9,58 +9,50 @@
 
 use std::collections::VecDeque;
 
+use super::entry_block::{BLOCK, Block, Narrow};
 use crate::format::IndexEntry;
-
-/// Entries in a block.
-const BLOCK: usize = 1024;
 
 /// Most blocks that were dropped at the front whose memory is kept for those to come.
 const SPARE: usize = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct EntryList {
-    blocks: VecDeque<Vec<IndexEntry>>,
+    blocks: VecDeque<Block>,
     gone: usize,
-    spare: Vec<Vec<IndexEntry>>,
+    spare: Vec<Vec<Narrow>>,
 }
 
 impl EntryList {
     pub(super) fn len(&self) -> usize {
-        let last = self.blocks.back().map_or(0, Vec::len);
+        let last = self.blocks.back().map_or(0, Block::len);
         self.blocks.len().saturating_sub(1) * BLOCK + last - self.gone
     }
 
     #[inline]
-    pub(super) fn get(&self, at: usize) -> Option<&IndexEntry> {
+    pub(super) fn get(&self, at: usize) -> Option<IndexEntry> {
         let place = self.gone + at;
         self.blocks.get(place / BLOCK)?.get(place % BLOCK)
     }
 
-    #[inline]
-    pub(super) fn push(&mut self, entry: IndexEntry) {
-        match self.blocks.back_mut() {
-            Some(last) if last.len() < BLOCK => last.push(entry),
-            _ => self.push_block(entry),
+    #[inline(always)]
+    pub(super) fn push(&mut self, entry: &IndexEntry) {
+        let last = self.blocks.back_mut();
+        if !last.is_some_and(|last| last.push(entry)) {
+            self.push_block(entry);
         }
     }
 
     #[cold]
-    fn push_block(&mut self, entry: IndexEntry) {
+    fn push_block(&mut self, entry: &IndexEntry) {
         // The first block grows from little, as there may be many short lists.
-        let length = if self.blocks.is_empty() { 0 } else { BLOCK };
-        let spare = self.spare.pop();
-        let mut block = spare.unwrap_or_else(|| Vec::with_capacity(length));
-        block.push(entry);
+        let room = if self.blocks.is_empty() { 0 } else { BLOCK };
+        let block = Block::starting(*entry, self.spare.pop(), room);
         self.blocks.push_back(block);
     }
 
-    pub(super) fn extend(&mut self, mut entries: &[IndexEntry]) {
-        while let Some((first, rest)) = entries.split_first() {
-            self.push(*first);
-            let last = self.blocks.back_mut().expect("something was pushed");
-            let (fits, left) = rest.split_at(rest.len().min(BLOCK - last.len()));
-            last.extend_from_slice(fits);
-            entries = left;
+    pub(super) fn extend(&mut self, entries: &[IndexEntry]) {
+        for entry in entries {
+            self.push(entry);
         }
     }
 
@@ -89,20 +81,20 @@ impl EntryList {
         } else {
             self.gone / BLOCK
         };
-        for mut block in self.blocks.drain(..dropped) {
+        for block in self.blocks.drain(..dropped) {
             if self.spare.len() < SPARE {
-                block.clear();
-                self.spare.push(block);
+                self.spare.extend(block.into_memory());
             }
         }
         self.gone = if is_all { 0 } else { self.gone % BLOCK };
     }
 
     /// All entries from number `from` on.
-    pub(super) fn iter_from(&self, from: usize) -> impl Iterator<Item = &IndexEntry> {
+    pub(super) fn iter_from(&self, from: usize) -> impl Iterator<Item = IndexEntry> {
         let place = self.gone + from;
+        let mut at = place % BLOCK;
         let blocks = self.blocks.range((place / BLOCK).min(self.blocks.len())..);
-        blocks.flatten().skip(place % BLOCK)
+        blocks.flat_map(move |block| block.iter_from(std::mem::take(&mut at)))
     }
 }
 
@@ -125,7 +117,12 @@ mod tests {
             checksum: 2,
             key: 3,
             max_timestamp: 4,
-            term: 5,
+            // Blocks with one of another term are held in another way.
+            term: if number.is_multiple_of(2 * BLOCK) {
+                4
+            } else {
+                5
+            },
             kind: 6,
             flags: 7,
         }
@@ -142,8 +139,13 @@ mod tests {
             want.len().saturating_sub(1),
             want.len(),
         ] {
-            assert_eq!(list.get(at), want.get(at), "{at} of {}", want.len());
-            let rest: Vec<IndexEntry> = list.iter_from(at).copied().collect();
+            assert_eq!(
+                list.get(at),
+                want.get(at).copied(),
+                "{at} of {}",
+                want.len()
+            );
+            let rest: Vec<IndexEntry> = list.iter_from(at).collect();
             assert_eq!(rest, want.get(at..).unwrap_or_default(), "from {at}");
         }
     }
@@ -171,7 +173,7 @@ mod tests {
                     list.truncate(kept);
                     let mut want = all[dropped..dropped + kept].to_vec();
                     check(&list, &want);
-                    list.push(all[0]);
+                    list.push(&all[0]);
                     list.extend(&all);
                     want.push(all[0]);
                     want.extend(&all);

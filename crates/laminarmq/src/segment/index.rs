@@ -216,6 +216,12 @@ impl<F: LogFile> Segment<F> {
         !F::IN_MEMORY && self.count >= self.next_block_at
     }
 
+    /// Whether that will be so with one more record.
+    #[inline]
+    pub(crate) fn is_index_block_due_next(&self) -> bool {
+        !F::IN_MEMORY && self.count + 1 >= self.next_block_at
+    }
+
     /// Writes a block of entries once enough of them wait. A failure costs nothing but memory: the next
     /// block tries again, and a roll insists. Says whether one was written.
     pub(crate) async fn flush_index_block(&mut self) -> bool {

@@ -11,6 +11,7 @@
 //! ```
 
 mod entries;
+mod entry_block;
 mod entry_list;
 mod index;
 mod pieces;

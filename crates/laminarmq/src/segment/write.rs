@@ -114,6 +114,38 @@ impl<F: LogFile> Segment<F> {
         Ok(())
     }
 
+    /// As [`Segment::append_short`], for a store that has room which takes header and value at once; says whether it had. Nothing
+    /// was done where it had not.
+    #[inline(always)]
+    pub(crate) fn append_now(
+        &mut self,
+        record: &Append<'_>,
+        length: u64,
+        durable: u64,
+        scratch: &mut Scratch,
+    ) -> bool {
+        let stored = CHUNK_HEADER_LENGTH as u64 + length;
+        if stored > self.files.store.room_now() {
+            return false;
+        }
+        let (checksum, crc);
+        match record.value {
+            [value] => {
+                let mut header = [0; CHUNK_HEADER_LENGTH];
+                (checksum, crc) = self.encode_beside(record, value, durable, &mut header);
+                self.files.store.append_now(&header, value);
+            }
+            _ if length <= COPY_BYTES_MAX as u64 => {
+                let bytes = &mut scratch.bytes;
+                (checksum, crc) = self.encode_short(record, length, durable, bytes);
+                self.files.store.append_now(bytes, &[]);
+            }
+            _ => return false,
+        }
+        self.take_in_short(record, length, checksum, crc);
+        true
+    }
+
     /// As [`Segment::append_run`], for one record whose value has `length` bytes, and is short or in one piece in front of a
     /// file in memory; such a file, and mapped room, take header and value from where they are. The segment has records already.
     // What is borrowed before the write or made after it stays in functions of its own: an `async` one would keep it
@@ -130,7 +162,9 @@ impl<F: LogFile> Segment<F> {
         let (checksum, crc, written);
         match record.value {
             [value] if F::IN_MEMORY || self.files.store.wants_room() => {
-                (checksum, crc) = self.encode_beside(record, value, durable, bytes);
+                bytes.resize(CHUNK_HEADER_LENGTH, 0);
+                let header = bytes.first_chunk_mut().expect("it has that length");
+                (checksum, crc) = self.encode_beside(record, value, durable, header);
                 written = self.files.store.append_beside(bytes, value).await;
             }
             _ => {
@@ -173,17 +207,15 @@ impl<F: LogFile> Segment<F> {
         (checksum, crc)
     }
 
-    /// Puts the header of the next record into `bytes`; returns the checksums of the value and of the header.
+    /// Puts the header of the next record into `header`; returns the checksums of the value and of the header.
     #[inline(always)]
     fn encode_beside(
         &self,
         record: &Append<'_>,
         value: &[u8],
         durable: u64,
-        bytes: &mut Vec<u8>,
+        header: &mut [u8; CHUNK_HEADER_LENGTH],
     ) -> (u64, u32) {
-        bytes.resize(CHUNK_HEADER_LENGTH, 0);
-        let header = bytes.first_chunk_mut().expect("it has that length");
         let checksum = self.framing.values.of(value);
         let chunk = ChunkHeader {
             flags: chunk::FIRST | chunk::LAST,
@@ -215,10 +247,12 @@ impl<F: LogFile> Segment<F> {
             kind: record.kind,
             flags: record.flags,
         };
-        self.summary.push(false, &entry, (position, crc));
+        // Not copied from one to the other: a copy would wait for what was written just now.
+        let last_chunk = (position, crc);
+        self.summary.push(false, &entry, last_chunk);
         self.store_length = end;
         self.count += 1;
-        Entries::push(&mut self.entries, entry, end, self.summary);
+        Entries::push(&mut self.entries, &entry, end, last_chunk);
     }
 
     /// Takes in the records that the store has now, up to `length`.

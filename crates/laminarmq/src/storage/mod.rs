@@ -349,6 +349,21 @@ pub trait Storage:
         Ok(())
     }
 
+    /// Bytes that [`Storage::append_now`] takes: 0 from a storage for which an append is a call, or may wait or fail.
+    fn room_now(&self) -> u64 {
+        0
+    }
+
+    /// Appends a header and what stands behind it: together at most [`Storage::room_now`] bytes, which is why it cannot fail,
+    /// and has nothing to wait for. What was appended is as safe as by [`Storage::append_slice`].
+    ///
+    /// # Panics
+    ///
+    /// Where there is less room.
+    fn append_now(&mut self, _header: &[u8], _value: &[u8]) {
+        panic!("this storage has no room that takes bytes at once");
+    }
+
     /// Returns once everything that was appended, and the length after a truncation, survives a power cut.
     ///
     /// # Errors

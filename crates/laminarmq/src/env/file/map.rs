@@ -68,6 +68,12 @@ impl Map {
         self.start <= position && position <= end && end - self.start <= self.length as u64
     }
 
+    /// Where it ends in the file.
+    #[inline]
+    pub(super) fn end(&self) -> u64 {
+        self.start + self.length as u64
+    }
+
     /// Puts bytes to that place of the file.
     #[inline]
     pub(super) fn put(&mut self, position: u64, bytes: &[u8]) {

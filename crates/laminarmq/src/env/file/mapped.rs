@@ -59,6 +59,14 @@ impl Mapped {
         true
     }
 
+    /// Bytes that one [`Mapped::append`] takes now.
+    #[inline]
+    pub(crate) fn room<C: Calls>(&self, file: &LocalFile<C>) -> u64 {
+        let end = self.map.as_ref().map_or(0, Map::end);
+        let room = end.saturating_sub(file.len());
+        room.min(MAPPED_APPEND_BYTES_MAX as u64)
+    }
+
     /// Whether appends like the last ones would gain by more room that is reserved.
     #[inline]
     pub(crate) fn wants_room(&self) -> bool {

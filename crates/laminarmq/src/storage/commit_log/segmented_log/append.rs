@@ -48,6 +48,9 @@ where
     {
         let index = self.check_index(record.metadata.index)?;
         let metadata = Serialized::of::<M, SERP, _>(&record.metadata.metadata)?;
+        if self.append_whole_now(&metadata, &record.value) {
+            return Ok(index);
+        }
         // A future is moved before it is polled: what is rare stays out of it.
         if self.write_segment().is_maxed() {
             Box::pin(self.append_whole_rotated(&metadata, &record.value)).await?;
@@ -132,6 +135,32 @@ where
         let segment = self.write_segment();
         let per_record = segment.files.store.limits().per_record;
         segment.append_threshold().saturating_sub(per_record)
+    }
+
+    /// As [`Self::append_whole`], where the storage takes the record at once, nothing is wrong with it, and the write segment is
+    /// neither full nor empty; says whether that was so.
+    #[inline(always)]
+    fn append_whole_now(
+        &mut self,
+        metadata: &Serialized<SERP::SerializedBytes>,
+        value: &[u8],
+    ) -> bool {
+        let segment = self.write_segment();
+        let stored = metadata.stored_len() + value.len() as u64;
+        let limit = self.stored_bytes_max().min(RECORD_BYTES_CEILING);
+        if segment.count == 0 || segment.is_maxed() || stored > limit {
+            return false;
+        }
+        let [prefix, bytes] = metadata.pieces();
+        let (all, alone) = ([prefix, bytes, value], [value]);
+        let record = Append {
+            flags: metadata.flags(),
+            key: segment.summary.last_key,
+            timestamp: system_about_now_ms(),
+            value: if bytes.is_empty() { &alone } else { &all },
+            ..Append::default()
+        };
+        self.log.append_now(&record)
     }
 
     #[inline]

@@ -221,6 +221,18 @@ impl<S: Storage, M, H, Idx, Size, SERP> LogFile for StorageFile<S, M, H, Idx, Si
         appended.map_err(|error| self.aside.put(error))
     }
 
+    #[inline]
+    fn room_now(&self) -> u64 {
+        self.storage.as_ref().map_or(0, Storage::room_now)
+    }
+
+    #[inline]
+    fn append_now(&mut self, header: &[u8], value: &[u8]) {
+        self.changed();
+        let storage = self.storage.as_mut().expect("it has room, so it is there");
+        storage.append_now(header, value);
+    }
+
     async fn read_at(&self, position: u64, length: usize) -> io::Result<Bytes> {
         let content = self.read_content(position, length as u64).await?;
         Ok(Bytes::copy_from_slice(&content))

@@ -107,6 +107,15 @@ impl<C: Calls> PathStorage<C> {
         self.mapped.give_up();
     }
 
+    #[inline]
+    fn mapped_room(&self) -> u64 {
+        if C::MAY_MAP {
+            self.mapped.room(&self.file)
+        } else {
+            0
+        }
+    }
+
     fn map_room(&mut self, is_there: bool) {
         if !C::MAY_MAP {
         } else if is_there {
@@ -124,6 +133,10 @@ impl<C: Calls> PathStorage<C> {
     }
 
     fn unmap(&mut self) {}
+
+    fn mapped_room(&self) -> u64 {
+        0
+    }
 
     fn map_room(&mut self, _is_there: bool) {}
 }
@@ -194,6 +207,17 @@ impl<C: Calls> Storage for PathStorage<C> {
             self.file.append(pieces).await?;
         }
         Ok(())
+    }
+
+    #[inline]
+    fn room_now(&self) -> u64 {
+        self.mapped_room()
+    }
+
+    #[inline]
+    fn append_now(&mut self, header: &[u8], value: &[u8]) {
+        let was_put = self.put(&[IoSlice::new(header), IoSlice::new(value)]);
+        assert!(was_put, "only what there is room for");
     }
 
     async fn sync(&mut self) -> Result<Synced, FileStorageError> {

@@ -188,6 +188,16 @@ impl Storage for InMemStorage {
         Ok(())
     }
 
+    #[inline]
+    fn room_now(&self) -> u64 {
+        u64::MAX
+    }
+
+    #[inline]
+    fn append_now(&mut self, header: &[u8], value: &[u8]) {
+        self.memory.append(&[header, value]);
+    }
+
     /// Memory is all the media there is.
     async fn sync(&mut self) -> Result<Synced, InMemStorageError> {
         Ok(Synced::Done)
