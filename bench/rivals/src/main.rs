@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use measure::{Run, floor};
+use measure::{Clock, Run, floor};
 use table::Table;
 
 /// Compares the library with laminarmq 0.0.5 in alternating runs.
@@ -31,11 +31,20 @@ struct Args {
     /// Where files are made; a new directory in it is used and removed.
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Counts the time of the processor in place of time: for a machine that has other work. The other crate's appends to files
+    /// wait for its threads, which does not count then.
+    #[arg(long)]
+    processor_time: bool,
 }
 
 fn main() -> std::io::Result<()> {
     let args = Args::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().build()?;
+    let clock = if args.processor_time {
+        Clock::Processor
+    } else {
+        Clock::Wall
+    };
     let mut table = Table::default();
     for value_bytes in args.values {
         let value = vec![7; value_bytes];
@@ -43,6 +52,7 @@ fn main() -> std::io::Result<()> {
         let run = Run {
             value: &value,
             records,
+            clock,
         };
         // The first runs find out what memory the process gets, and do not count.
         for pair in 0..=args.pairs {
@@ -60,6 +70,7 @@ fn main() -> std::io::Result<()> {
         let run = Run {
             value: &value,
             records: records.min(args.file_records),
+            clock,
         };
         for _ in 0..args.pairs {
             let dir = || match &args.dir {

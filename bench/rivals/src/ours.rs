@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 use std::path::Path;
-use std::time::Instant;
 
 use futures_lite::StreamExt;
 use futures_lite::future::block_on;

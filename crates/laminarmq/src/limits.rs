@@ -85,13 +85,22 @@ pub(crate) const WRITE_AHEAD_SYNCS: u64 = 32;
 pub(crate) const WRITE_AHEAD_STEP_MIN: u64 = 64 << 10;
 pub(crate) const WRITE_AHEAD_STEP_MAX: u64 = 1 << 20;
 
+/// What blocks are written ahead in, in bytes: each such piece of a file begins at a multiple of it, so that the operating
+/// system can keep it in one piece of memory. A sync may write as much as that for one append.
+pub(crate) const WRITE_AHEAD_PIECE: usize = 64 << 10;
+
 /// Short appends to a file, each with a call, after which those that follow are put to reserved room without one; and what
 /// is short, in bytes, header included.
 pub(crate) const MAPPED_AFTER_APPENDS: u32 = 16;
-pub(crate) const MAPPED_APPEND_BYTES_MAX: usize = 8 << 10;
+pub(crate) const MAPPED_APPEND_BYTES_MAX: usize = 16 << 10;
+
+/// Bytes of a file that are mapped at once, of which only those are touched that were written.
+pub(crate) const MAPPED_STRETCH_BYTES: u64 = 4 << 20;
 
 // Most of the room that is made at once is used without another call.
-const _: () = assert!(WRITE_AHEAD_STEP_MIN >= 8 * MAPPED_APPEND_BYTES_MAX as u64);
+const _: () = assert!(WRITE_AHEAD_STEP_MIN >= 4 * MAPPED_APPEND_BYTES_MAX as u64);
+const _: () = assert!(WRITE_AHEAD_STEP_MIN.is_multiple_of(WRITE_AHEAD_PIECE as u64));
+const _: () = assert!(MAPPED_STRETCH_BYTES >= 2 * WRITE_AHEAD_STEP_MAX);
 
 const _: () = assert!(STREAM_CHUNK_BYTES <= 1 << 20);
 // So much at least that a step serves more than the sync that it is made before.

@@ -40,7 +40,7 @@ pub(super) struct Shared<R> {
 struct Handle<R> {
     base: u64,
     framing: Framing,
-    entries: Arc<Entries>,
+    entries: Entries,
     store: Beside<R>,
     index: Beside<R>,
 }
@@ -64,7 +64,7 @@ impl<R: Clone> Shared<R> {
         let handle = |segment: &Segment<F>| Handle {
             base: segment.base(),
             framing: segment.framing,
-            entries: Arc::clone(&segment.entries),
+            entries: segment.entries.share(),
             store: Beside(segment.files.store.reader()),
             index: Beside(segment.files.index.reader()),
         };

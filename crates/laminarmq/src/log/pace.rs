@@ -4,8 +4,8 @@ use super::{FlushPolicy, Log};
 use crate::env::{LogFile, SegmentEnv};
 use crate::error::AppendError;
 use crate::limits::{
-    WRITE_AHEAD_AFTER_SYNCS, WRITE_AHEAD_BELOW_BYTES, WRITE_AHEAD_STEP_MAX, WRITE_AHEAD_STEP_MIN,
-    WRITE_AHEAD_SYNCS,
+    WRITE_AHEAD_AFTER_SYNCS, WRITE_AHEAD_BELOW_BYTES, WRITE_AHEAD_PIECE, WRITE_AHEAD_STEP_MAX,
+    WRITE_AHEAD_STEP_MIN, WRITE_AHEAD_SYNCS,
 };
 
 /// What was appended since the last sync began, and how that went before.
@@ -61,12 +61,12 @@ impl Pace {
 }
 
 /// Up to where a store is written ahead that will have `aim` bytes, with so many appended before each sync: a part of
-/// its length, so that little is written in vain in short ones, but enough for some syncs.
+/// its length, so that little is written in vain in short ones, but enough for some syncs; in whole pieces.
 fn ahead_of(aim: u64, sync_bytes: u64) -> u64 {
     let some_syncs = sync_bytes.saturating_mul(WRITE_AHEAD_SYNCS);
-    aim + some_syncs
-        .max(aim / 8)
-        .clamp(WRITE_AHEAD_STEP_MIN, WRITE_AHEAD_STEP_MAX)
+    let step = (some_syncs.max(aim / 8)).clamp(WRITE_AHEAD_STEP_MIN, WRITE_AHEAD_STEP_MAX);
+    let end = aim + step;
+    end - end % WRITE_AHEAD_PIECE as u64
 }
 
 impl<E: SegmentEnv> Log<E> {
@@ -149,20 +149,30 @@ mod tests {
 
     #[test]
     fn steps_grow_with_the_store() {
-        assert_eq!(ahead_of(100, 10), 100 + WRITE_AHEAD_STEP_MIN);
+        assert_eq!(ahead_of(0, 10), WRITE_AHEAD_STEP_MIN);
         assert_eq!(ahead_of(4 << 20, 10), (4 << 20) + (512 << 10));
         assert_eq!(ahead_of(1 << 40, 10), (1 << 40) + WRITE_AHEAD_STEP_MAX);
     }
 
     #[test]
     fn steps_grow_with_what_is_synced() {
-        assert_eq!(ahead_of(100, 4000), 100 + 4000 * WRITE_AHEAD_SYNCS);
+        assert_eq!(ahead_of(0, 4096), 4096 * WRITE_AHEAD_SYNCS);
         assert_eq!(ahead_of(4 << 20, 4000), (4 << 20) + (512 << 10));
-        assert_eq!(ahead_of(100, u64::MAX), 100 + WRITE_AHEAD_STEP_MAX);
+        assert_eq!(ahead_of(0, u64::MAX), WRITE_AHEAD_STEP_MAX);
         let mut pace = Pace::default();
         pace.appended(2, 300);
         pace.syncing(0);
         pace.appended(1, 10);
         assert_eq!(pace.sync_bytes, 300);
+    }
+
+    #[test]
+    fn a_step_ends_with_a_whole_piece_behind_what_is_wanted() {
+        for aim in (0..300_000).step_by(997) {
+            let end = ahead_of(aim, 10);
+            assert!(end.is_multiple_of(WRITE_AHEAD_PIECE as u64), "{aim}");
+            let step = aim..=aim + WRITE_AHEAD_STEP_MIN;
+            assert!(step.contains(&end), "{aim} to {end}");
+        }
     }
 }

@@ -5,13 +5,15 @@
 //! ```text
 //! what is held are the entries number [first, first + list.len()) of one segment, up to its last one
 //! `store_length` is where the record of the last entry ends
+//! they are in the owner's hands until they are shared for the first time, and with all who share them from then on
 //! the lock is held while entries are copied in or out, never across a read or a write of a file
 //! ```
 //!
 //! Who may have raced with a truncation finds that out from the log's count of truncations.
 
+use std::mem::replace;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use super::Summary;
 use super::entry_list::EntryList;
@@ -61,10 +63,21 @@ pub(crate) struct Bounds {
     pub(crate) summary: Summary,
 }
 
-/// The entries of one segment that are in memory.
+/// The entries of one segment that are in memory: the owner's, or what a reader beside it has of them.
+///
+/// An owner that shares them with nobody takes in an entry without a lock: locking waits until all that was written
+/// before, a record among it, has left the processor.
 #[derive(Debug)]
 pub(crate) struct Entries {
-    held: Mutex<Held>,
+    /// What is held, and of no account once there is `shared`.
+    own: Mutex<Held>,
+    shared: OnceLock<Arc<Mutex<Held>>>,
+}
+
+const NOBODY_PANICS: &str = "no code panics while it holds this lock";
+
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().expect(NOBODY_PANICS)
 }
 
 fn count(number: u64) -> usize {
@@ -74,6 +87,14 @@ fn count(number: u64) -> usize {
 impl Held {
     fn end(&self) -> u64 {
         self.first + self.list.len() as u64
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            count: self.end(),
+            store_length: self.store_length,
+            summary: self.summary,
+        }
     }
 
     #[inline(always)]
@@ -97,14 +118,33 @@ impl Entries {
     /// Of a segment that goes so far, none of whose entries is held.
     pub(crate) fn new(bounds: Bounds) -> Self {
         Self {
-            held: Mutex::new(Held::none(bounds)),
+            own: Mutex::new(Held::none(bounds)),
+            shared: OnceLock::new(),
+        }
+    }
+
+    /// The same entries for a reader beside the owner.
+    pub(crate) fn share(&self) -> Self {
+        let mut own = lock(&self.own);
+        let nothing = Held::none(own.bounds());
+        let shared =
+            (self.shared).get_or_init(|| Arc::new(Mutex::new(replace(&mut *own, nothing))));
+        Self {
+            own: Mutex::new(Held::none(own.bounds())),
+            shared: OnceLock::from(Arc::clone(shared)),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
-        self.held
-            .lock()
-            .expect("no code panics while it holds this lock")
+        let own = match self.shared.get() {
+            Some(shared) => return lock(shared),
+            None => lock(&self.own),
+        };
+        // They may have been shared since. That is done under the lock.
+        match self.shared.get() {
+            Some(shared) => lock(shared),
+            None => own,
+        }
     }
 
     /// The segment goes so far, and none of its entries is held.
@@ -141,12 +181,7 @@ impl Entries {
 
     /// How far the segment goes now.
     pub(crate) fn bounds(&self) -> Bounds {
-        let held = self.lock();
-        Bounds {
-            count: held.end(),
-            store_length: held.store_length,
-            summary: held.summary,
-        }
+        self.lock().bounds()
     }
 
     /// Entry number `number`, if it is held.
@@ -185,19 +220,14 @@ impl Entries {
     /// Takes in the segment's next entry, which is not its first and whose record ends at `store_length`, in a chunk with its
     /// header there and with that checksum; without the lock where nobody shares them.
     #[inline]
-    pub(crate) fn push(
-        this: &mut Arc<Self>,
-        entry: &IndexEntry,
-        store_length: u64,
-        last_chunk: (u64, u32),
-    ) {
-        match Arc::get_mut(this) {
-            Some(own) => own
-                .held
+    pub(crate) fn push(&mut self, entry: &IndexEntry, store_length: u64, last_chunk: (u64, u32)) {
+        match self.shared.get() {
+            None => self
+                .own
                 .get_mut()
-                .expect("no code panics while it holds this lock")
+                .expect(NOBODY_PANICS)
                 .push(entry, store_length, last_chunk),
-            None => this.lock().push(entry, store_length, last_chunk),
+            Some(shared) => lock(shared).push(entry, store_length, last_chunk),
         }
     }
 
@@ -337,6 +367,25 @@ mod tests {
         assert_eq!(extent(&entries), (5, 105));
         entries.forget_all();
         assert_eq!((entries.range(), extent(&entries)), (5..5, (5, 105)));
+    }
+
+    #[test]
+    fn what_is_shared_is_the_same_for_all_and_stays_when_the_owner_goes() {
+        let mut entries = held(10, 20);
+        entries.push(&entry(20), 121, (7, 8));
+        let shared = entries.share();
+        assert_eq!((shared.range(), extent(&shared)), (10..21, (21, 121)));
+        entries.push(&entry(21), 122, (9, 10));
+        let again = shared.share();
+        for each in [&entries, &shared, &again] {
+            assert_eq!((each.range(), extent(each)), (10..22, (22, 122)));
+            assert_eq!(each.bounds().summary.last_chunk_crc, 10);
+            assert_eq!(each.get(21), Some(entry(21)));
+        }
+        again.truncate(bounds(12));
+        assert_eq!(entries.range(), 10..12);
+        drop(entries);
+        assert_eq!((shared.range(), again.range()), (10..12, 10..12));
     }
 
     #[test]

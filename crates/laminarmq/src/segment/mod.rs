@@ -20,7 +20,6 @@ mod scan;
 mod view;
 mod write;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::checksum::ValueChecksum;
@@ -129,7 +128,7 @@ pub struct Segment<F> {
     pub(crate) store_length: u64,
     pub(crate) summary: Summary,
     /// Those entries that are in memory; readers beside the owner share them.
-    pub(crate) entries: Arc<Entries>,
+    pub(crate) entries: Entries,
     pub(crate) entries_written: u64,
     /// CRC-32C of the entries in the index file.
     pub(crate) entries_crc: u32,
@@ -175,7 +174,7 @@ impl<F> Segment<F> {
             count: 0,
             store_length: bounds.store_length,
             summary: bounds.summary,
-            entries: Arc::new(Entries::new(bounds)),
+            entries: Entries::new(bounds),
             entries_written: 0,
             entries_crc: 0,
             footer: SegmentEnd::Open,

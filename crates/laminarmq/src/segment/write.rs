@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::ops::Range;
 
-use super::{Entries, Segment, Summary};
+use super::{Segment, Summary};
 use crate::env::LogFile;
 use crate::format::{CHUNK_HEADER_LENGTH, ChunkHeader, IndexEntry, chunk};
 use crate::limits::{COPY_BYTES_MAX, SCRATCH_KEEP_BYTES};
@@ -252,7 +252,7 @@ impl<F: LogFile> Segment<F> {
         self.summary.push(false, &entry, last_chunk);
         self.store_length = end;
         self.count += 1;
-        Entries::push(&mut self.entries, &entry, end, last_chunk);
+        self.entries.push(&entry, end, last_chunk);
     }
 
     /// Takes in the records that the store has now, up to `length`.

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::calls::{Calls, Direct};
 use super::open_files::{OpenFiles, Slot};
 use crate::env::{LogFile, ReadAt, SyncNow};
-use crate::limits::{PIECES_MAX, WRITE_BYTES_MAX};
+use crate::limits::{PIECES_MAX, WRITE_AHEAD_PIECE, WRITE_BYTES_MAX};
 
 /// A store or an index on a file system.
 #[derive(Debug)]
@@ -214,11 +214,14 @@ impl<C: Calls> LogFile for LocalFile<C> {
     }
 }
 
+/// In pieces that begin and end at multiples of their length, where the file has them: memory that the system finds for as
+/// much at once costs it a fraction of what it costs page by page, and so does mapping it.
 fn write_zeros<C: Calls>(file: &File, mut position: u64, end: u64) -> io::Result<()> {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    static ZEROS: [u8; WRITE_AHEAD_PIECE] = [0; WRITE_AHEAD_PIECE];
     while position < end {
-        let most = usize::try_from(end - position).unwrap_or(usize::MAX);
-        let zeros = IoSlice::new(&ZEROS[..most.min(ZEROS.len())]);
+        let piece_end = (position + 1).next_multiple_of(WRITE_AHEAD_PIECE as u64);
+        let length = usize::try_from(end.min(piece_end) - position).expect("at most a piece");
+        let zeros = IoSlice::new(&ZEROS[..length]);
         match write_some::<C>(file, position, &[zeros]) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => position += written as u64,

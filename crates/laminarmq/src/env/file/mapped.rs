@@ -3,7 +3,7 @@
 //! Invariants:
 //!
 //! ```text
-//! what is mapped was reserved: zeros that were written and that nothing but the next appends touches
+//! what is used of a mapping was reserved: zeros that were written and that nothing but the next appends touches
 //! nothing is mapped while the file is cut
 //! ```
 //!
@@ -15,7 +15,7 @@ use std::io::IoSlice;
 use super::local::LocalFile;
 use super::map::{Map, is_safe_for};
 use crate::env::{Calls, LogFile};
-use crate::limits::{MAPPED_AFTER_APPENDS, MAPPED_APPEND_BYTES_MAX};
+use crate::limits::{MAPPED_AFTER_APPENDS, MAPPED_APPEND_BYTES_MAX, MAPPED_STRETCH_BYTES};
 
 /// The mapped stretch at the end of one file.
 #[derive(Debug, Default)]
@@ -75,19 +75,22 @@ impl Mapped {
 
     /// Maps what is reserved, where short appends came before; else, and where that fails, appends go on with calls.
     pub(crate) fn room_was_made<C: Calls>(&mut self, file: &mut LocalFile<C>) {
-        let is_wanted = self.wants_room();
-        self.give_up();
-        if !is_wanted {
-            return;
+        if !self.wants_room() {
+            return self.give_up();
         }
         let Ok((handle, length, reserved)) = file.reserved_stretch() else {
-            return;
+            return self.give_up();
         };
+        let is_in = |map: &mut Map| map.extend(reserved);
+        if self.map.as_mut().is_some_and(is_in) {
+            return;
+        }
+        self.give_up();
         let is_safe = *self.is_safe.get_or_insert_with(|| is_safe_for(handle));
         if !is_safe || reserved <= length {
             return;
         }
-        match Map::of(handle, length, reserved) {
+        match Map::of(handle, length, reserved, MAPPED_STRETCH_BYTES) {
             Ok(map) => self.map = Some(map),
             Err(error) => {
                 tracing::debug!(%error, "appends go on with a call for each");
