@@ -24,8 +24,24 @@ pub(super) fn crc32c(bytes: &[u8]) -> Option<u32> {
     Some(unsafe { by_instruction(bytes) })
 }
 
+/// As [`crc32c`], for a length that is known beforehand: without a look at what is left.
+#[inline]
+pub(super) fn crc32c_array<const N: usize>(bytes: &[u8; N]) -> Option<u32> {
+    if !is_x86_feature_detected!("sse4.2") {
+        return None;
+    }
+    // SAFETY: the processor has what the function needs.
+    Some(unsafe { array_by_instruction(bytes) })
+}
+
+#[target_feature(enable = "sse4.2")]
+fn array_by_instruction<const N: usize>(bytes: &[u8; N]) -> u32 {
+    by_instruction(bytes)
+}
+
 // Each step waits for the one before, so that what is left of eight bytes is taken in as few steps as can be.
 #[target_feature(enable = "sse4.2")]
+#[inline]
 fn by_instruction(bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut crc = u64::from(u32::MAX);

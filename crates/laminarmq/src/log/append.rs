@@ -12,7 +12,7 @@ use crate::error::AppendError;
 use crate::format::CHUNK_HEADER_LENGTH;
 use crate::limits::COPY_BYTES_MAX;
 use crate::record::Append;
-use crate::segment::Run;
+use crate::segment::{Run, Segment};
 
 impl<E: SegmentEnv> Log<E> {
     /// Appends one record and returns its index. The bytes are then with the operating system.
@@ -56,7 +56,7 @@ impl<E: SegmentEnv> Log<E> {
     #[inline(always)]
     pub(crate) fn append_now(&mut self, record: &Append<'_>) -> bool {
         let length = record.value_len();
-        if length > self.options.record_bytes_max || !self.is_quiet(length) {
+        if !self.is_quiet(self.write_segment(), length) {
             return false;
         }
         let durable = self.durable;
@@ -78,16 +78,16 @@ impl<E: SegmentEnv> Log<E> {
     /// Whether nothing has to be done before or after a record with a value of that length is appended, and it is not the
     /// write segment's first.
     #[inline]
-    fn is_quiet(&self, length: u64) -> bool {
-        let segment = self.write_segment();
+    fn is_quiet(&self, segment: &Segment<E::File>, length: u64) -> bool {
         let goes_on = segment.count > 0 && segment.end() < u64::MAX - 1;
         let is_room = !self.options.auto_roll || segment.store_length < self.options.segment_bytes;
         let is_quiet = self.poisoned.is_none()
             && !self.unfinished
             && !self.may_seal()
-            && self.options.flush == FlushPolicy::OnRequest;
+            && matches!(self.options.flush, FlushPolicy::OnRequest)
+            && length <= self.options.record_bytes_max;
         let aim = segment.store_length + CHUNK_HEADER_LENGTH as u64 + length;
-        goes_on && is_room && is_quiet && !self.is_write_ahead_due(aim)
+        goes_on && is_room && is_quiet && !self.is_write_ahead_due(segment, aim)
     }
 
     /// Length of a record's value in bytes, if the record is a short one, or in one piece where that is as good, nothing is wrong with it, and nothing has to
@@ -97,10 +97,9 @@ impl<E: SegmentEnv> Log<E> {
         let segment = self.write_segment();
         let length = record.value_len();
         let is_one_piece = E::File::IN_MEMORY && record.value.len() == 1;
-        let is_short = (is_one_piece || length <= COPY_BYTES_MAX as u64)
-            && length <= self.options.record_bytes_max;
-        let is_plain = is_short && record.key >= segment.summary.last_key && self.is_quiet(length);
-        is_plain.then_some(length)
+        let is_short = is_one_piece || length <= COPY_BYTES_MAX as u64;
+        let is_sorted = record.key >= segment.summary.last_key;
+        (is_short && is_sorted && self.is_quiet(segment, length)).then_some(length)
     }
 
     #[cold]
@@ -177,7 +176,7 @@ impl<E: SegmentEnv> Log<E> {
         let stored = self.write_segment_bytes();
         let length = |record: &Append<'_>| CHUNK_HEADER_LENGTH as u64 + record.value_len();
         let aim = stored + records[..count].iter().map(length).sum::<u64>();
-        if self.is_write_ahead_due(aim) {
+        if self.is_write_ahead_due(self.write_segment(), aim) {
             Box::pin(self.write_ahead(aim)).await;
         }
         let segment = self

@@ -7,6 +7,7 @@ use crate::limits::{
     WRITE_AHEAD_AFTER_SYNCS, WRITE_AHEAD_BELOW_BYTES, WRITE_AHEAD_PIECE, WRITE_AHEAD_STEP_MAX,
     WRITE_AHEAD_STEP_MIN, WRITE_AHEAD_SYNCS,
 };
+use crate::segment::Segment;
 
 /// What was appended since the last sync began, and how that went before.
 #[derive(Debug, Default)]
@@ -86,8 +87,8 @@ impl<E: SegmentEnv> Log<E> {
     /// Whether to make room in the write segment for an append that ends at `aim`: where that pays, because
     /// small syncs come one after the other, or the storage says so.
     #[inline]
-    pub(super) fn is_write_ahead_due(&self, aim: u64) -> bool {
-        let store = &self.write_segment().files.store;
+    pub(super) fn is_write_ahead_due(&self, segment: &Segment<E::File>, aim: u64) -> bool {
+        let store = &segment.files.store;
         self.options.write_ahead
             && (self.pace.small_syncs >= WRITE_AHEAD_AFTER_SYNCS || store.wants_room())
             && store.reserved() < aim

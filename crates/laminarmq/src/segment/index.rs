@@ -139,7 +139,10 @@ impl<F: LogFile> Segment<F> {
             let bytes = &mut self.index_bytes;
             bytes.clear();
             self.entries.for_each(block.clone(), |number, entry| {
-                bytes.extend_from_slice(&entry.encode(base + number));
+                let at = bytes.len();
+                bytes.extend_from_slice(&[0; INDEX_ENTRY_LENGTH]);
+                let place = bytes[at..].first_chunk_mut();
+                entry.encode_into(base + number, place.expect("it was made just now"));
             });
             let crc = checksum::crc32c_append(self.entries_crc, bytes);
             self.files.index.append(&mut [IoSlice::new(bytes)]).await?;

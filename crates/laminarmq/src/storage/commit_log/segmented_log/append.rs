@@ -130,13 +130,6 @@ where
         }
     }
 
-    /// Most bytes that the next record may have stored.
-    fn stored_bytes_max(&self) -> u64 {
-        let segment = self.write_segment();
-        let per_record = segment.files.store.limits().per_record;
-        segment.append_threshold().saturating_sub(per_record)
-    }
-
     /// As [`Self::append_whole`], where the storage takes the record at once, nothing is wrong with it, and the write segment is
     /// neither full nor empty; says whether that was so.
     #[inline(always)]
@@ -147,8 +140,7 @@ where
     ) -> bool {
         let segment = self.write_segment();
         let stored = metadata.stored_len() + value.len() as u64;
-        let limit = self.stored_bytes_max().min(RECORD_BYTES_CEILING);
-        if segment.count == 0 || segment.is_maxed() || stored > limit {
+        if segment.is_maxed() || stored > segment.stored_bytes_max().min(RECORD_BYTES_CEILING) {
             return false;
         }
         let [prefix, bytes] = metadata.pieces();
@@ -170,7 +162,12 @@ where
         value: &[u8],
     ) -> Result<(), LogError<S, SERP, C>> {
         let stored = metadata.stored_len() + value.len() as u64;
-        if stored > self.stored_bytes_max().min(RECORD_BYTES_CEILING) {
+        if stored
+            > self
+                .write_segment()
+                .stored_bytes_max()
+                .min(RECORD_BYTES_CEILING)
+        {
             return Err(SegmentError::unexpected_length().into());
         }
         let head = self.head(metadata.flags());
@@ -192,7 +189,7 @@ where
         X: Stream<Item = Result<XBuf, XE>> + Unpin,
         XBuf: Deref<Target = [u8]>,
     {
-        let limit = self.stored_bytes_max();
+        let limit = self.write_segment().stored_bytes_max();
         let aside = self.aside().clone();
         let failed = |error| SegmentedLogError::of_append(error, &aside);
         let head = self.head(metadata.flags());
@@ -270,7 +267,7 @@ where
         let appended = if S::Content::JOINS {
             self.append_pieces(&metadata, &mut stream).await
         } else {
-            match collect(stream, self.stored_bytes_max()).await {
+            match collect(stream, self.write_segment().stored_bytes_max()).await {
                 Some(value) => self.append_whole(&metadata, &value).await,
                 None => Err(SegmentError::unexpected_length().into()),
             }

@@ -49,6 +49,12 @@ where
         room.saturating_add(limits.overflow)
     }
 
+    /// Most bytes that the next record may have stored.
+    pub(crate) fn stored_bytes_max(&self) -> u64 {
+        let per_record = self.files.store.limits().per_record;
+        self.append_threshold().saturating_sub(per_record)
+    }
+
     /// Whether the segment takes no more records.
     #[must_use]
     pub fn is_maxed(&self) -> bool {
