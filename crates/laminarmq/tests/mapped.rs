@@ -12,12 +12,12 @@ use futures_lite::future::block_on;
 use futures_lite::stream::StreamExt;
 use laminarmq::common::cache::NoOpCache;
 use laminarmq::common::serde_compat::bincode::BinCode;
-use laminarmq::storage::AsyncIndexedRead;
 use laminarmq::storage::commit_log::segmented_log::{
     Config, MetaWithIdx, Record, SegmentedLog, segment,
 };
 use laminarmq::storage::impls::common::DiskBackedSegmentStorageProvider;
 use laminarmq::storage::impls::file::{FileStorage, FileStorageProvider};
+use laminarmq::storage::{AsyncIndexedRead, Sizable};
 use laminarmq::{Crc32cHasher, Log as PlainLog};
 
 type Files = DiskBackedSegmentStorageProvider<FileStorage, FileStorageProvider, u64>;
@@ -40,8 +40,13 @@ fn open(dir: &Path) -> Log {
     block_on(Log::new(config, Files::new(dir).unwrap())).unwrap()
 }
 
+/// Short ones first, as many as most tests take, and then some that are longer than a page.
 fn value(index: u64) -> Vec<u8> {
-    let length = 1 + index * 7 % 300;
+    let length = if index < 2000 {
+        1 + index * 7 % 300
+    } else {
+        index * 7919 % 13_000
+    };
     vec![index.to_le_bytes()[0]; usize::try_from(length).unwrap()]
 }
 
@@ -113,12 +118,13 @@ fn number(printed: &str, what: &str) -> u64 {
 fn a_process_that_ends_at_once_loses_nothing() {
     if let Some(dir) = std::env::var_os(DIR) {
         let mut log = open(Path::new(&dir));
-        // More than a stretch of mapped room.
-        let count = 3000;
+        // More room than is made at once, and more than is mapped at once.
+        let count = 3500;
         for _ in 0..count {
             append(&mut log).unwrap();
         }
         assert!(is_mapped(Path::new(&dir)));
+        assert!(log.segments().map(|it| it.size()).sum::<u64>() > 8 << 20);
         println!("appended {count} ");
         std::process::abort();
     }

@@ -31,6 +31,7 @@ where
     P: SegmentStorageProvider<S, Idx> + Clone,
 {
     a_storage_grows_reads_and_shrinks(&mut fresh()).await;
+    what_is_taken_at_once_is_there(&mut fresh()).await;
     streams_are_appended_whole_or_not_at_all(&mut fresh()).await;
     what_is_closed_is_there_again(&fresh()).await;
     segments_are_listed_and_removed(&mut fresh()).await;
@@ -102,6 +103,39 @@ where
     let _: Synced = storage.sync().await.unwrap();
     storage.append_slice(&[7; 100_000]).await.unwrap();
     assert_eq!(read(&storage, 9, 100_001).await[1..], [7; 100_000]);
+}
+
+async fn what_is_taken_at_once_is_there<S, Idx, P>(provider: &mut P)
+where
+    S: Storage,
+    Idx: FromPrimitive + ToPrimitive,
+    P: SegmentStorageProvider<S, Idx>,
+{
+    let mut storage = obtain(provider, 3).await.store;
+    let mut want = Vec::new();
+    // Some storages take bytes at once after a while only.
+    for _ in 0..100 {
+        storage.append_slice(b"slow").await.unwrap();
+        want.extend(b"slow");
+    }
+    storage.preallocate(at::<S>(4000)).await.unwrap();
+    while want.len() < 3000 && storage.room_now() >= 9 {
+        storage.append_now(b"head", b"value");
+        want.extend(b"headvalue");
+        assert_eq!(size(&storage), want.len());
+    }
+    assert_eq!(read(&storage, 0, want.len()).await, want);
+    storage.append_slice(b"!").await.unwrap();
+    want.push(b'!');
+    storage.truncate(&at::<S>(101)).await.unwrap();
+    want.truncate(101);
+    storage.append_slice(b"?").await.unwrap();
+    want.push(b'?');
+    assert_eq!(read(&storage, 0, want.len()).await, want);
+    assert_eq!(size(&storage), want.len());
+    storage.close().await.unwrap();
+    let storage = obtain(provider, 3).await.store;
+    assert_eq!(read(&storage, 0, want.len()).await, want);
 }
 
 async fn streams_are_appended_whole_or_not_at_all<S, Idx, P>(provider: &mut P)
