@@ -85,11 +85,12 @@ impl<E: SegmentEnv> Log<E> {
     }
 
     /// Whether to make room in the write segment for an append that ends at `aim`: where that pays, because
-    /// small syncs come one after the other, or the storage says so.
+    /// small syncs come one after the other, or the storage says so; never in memory, which has nothing to overwrite.
     #[inline]
     pub(super) fn is_write_ahead_due(&self, segment: &Segment<E::File>, aim: u64) -> bool {
         let store = &segment.files.store;
         self.options.write_ahead
+            && !E::File::IN_MEMORY
             && (self.pace.small_syncs >= WRITE_AHEAD_AFTER_SYNCS || store.wants_room())
             && store.reserved() < aim
     }
