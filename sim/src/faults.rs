@@ -24,6 +24,8 @@ impl Cluster {
             return self.inject_rare(id);
         }
         match self.faults.below(100) {
+            // One fault of a disk at a time: see the crate's fault model.
+            0..20 | 35..54 if self.nodes[&id].was_rotten => {}
             // Where writing is saving, a crash of the machine takes what was acknowledged.
             0..20 if is_up && self.forgets() && self.all_others_are_sure(id) => {
                 self.counts.os_crashes += 1;
@@ -33,7 +35,6 @@ impl Cluster {
             0..20 | 35..57 if self.forgets() => {}
             0..20 if is_up => self.power_cut(id, "the power goes"),
             20..35 if is_up => self.kill(id),
-            35..54 if self.nodes[&id].was_rotten => {}
             35..50 if self.plan.cut_at.is_none() => {
                 let disk = &self.nodes[&id].disk;
                 disk.cut_at(Some(disk.syncs() + self.faults.below(4)));

@@ -11,7 +11,7 @@
 //!
 //! The third holds for every read. The second and the fourth hold for reads *of the newest leader*: nobody has heard
 //! yet of one with a newer term. A leader of an older term that does not know it may leave out what is newer, for no
-//! longer than [`Views::stale_micros_max`] after the newer one was first heard of; a follower may at any time. The
+//! longer than `stale_micros_max` after the newer one was first heard of; a follower may at any time. The
 //! same goes for deletions: the newest leader's start does not fall, and is past what was deleted.
 //!
 //! Of equal times nothing is said: either may have been first.
@@ -22,11 +22,9 @@ use crate::checkers::Broken;
 use crate::clock::Time;
 use crate::history::{Answer, History, Read, Seen};
 
-/// How much of what was seen was held against what, and the bound.
+/// How much of what was seen was held against what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Views {
-    /// How long a leader may go on that was replaced.
-    pub(crate) stale_micros_max: u64,
     pub(crate) newest: u64,
     pub(crate) stale: u64,
     pub(crate) followers: u64,
@@ -34,16 +32,14 @@ pub(crate) struct Views {
     pub(crate) stale_micros: u64,
 }
 
-/// Holds what consumers saw against what producers were told. `records` are all of the partition, from offset 0 on.
+/// Holds what consumers saw against what producers were told. `records` are all of the partition, from offset 0 on; a leader
+/// that was replaced may go on for `stale_micros_max`.
 pub(crate) fn linearizable(
     history: &History,
     records: &[Read],
     stale_micros_max: u64,
 ) -> Result<Views, Broken> {
-    let mut views = Views {
-        stale_micros_max,
-        ..Views::default()
-    };
+    let mut views = Views::default();
     let terms = first_heard(history);
     let mut appends = Passed::new(appended(history));
     let deletions = history.deletions.iter();

@@ -18,6 +18,7 @@ mod undo;
 #[cfg(test)]
 mod tests;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use laminarmq_kafka::batch::ProducerStamp;
@@ -187,19 +188,7 @@ impl Producers {
     /// A batch is in the log.
     pub(crate) fn append(&mut self, id: i64, epoch: i16, batch: KnownBatch) {
         let index = batch.index;
-        let (mut producer, of) = match self.table.remove(id) {
-            None => (Producer::new(epoch), Of::Nobody),
-            Some(before) if before.epoch != epoch => {
-                (Producer::new(epoch), Of::Epoch(Box::new(before)))
-            }
-            Some(mut before) if before.batches.len() == BATCHES_KEPT => {
-                let oldest = before.batches.pop_front().expect("it is full");
-                (before, Of::Full(oldest))
-            }
-            Some(before) => (before, Of::Fewer),
-        };
-        producer.batches.push_back(batch);
-        self.table.insert(id, producer);
+        let of = self.table.append(id, epoch, batch);
         let forgotten = self.table.forget_oldest().map(Box::new);
         self.undo.push(index, Before::Batch { id, of, forgotten });
     }
@@ -212,15 +201,48 @@ impl Producers {
 }
 
 impl Producer {
-    fn new(epoch: i16) -> Self {
-        Self {
-            epoch,
-            batches: VecDeque::with_capacity(BATCHES_KEPT),
+    fn new(epoch: i16, batch: KnownBatch) -> Self {
+        let mut batches = VecDeque::with_capacity(BATCHES_KEPT);
+        batches.push_back(batch);
+        Self { epoch, batches }
+    }
+
+    /// Takes in its next batch; returns what was known before.
+    fn append(&mut self, epoch: i16, batch: KnownBatch) -> Of {
+        if self.epoch != epoch {
+            let before = std::mem::replace(self, Self::new(epoch, batch));
+            return Of::Epoch(Box::new(before));
         }
+        let is_full = self.batches.len() == BATCHES_KEPT;
+        let oldest = if is_full {
+            self.batches.pop_front()
+        } else {
+            None
+        };
+        self.batches.push_back(batch);
+        oldest.map_or(Of::Fewer, Of::Full)
     }
 }
 
 impl Table {
+    /// Takes in a producer's next batch; returns what was known of it before.
+    fn append(&mut self, id: i64, epoch: i16, batch: KnownBatch) -> Of {
+        let index = batch.index;
+        let of = match self.known.entry(id) {
+            Entry::Vacant(nobody) => {
+                nobody.insert(Producer::new(epoch, batch));
+                Of::Nobody
+            }
+            Entry::Occupied(mut producer) => {
+                let producer = producer.get_mut();
+                self.by_age.remove(&producer.newest().index);
+                producer.append(epoch, batch)
+            }
+        };
+        self.by_age.insert(index, id);
+        of
+    }
+
     fn insert(&mut self, id: i64, producer: Producer) {
         self.by_age.insert(producer.newest().index, id);
         self.known.insert(id, producer);

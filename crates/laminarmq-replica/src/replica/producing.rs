@@ -296,6 +296,8 @@ pub(super) fn read_producers<E: LogEnv>(
             && let Some((id, epoch, batch)) = known_batch(LogIndex(index), &header)
         {
             producers.append(id, epoch, batch);
+            // What stands in the log already is not taken back by what it displaced.
+            producers.settle(LogIndex(index));
         }
     }
     producers.settle(LogIndex(log.end_index() - 1));
