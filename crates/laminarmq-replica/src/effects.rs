@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use laminarmq::{LogEnv, SyncDone, SyncTicket};
 
-use crate::state::{LogStart, RaftStateFile, StateError, StateFs};
+use crate::state::{LogStart, RaftStateFile, StateFs, StateWriteError};
 use crate::{GroupState, LogIndex, Offset, PeerMessage, ReplicaId, Role, Term, Token};
 
 /// The result of one [`Replica::advance`](crate::Replica::advance). All of it must be acted on.
@@ -137,14 +137,14 @@ impl<E: LogEnv> PersistJob<E> {
 pub struct PersistDone {
     pub(crate) id: PersistId,
     pub(crate) log: Option<SyncDone>,
-    pub(crate) state: Result<(), StateError>,
+    pub(crate) state: Result<(), StateWriteError>,
 }
 
 impl PersistDone {
     /// The results of a job whose two halves the caller ran by itself: `log` if it had a ticket,
     /// `state` of the save if it had a state, else `Ok`.
     #[must_use]
-    pub fn new(id: PersistId, log: Option<SyncDone>, state: Result<(), StateError>) -> Self {
+    pub fn new(id: PersistId, log: Option<SyncDone>, state: Result<(), StateWriteError>) -> Self {
         Self { id, log, state }
     }
 }

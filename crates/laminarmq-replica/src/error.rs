@@ -8,7 +8,7 @@ use laminarmq::{AppendError, Poisoned, ReadError, SyncError, TruncateError};
 use thiserror::Error;
 
 use crate::config::ConfigError;
-use crate::{GroupId, LogIndex, Offset, ReplicaId, StateError, Term};
+use crate::{GroupId, LogIndex, Offset, ReplicaId, StateWriteError, Term};
 
 /// Why a replica does not open.
 #[derive(Debug, Error)]
@@ -236,7 +236,7 @@ pub enum Fatal {
     Sync(#[from] Poisoned),
     /// The raft-state file failed.
     #[error(transparent)]
-    State(#[from] StateError),
+    State(#[from] StateWriteError),
     /// A committed entry does not follow from the log.
     #[error("entry {index}: {what}")]
     Entry {

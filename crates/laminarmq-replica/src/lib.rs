@@ -62,6 +62,7 @@ pub use replica::{
 };
 pub use state::{
     GroupState, LogStart, RaftStateFile, StateDir, StateError, StateFs, StateRecovery,
+    StateWriteError,
 };
 pub use trim::TrimTo;
 pub use types::{GroupId, LogIndex, Offset, RandomSource, ReplicaId, Term, Token};

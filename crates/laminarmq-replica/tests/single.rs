@@ -4,12 +4,15 @@
 
 mod common;
 
+use std::io::ErrorKind;
+
 use bytes::Bytes;
 use common::{Node, batch, config, open, run};
 use laminarmq::MemEnv;
 use laminarmq_replica::{
     Fatal, FetchError, Flush, GroupState, LogIndex, Membership, Offset, OffsetQuery, OpenError,
-    PersistDone, ProposeError, Replica, ReplicaConfig, ReplicaId, Role, StateError, Term, Token,
+    PersistDone, ProposeError, Replica, ReplicaConfig, ReplicaId, Role, StateWriteError, Term,
+    Token,
 };
 
 fn sole() -> ReplicaConfig {
@@ -236,7 +239,11 @@ fn a_failed_sync_is_the_end() {
             PersistDone::new(id, job.ticket.map(laminarmq::SyncTicket::run), Ok(()))
         } else {
             let log = job.ticket.map(laminarmq::SyncTicket::run);
-            PersistDone::new(id, log, Err(StateError::Poisoned))
+            PersistDone::new(
+                id,
+                log,
+                Err(StateWriteError::new("syncing", ErrorKind::Other.into())),
+            )
         };
         let fatal = node.replica.on_persisted(done).unwrap_err();
         assert!(matches!(fatal, Fatal::Sync(_) | Fatal::State(_)), "{fatal}");

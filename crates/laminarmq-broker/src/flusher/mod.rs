@@ -18,7 +18,7 @@ use crate::runtime::{Failure, Real};
 use crate::shard::{Input, Outside};
 use laminarmq::{SyncDone, SyncTicket};
 use laminarmq_replica::{
-    GroupId, GroupState, PersistDone, PersistId, PersistJob, RaftStateFile, StateError, StateFs,
+    GroupId, GroupState, PersistDone, PersistId, PersistJob, RaftStateFile, StateFs,
 };
 use queue::Queue;
 use std::fmt;
@@ -199,7 +199,7 @@ impl Flusher {
                     StateJob::Forget { groups, done } => forgets.push((groups, done)),
                 }
             }
-            let mut result = if states.is_empty() {
+            let result = if states.is_empty() {
                 Ok(())
             } else {
                 let (began, groups) = (self.metrics.now(), states.len());
@@ -209,12 +209,12 @@ impl Flusher {
                 result
             };
             for (group, shard, id, log) in saved {
-                // All of them failed together; the reason goes to the first.
-                let result = match &result {
-                    Ok(()) => Ok(()),
-                    Err(_) => std::mem::replace(&mut result, Err(StateError::Poisoned)),
-                };
-                report(router, shard, group, PersistDone::new(id, log, result));
+                report(
+                    router,
+                    shard,
+                    group,
+                    PersistDone::new(id, log, result.clone()),
+                );
             }
             for (groups, done) in forgets {
                 if let Err(error) = journal.remove(groups) {

@@ -145,7 +145,7 @@ fn jobs_come_back_once_their_state_is_saved_and_all_of_them_before_the_end() {
 }
 
 #[test]
-fn a_state_that_was_not_saved_ends_every_replica_that_needed_it() {
+fn a_state_that_was_not_saved_ends_every_replica_that_needed_it_with_the_reason() {
     let mut bench = Bench::new();
     let mut replicas: Vec<_> = (1..=3)
         .map(|group| replica(bench.root.path(), group))
@@ -157,7 +157,9 @@ fn a_state_that_was_not_saved_ends_every_replica_that_needed_it() {
     for _ in 0..3 {
         let (group, done) = bench.result();
         let replica = &mut replicas[usize::try_from(group.0).unwrap() - 1];
-        assert!(replica.on_persisted(done).is_err());
+        // Whichever shard speaks first, its reason is the one that people get to see.
+        let fatal = replica.on_persisted(done).unwrap_err().to_string();
+        assert!(fatal.contains("the disk is gone"), "{fatal}");
     }
     // A disk that works again does not help: what is on it is not known.
     bench.broken.store(false, Ordering::SeqCst);

@@ -9,10 +9,13 @@
 //! - What is read at the opening is synced before anything is written behind it.
 //! - A damaged frame with a whole, later one behind it was synced once: that is an error, never a
 //!   cut, because a forgotten vote may elect two leaders.
-//! - After any failed write or sync the file is poisoned: nothing is retried.
+//! - After any failed write or sync nothing is written again, and every later save fails with the reason of that one.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -31,17 +34,15 @@ const FRAME_CHANGES_MAX: usize = 4096;
 const STATE_BYTES_MAX: usize = 65 + 1 + 4 * 2 + 8 * crate::membership::MEMBERS_MAX;
 const _: () = assert!(FRAME_CHANGES_MAX * (1 + STATE_BYTES_MAX) + 2 <= frame::PAYLOAD_BYTES_MAX);
 
-/// Why the state file cannot be used.
+/// Why the state file cannot be opened.
 #[derive(Debug, Error)]
 pub enum StateError {
-    /// The file system said no.
-    #[error("{NAME}: {action} failed: {source}")]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// The file system's words.
-        source: io::Error,
-    },
+    /// It cannot be read.
+    #[error("{NAME}: reading failed: {0}")]
+    Read(#[source] io::Error),
+    /// It cannot be made, or brought into order.
+    #[error(transparent)]
+    Write(#[from] StateWriteError),
     /// Another program wrote it: a newer one, or one from before the format was settled.
     #[error(
         "{NAME} has format version {found}, this program knows version {known}: use the one that wrote it"
@@ -63,9 +64,42 @@ pub enum StateError {
         /// What is wrong there.
         what: String,
     },
-    /// An earlier write or sync failed; what the disk holds is not known any more.
-    #[error("{NAME}: an earlier write failed, restart to find out what was saved")]
-    Poisoned,
+}
+
+/// A write or a sync of the state file failed. What the disk holds is not known any more, so this is the answer to
+/// every save from then on: whoever hears it first, or last, hears the cause.
+#[derive(Debug, Clone)]
+pub struct StateWriteError {
+    action: &'static str,
+    cause: Arc<io::Error>,
+}
+
+impl fmt::Display for StateWriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { action, cause } = self;
+        write!(
+            f,
+            "{NAME}: {action} failed: {cause}; a restart finds out what was saved"
+        )
+    }
+}
+
+impl Error for StateWriteError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        // Not the pointer: who looks for an I/O error in the chain of causes has to find one.
+        Some(&*self.cause)
+    }
+}
+
+impl StateWriteError {
+    /// What is said when `action` met `cause`.
+    #[must_use]
+    pub fn new(action: &'static str, cause: io::Error) -> Self {
+        Self {
+            action,
+            cause: Arc::new(cause),
+        }
+    }
 }
 
 /// What opening found.
@@ -86,13 +120,13 @@ pub struct RaftStateFile<F> {
     next_sequence: u64,
     bytes: usize,
     recovery: StateRecovery,
-    poisoned: bool,
+    failed: Option<StateWriteError>,
 }
 
 impl<F: StateFs> RaftStateFile<F> {
     /// Reads the file, or makes an empty one.
     pub fn open(mut fs: F) -> Result<Self, StateError> {
-        let found = fs.read(NAME).map_err(failed("reading"))?;
+        let found = fs.read(NAME).map_err(StateError::Read)?;
         let mut file = Self {
             fs,
             groups: BTreeMap::new(),
@@ -100,7 +134,7 @@ impl<F: StateFs> RaftStateFile<F> {
             next_sequence: 1,
             bytes: 0,
             recovery: StateRecovery::default(),
-            poisoned: false,
+            failed: None,
         };
         let Some(found) = found else {
             file.rewrite()?;
@@ -138,22 +172,33 @@ impl<F: StateFs> RaftStateFile<F> {
     }
 
     /// Saves these states. When it returns they survive a power cut.
-    pub fn save(&mut self, states: impl IntoIterator<Item = GroupState>) -> Result<(), StateError> {
+    pub fn save(
+        &mut self,
+        states: impl IntoIterator<Item = GroupState>,
+    ) -> Result<(), StateWriteError> {
         let changes: Vec<_> = states.into_iter().map(Change::Saved).collect();
         self.write(&changes)
     }
 
     /// Forgets groups whose data is gone. When it returns they stay forgotten.
-    pub fn remove(&mut self, groups: impl IntoIterator<Item = GroupId>) -> Result<(), StateError> {
+    pub fn remove(
+        &mut self,
+        groups: impl IntoIterator<Item = GroupId>,
+    ) -> Result<(), StateWriteError> {
         let changes: Vec<_> = groups.into_iter().map(Change::Gone).collect();
         self.write(&changes)
     }
 
-    fn write(&mut self, changes: &[Change]) -> Result<(), StateError> {
-        if self.poisoned {
-            return Err(StateError::Poisoned);
+    fn write(&mut self, changes: &[Change]) -> Result<(), StateWriteError> {
+        if let Some(failed) = &self.failed {
+            return Err(failed.clone());
         }
-        self.poisoned = true;
+        let written = self.try_write(changes);
+        self.failed = written.clone().err();
+        written
+    }
+
+    fn try_write(&mut self, changes: &[Change]) -> Result<(), StateWriteError> {
         for changes in changes.chunks(FRAME_CHANGES_MAX) {
             let mut bytes = Vec::new();
             frame::encode_frame(self.next_sequence, changes, &mut bytes);
@@ -166,7 +211,6 @@ impl<F: StateFs> RaftStateFile<F> {
         if self.is_overgrown() {
             self.rewrite()?;
         }
-        self.poisoned = false;
         Ok(())
     }
 
@@ -226,7 +270,7 @@ impl<F: StateFs> RaftStateFile<F> {
     }
 
     /// Writes the file anew: aside, synced, then renamed over the old one.
-    fn rewrite(&mut self) -> Result<(), StateError> {
+    fn rewrite(&mut self) -> Result<(), StateWriteError> {
         // Only people read it, so a damaged one that reached the last number may stay there.
         let generation = self.generation.saturating_add(1);
         let mut bytes = frame::encode_header(generation).to_vec();
@@ -253,8 +297,8 @@ impl<F: StateFs> RaftStateFile<F> {
     }
 }
 
-fn failed(action: &'static str) -> impl FnOnce(io::Error) -> StateError {
-    move |source| StateError::Io { action, source }
+fn failed(action: &'static str) -> impl FnOnce(io::Error) -> StateWriteError {
+    move |cause| StateWriteError::new(action, cause)
 }
 
 fn damaged(position: usize, what: impl Into<String>) -> StateError {

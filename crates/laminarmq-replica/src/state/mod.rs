@@ -4,7 +4,7 @@ mod file;
 mod frame;
 mod fs;
 
-pub use file::{RaftStateFile, StateError, StateRecovery};
+pub use file::{RaftStateFile, StateError, StateRecovery, StateWriteError};
 pub use fs::{StateDir, StateFs};
 
 use thiserror::Error;

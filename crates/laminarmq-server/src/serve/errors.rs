@@ -37,11 +37,14 @@ pub(super) fn explain(error: &StartError, config: &BrokerConfig) -> Failure {
 
 /// Says what a broker that could not go on leaves behind.
 pub(super) fn explain_failure(failure: &BrokerFailure) -> Failure {
-    // The reason is text by the time it comes here; the number is the system's own.
-    let full = [Errno::NOSPC, Errno::DQUOT]
-        .map(|errno| format!("(os error {})", errno.raw_os_error()))
+    // The reason is text by the time it comes here: of the error itself, with the system's number, or of its kind, which
+    // is what a log remembers of it.
+    let errno = [Errno::NOSPC, Errno::DQUOT].map(|no| format!("(os error {})", no.raw_os_error()));
+    let kinds = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded].map(|kind| format!("({kind})"));
+    let full = [errno, kinds]
+        .as_flattened()
         .iter()
-        .any(|errno| failure.reason.contains(errno));
+        .any(|words| failure.reason.contains(words));
     Failure::failed(failure).hint(if full {
         "the disk is full: free some space, then start it again; what was acknowledged is kept"
     } else {
@@ -201,14 +204,27 @@ mod tests {
     #[test]
     fn a_full_disk_is_seen_in_a_failure() {
         let text = |error: io::Error| {
-            let reason = format!("appending to the log: {error}");
-            let failure = explain_failure(&BrokerFailure { reason });
-            failure.render(false).expect("a failure has a text")
+            let later = laminarmq::Poisoned {
+                during: "a sync",
+                kind: error.kind(),
+            };
+            [
+                format!("appending to the log: {error}"),
+                format!("syncing the log: {later}"),
+            ]
+            .map(|reason| {
+                let failure = explain_failure(&BrokerFailure { reason });
+                failure.render(false).expect("a failure has a text")
+            })
         };
         let full = io::Error::from_raw_os_error(Errno::NOSPC.raw_os_error());
-        assert!(text(full).contains("the disk is full"));
+        for text in text(full) {
+            assert!(text.contains("the disk is full"), "{text}");
+        }
         let broken = io::Error::from_raw_os_error(Errno::IO.raw_os_error());
-        assert!(text(broken).contains("check the disk"));
+        for text in text(broken) {
+            assert!(text.contains("check the disk"), "{text}");
+        }
     }
 
     #[test]
