@@ -1,5 +1,6 @@
 //! One partition of a shard: its replica, and who waits for what of it.
 
+mod appending;
 mod confirming;
 mod overtaken;
 
@@ -16,11 +17,10 @@ use crate::data_dir::InDoubt;
 use crate::limits::SILENT_TICKS;
 use crate::peer::{Envelope, Lane};
 use bytes::Bytes;
-use laminarmq_kafka::batch::ProducerStamp;
 use laminarmq_replica::{
     ConfigError, DropReason, Effects, Fatal, FetchPlan, GroupId, LogIndex, Offset, OffsetAnswer,
-    PeerBody, PeerMessage, PersistDone, ProposeError, Proposed, Replica, ReplicaId, Term, Token,
-    TrimProposed, TrimTo, Tuning,
+    PeerBody, PeerMessage, PersistDone, Replica, ReplicaId, Term, Token, TrimProposed, TrimTo,
+    Tuning,
 };
 use std::collections::{BTreeMap, VecDeque};
 
@@ -110,123 +110,6 @@ impl<O: Outside> Partition<O> {
 
     pub(super) fn is_persisting(&self) -> bool {
         self.persisting
-    }
-
-    pub(super) fn append(
-        &mut self,
-        append: Append<O>,
-        token: &mut Token,
-        out: &mut Outputs<O>,
-    ) -> Result<(), Fatal> {
-        if self.backlog.is_empty() {
-            if let Some(unsettled) = self.propose(append, token, out) {
-                // A producer repeats what came just before: once that is in the log, it is known.
-                self.settle(token, out)?;
-                let again = self.propose(unsettled, token, out);
-                assert!(again.is_none(), "nothing is proposed and not in the log");
-            }
-        } else {
-            self.backlog.push_back(append);
-        }
-        Ok(())
-    }
-
-    /// Proposes a batch, or keeps it for later. Gives it back when the log must be looked at first.
-    fn propose(
-        &mut self,
-        append: Append<O>,
-        token: &mut Token,
-        out: &mut Outputs<O>,
-    ) -> Option<Append<O>> {
-        let stamp = append.batch.producer();
-        let refused = match self.check_in_sync(append.ack) {
-            Ok(()) if self.would_overtake(stamp) => Err(Refusal::NotLeader),
-            may => may.inspect_err(|_| self.comes_again(stamp)),
-        };
-        if let Err(refusal) = refused {
-            out.push(Output::Appended {
-                reply: append.reply,
-                result: Err(refusal),
-            });
-            return None;
-        }
-        let this = next(token);
-        // The batch is shared, so keeping it for a second try costs nothing.
-        match self.replica.propose_batch(append.batch.clone(), this) {
-            Ok(Proposed::Queued) => {
-                let Append { ack, reply, .. } = append;
-                if let Some(stamp) = stamp.filter(|_| !self.overtaken.is_empty()) {
-                    self.overtaken.taken(stamp.id);
-                }
-                self.waiting.insert(this, Waiting::Append { ack, reply });
-            }
-            Ok(Proposed::Duplicate {
-                index,
-                base_offset,
-                timestamp,
-            }) => {
-                let min_in_sync = match append.ack {
-                    Ack::Leader => {
-                        let result = Ok(self.placed(base_offset, Some(timestamp)));
-                        let reply = append.reply;
-                        out.push(Output::Appended { reply, result });
-                        return None;
-                    }
-                    Ack::Quorum { min_in_sync } => min_in_sync,
-                };
-                self.hold(
-                    Held {
-                        index,
-                        term: self.replica.leader_epoch(),
-                        min_in_sync,
-                        base_offset,
-                        repeated: Some(timestamp),
-                        reply: append.reply,
-                    },
-                    out,
-                );
-            }
-            Err(ProposeError::Full { .. }) => self.backlog.push_front(append),
-            Err(ProposeError::Unsettled) => return Some(append),
-            Err(error) => {
-                let refusal = match error {
-                    ProposeError::SequenceGap { expected, .. }
-                        if stamp.is_some_and(|stamp| {
-                            self.overtaken.is_overtaken_by(stamp, Some(expected))
-                        }) =>
-                    {
-                        Refusal::NotLeader
-                    }
-                    ProposeError::NotLeader { .. } | ProposeError::HandingOver => {
-                        self.comes_again(stamp);
-                        Refusal::NotLeader
-                    }
-                    error => error.into(),
-                };
-                out.push(Output::Appended {
-                    reply: append.reply,
-                    result: Err(refusal),
-                });
-            }
-        }
-        None
-    }
-
-    /// A batch is refused for a reason that passes.
-    fn comes_again(&mut self, stamp: Option<ProducerStamp>) {
-        if let Some(stamp) = stamp {
-            self.overtaken.refused(stamp);
-        }
-    }
-
-    /// Whether a batch would be taken before one that was refused and comes again, nothing being known of the producer.
-    fn would_overtake(&mut self, stamp: Option<ProducerStamp>) -> bool {
-        let Some(stamp) = stamp.filter(|_| !self.overtaken.is_empty()) else {
-            return false;
-        };
-        self.replica.is_leader()
-            && !self.replica.knows_producer(stamp.id)
-            && self.overtaken.is_overtaken_by(stamp, None)
     }
 
     pub(super) fn command(
@@ -605,6 +488,7 @@ impl<O: Outside> Partition<O> {
         {
             self.in_sync = InSync::default();
             self.see_in_sync();
+            self.overtaken.begin_leadership();
         }
         let known = self.replica.is_watermark_known();
         let mut progress = Progress {

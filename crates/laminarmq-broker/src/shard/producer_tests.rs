@@ -1,6 +1,7 @@
 //! Idempotent producers and trims, seen from a shard.
 
 use super::tests::{Bench, ONE, QUORUM, Seen, Test, config, read};
+use super::trio::{LONG, Trio};
 use super::*;
 use laminarmq::MemEnv;
 use laminarmq_kafka::batch::{
@@ -220,4 +221,74 @@ fn what_comes_behind_a_refused_batch_does_not_overtake_it() {
         let seen = bench.step([produce(7, 0, first + 3, Ack::Leader, 7)]);
         assert_eq!(answers(seen), [Seen::Appended(7, Err(gap))]);
     }
+}
+
+/// What a leader of before refused may come behind what the producer sent to its successor.
+#[test]
+fn a_gap_may_come_again_until_the_leader_has_a_batch_of_its_own_term() {
+    let mut trio = Trio::new();
+    for number in 0..2 {
+        trio.append(1, number, QUORUM, 0);
+    }
+    trio.cut.insert(1);
+    trio.ticks(LONG);
+    trio.cut.clear();
+    let leader = trio.leader().expect("another one");
+    assert_ne!(leader, 1);
+    trio.appended();
+    // What is known already does not count: it was sent to the other one.
+    let sent = [3, 0, 3, 2, 3, 5];
+    for number in sent {
+        trio.append(leader, number, QUORUM, number.cast_unsigned());
+    }
+    let gap = |given| Err(Refusal::SequenceGap { expected: 4, given });
+    let want = [
+        (3, Err(Refusal::NotLeader)),
+        (0, Ok(0)),
+        (3, Err(Refusal::NotLeader)),
+        (2, Ok(2)),
+        (3, Ok(3)),
+        (5, gap(5)),
+    ];
+    assert_eq!(trio.appended(), want);
+    // Nobody sends it again: a client of which more is gone than can be under way has lost it.
+    trio.cut.insert(leader);
+    trio.ticks(LONG);
+    let leader = trio.leader().expect("another one");
+    trio.appended();
+    for _ in 0..6 {
+        trio.append(leader, 9, QUORUM, 9);
+    }
+    let mut want = vec![(9, Err(Refusal::NotLeader)); 5];
+    want.push((9, gap(9)));
+    assert_eq!(trio.appended(), want);
+}
+
+/// It may be that nothing of it was taken yet.
+#[test]
+fn a_producer_that_nobody_knows_begins_with_its_first_batch() {
+    let mut trio = Trio::new();
+    for number in [2, 0, 2, 1, 2] {
+        trio.append(1, number, QUORUM, number.cast_unsigned());
+    }
+    let gap = Refusal::SequenceGap {
+        expected: 1,
+        given: 2,
+    };
+    let want = [
+        (2, Err(Refusal::NotLeader)),
+        (0, Ok(0)),
+        (2, Err(gap)),
+        (1, Ok(1)),
+        (2, Ok(2)),
+    ];
+    assert_eq!(trio.appended(), want);
+    // Who was forgotten goes on where it is.
+    let mut trio = Trio::new();
+    for number in 4..10 {
+        trio.append(1, number, QUORUM, 4);
+    }
+    let mut want = vec![(4, Err(Refusal::NotLeader)); 5];
+    want.push((4, Ok(0)));
+    assert_eq!(trio.appended(), want);
 }

@@ -169,6 +169,12 @@ impl Producers {
         self.table.known.contains_key(&id) || self.proposed.contains_key(&id)
     }
 
+    /// The newest batch of a producer that is in the log.
+    pub(crate) fn newest_of(&self, id: i64) -> Option<LogIndex> {
+        let producer = self.table.known.get(&id)?;
+        Some(producer.newest().index)
+    }
+
     /// What is known at the end of the log.
     pub(crate) fn table(&self) -> &Table {
         &self.table

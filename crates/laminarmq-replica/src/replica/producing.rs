@@ -122,6 +122,14 @@ impl<E: LogEnv> Replica<E> {
         self.producers.knows(id)
     }
 
+    /// Whether this replica leads, and has a batch of an idempotent producer from its own term: then it took what the
+    /// producer has sent since another one led.
+    pub fn has_own_batch_of(&self, id: i64) -> bool {
+        let began = self.own_noop.filter(|it| it.term == self.leader_epoch());
+        let newest = self.producers.newest_of(id);
+        began.is_some_and(|began| newest.is_some_and(|newest| newest > began.index))
+    }
+
     fn check_producer(
         &self,
         stamp: ProducerStamp,

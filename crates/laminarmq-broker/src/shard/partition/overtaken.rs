@@ -1,13 +1,16 @@
-//! Batches that were refused and come again, and those that must not overtake them.
+//! Batches that come again, and those that must not overtake them.
 //!
 //! An idempotent producer sends several batches without waiting for answers. If the first of them is refused for a reason
-//! that passes (this replica does not lead *yet*), the next one may come when it does lead: a gap in the sequence. A
-//! client that is told so takes it for lost records. librdkafka goes on with the producer's next epoch then, under which it
-//! sends again whatever has no answer, also what may be stored: it would be stored twice. Where nothing of the
-//! producer is known the next batch would even be taken, and the first one refused for good.
+//! that passes (this replica does not lead *yet*), the next one may come when it does lead: a gap in the sequence. So it is
+//! when another replica led and refused it, and a client sends the rest to its successor before it has put the refused one
+//! back into its place, as librdkafka may. A client that is told of a gap takes it for lost records. librdkafka goes on with
+//! the producer's next epoch then, under which it sends again whatever has no answer, also what may be stored: it would be
+//! stored twice. Where nothing of the producer is known the next batch would even be taken, and the first one refused for
+//! good.
 //!
-//! So what comes behind a batch that was refused is refused as that was, until it comes again. A producer has
-//! [`IN_FLIGHT_MAX`] batches under way at most, so after as many refusals a gap is a gap.
+//! So what comes behind a batch that was refused here is refused as that was, until it comes again; and so is what leaves a
+//! gap behind all that is known of its producer, until the leader has a batch of that producer from its own term. A producer
+//! has [`IN_FLIGHT_MAX`] batches under way at most, so after as many refusals a gap is a gap.
 
 use laminarmq_kafka::batch::ProducerStamp;
 use std::collections::HashMap;
@@ -20,15 +23,33 @@ const PRODUCERS_MAX: usize = 1000;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub(super) struct Overtaken(HashMap<i64, Refused>);
+pub(super) struct Overtaken(HashMap<i64, Awaited>);
 
-/// The oldest batch of a producer that was refused and did not come again.
-#[derive(Debug, Clone, Copy)]
-struct Refused {
+/// The oldest batch of a producer that was refused, or has to have been, and did not come again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Awaited {
     epoch: i16,
     sequence: i32,
     /// How often others may still be refused because of it.
     left: u8,
+}
+
+impl Awaited {
+    fn new(epoch: i16, sequence: i32) -> Self {
+        let left = IN_FLIGHT_MAX;
+        Self {
+            epoch,
+            sequence,
+            left,
+        }
+    }
+
+    /// Whether one more may be refused because of it.
+    fn count_down(&mut self) -> bool {
+        let may = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        may
+    }
 }
 
 impl Overtaken {
@@ -39,43 +60,60 @@ impl Overtaken {
 
     /// A batch was not taken, and may come again.
     pub(super) fn refused(&mut self, stamp: ProducerStamp) {
-        if self.0.len() >= PRODUCERS_MAX && !self.0.contains_key(&stamp.id) {
-            self.0.clear();
-        }
-        let refused = Refused {
-            epoch: stamp.epoch,
-            sequence: stamp.base_sequence,
-            left: IN_FLIGHT_MAX,
-        };
-        let oldest = self.0.entry(stamp.id).or_insert(refused);
-        if oldest.epoch != stamp.epoch || oldest.sequence == stamp.base_sequence {
+        let refused = Awaited::new(stamp.epoch, stamp.base_sequence);
+        let oldest = self.entry(stamp.id, refused);
+        if oldest.epoch != stamp.epoch || !precedes(oldest.sequence, stamp.base_sequence) {
             *oldest = refused;
         }
     }
 
-    /// Whether a batch overtakes one that was refused. `expected` is the sequence that should come next; where nothing is
-    /// known of the producer, any would be taken.
+    /// Whether a batch overtakes one that was refused here. `expected` is the sequence that should come next; where nothing
+    /// is known of the producer, any would be taken.
     pub(super) fn is_overtaken_by(&mut self, stamp: ProducerStamp, expected: Option<i32>) -> bool {
-        let Some(refused) = self.0.get_mut(&stamp.id) else {
+        let Some(awaited) = self.0.get_mut(&stamp.id) else {
             return false;
         };
-        let is_it = refused.epoch == stamp.epoch
-            && refused.sequence != stamp.base_sequence
-            && expected.is_none_or(|expected| expected == refused.sequence);
-        if !is_it {
+        awaited.epoch == stamp.epoch
+            && precedes(awaited.sequence, stamp.base_sequence)
+            && expected.is_none_or(|expected| expected == awaited.sequence)
+            && awaited.count_down()
+    }
+
+    /// Whether a batch overtakes those from `expected` on, which another leader may have refused.
+    pub(super) fn is_ahead(&mut self, stamp: ProducerStamp, expected: i32) -> bool {
+        if !precedes(expected, stamp.base_sequence) {
             return false;
         }
-        refused.left -= 1;
-        if refused.left == 0 {
-            self.0.remove(&stamp.id);
+        let lacking = Awaited::new(stamp.epoch, expected);
+        let awaited = self.entry(stamp.id, lacking);
+        if (awaited.epoch, awaited.sequence) != (stamp.epoch, expected) {
+            *awaited = lacking;
         }
-        true
+        awaited.count_down()
     }
 
     /// A batch of the producer was taken.
     pub(super) fn taken(&mut self, id: i64) {
         self.0.remove(&id);
     }
+
+    /// What was waited for in vain may come now.
+    pub(super) fn begin_leadership(&mut self) {
+        self.0.retain(|_, awaited| awaited.left > 0);
+    }
+
+    fn entry(&mut self, id: i64, new: Awaited) -> &mut Awaited {
+        if self.0.len() >= PRODUCERS_MAX && !self.0.contains_key(&id) {
+            self.0.clear();
+        }
+        self.0.entry(id).or_insert(new)
+    }
+}
+
+/// Whether the sequence number `one` comes before `other`; they wrap from `i32::MAX` to 0, so what is far ahead is behind.
+fn precedes(one: i32, other: i32) -> bool {
+    let ahead = other.wrapping_sub(one) & i32::MAX;
+    (1..1 << 30).contains(&ahead)
 }
 
 #[cfg(test)]
@@ -119,7 +157,28 @@ mod tests {
             assert!(overtaken.is_overtaken_by(stamp(7, 0, 10 + number), Some(10)));
         }
         assert!(!overtaken.is_overtaken_by(stamp(7, 0, 20), Some(10)));
+        // In another leadership it may have been refused by another leader meanwhile.
+        overtaken.begin_leadership();
         assert!(overtaken.is_empty());
+        for number in 1..=5 {
+            assert!(overtaken.is_ahead(stamp(7, 0, 10 + number), 10));
+        }
+        assert!(!overtaken.is_ahead(stamp(7, 0, 20), 10));
+        assert!(overtaken.is_ahead(stamp(7, 0, 40), 30), "another gap");
+    }
+
+    #[test]
+    fn what_comes_before_the_refused_one_does_not_wait_for_it() {
+        let mut overtaken = Overtaken::default();
+        overtaken.refused(stamp(7, 0, 20));
+        assert!(!overtaken.is_overtaken_by(stamp(7, 0, 10), None));
+        assert!(!overtaken.is_ahead(stamp(7, 0, 10), 15), "it is behind");
+        overtaken.refused(stamp(7, 0, 10));
+        assert!(overtaken.is_overtaken_by(stamp(7, 0, 20), None));
+        // Numbers begin anew behind the last one.
+        overtaken.refused(stamp(8, 0, i32::MAX));
+        assert!(overtaken.is_overtaken_by(stamp(8, 0, 4), None));
+        assert!(!overtaken.is_overtaken_by(stamp(8, 0, i32::MAX - 1), None));
     }
 
     #[test]
