@@ -14,7 +14,9 @@ use laminarmq_broker::{Broker, Clock, Entropy, Env};
 use laminarmq_kafka::ErrorCode;
 use laminarmq_kafka::batch::{BatchHeader, Compression};
 use laminarmq_kafka::messages::fetch::FetchPartition;
-use laminarmq_kafka::messages::{FetchRequest, MetadataRequest, ProduceRequest};
+use laminarmq_kafka::messages::{
+    ApiVersionsRequest, FetchRequest, MetadataRequest, ProduceRequest,
+};
 use std::sync::Arc;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,6 +165,50 @@ async fn a_fetch_that_found_too_little_ends_after_its_time() {
     request.min_bytes = 1 << 20;
     let response = client.ask(12, &request).await;
     assert_eq!(values(&response.responses[0].partitions[0]), ["a"]);
+}
+
+/// The Java client ends its fetching with such a one, and waits for the answer when it is closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_of_nothing_waits_for_nothing() {
+    let mut fixture = fixture().await;
+    let mut request = fetch_request("t", &[]);
+    request.topics.clear();
+    request.max_wait_ms = i32::MAX;
+    request.min_bytes = 1;
+    let response = fixture.client.ask(12, &request).await;
+    assert_eq!(
+        (response.error_code, response.responses.len()),
+        (ErrorCode::NONE, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_ends_when_another_request_waits_behind_it() {
+    let mut fixture = fixture().await;
+    let client = &mut fixture.client;
+    client.create("t", 1, &[]).await;
+    let mut request = fetch_request("t", &[(0, 0)]);
+    request.max_wait_ms = i32::MAX;
+    request.min_bytes = 1;
+    client.send(12, &request).await;
+    client.send(12, &request).await;
+    client.send(2, &ApiVersionsRequest::default()).await;
+    // What is behind the first one is a fetch, which ends nothing.
+    let mut producer = Client::connect(fixture.broker.kafka_addr()).await;
+    producer.produce("t", 0, batch(&["value"])).await;
+    for _ in 0..2 {
+        let (_, response) = client.receive::<FetchRequest>(12).await;
+        assert_eq!(values(&response.responses[0].partitions[0]), ["value"]);
+    }
+    let _ = client.receive::<ApiVersionsRequest>(2).await;
+    let mut request = fetch_request("t", &[(0, 1)]);
+    request.max_wait_ms = i32::MAX;
+    request.min_bytes = 1;
+    client.send(12, &request).await;
+    client.send(2, &ApiVersionsRequest::default()).await;
+    let (_, response) = client.receive::<FetchRequest>(12).await;
+    assert!(values(&response.responses[0].partitions[0]).is_empty());
+    let _ = client.receive::<ApiVersionsRequest>(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

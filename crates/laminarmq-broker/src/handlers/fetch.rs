@@ -5,7 +5,8 @@
 //! - Batches are whole. The first partition that has any gives at least one, however large it is; further
 //!   ones only what still fits.
 //! - A fetch that found too little waits for its partitions to get on, at most as long as the client
-//!   says, and looks again. It ends early when the client or the broker goes away.
+//!   says, and looks again. It ends early when the client or the broker goes away, or another request of the client waits
+//!   for its answer behind it.
 //! - There are no fetch sessions: every fetch is a full one.
 
 use super::wire::refusal_code;
@@ -227,10 +228,11 @@ async fn plan(context: &Context, targets: &[Target]) -> Vec<Plan> {
     plans
 }
 
-/// Whether there is something to say now: enough bytes, or an error.
+/// Whether there is something to say now: enough bytes, an error, or nothing that could be waited for. With a fetch of no
+/// partitions the Java client ends its fetching.
 fn enough(plans: &[Plan], bounds: Bounds) -> bool {
     let bytes: u64 = plans.iter().flatten().map(|plan| plan.bytes).sum();
-    bytes >= bounds.min_bytes || plans.iter().any(Result::is_err)
+    plans.is_empty() || bytes >= bounds.min_bytes || plans.iter().any(Result::is_err)
 }
 
 /// Waits until one of the partitions is past its version. False: nobody waits for it any more.
@@ -247,8 +249,10 @@ async fn wait_for_change(
         }
     }
     let (mut stopping, mut gone) = (context.stopping.clone(), peer.gone.clone());
+    let mut behind = peer.behind.clone();
     tokio::select! {
         () = waiter.changed() => true,
+        _ = behind.wait_for(|is_behind| *is_behind) => false,
         _ = stopping.wait_for(|stop| *stop) => false,
         _ = gone.wait_for(|gone| *gone) => false,
     }

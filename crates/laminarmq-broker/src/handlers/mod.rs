@@ -43,6 +43,8 @@ pub(crate) struct Peer {
     pub(crate) dialled: SocketAddr,
     /// Becomes true when the peer sends no more requests.
     pub(crate) gone: watch::Receiver<bool>,
+    /// Whether a request that is no fetch waits behind the fetch that is being answered.
+    pub(crate) behind: watch::Receiver<bool>,
 }
 
 /// An answer, ready to be written.
@@ -66,6 +68,13 @@ pub(crate) enum Started {
     Groups(RequestHeader, groups::Late),
     /// Nothing can be said; the connection closes.
     Impossible(String),
+}
+
+impl Started {
+    /// Whether it is a fetch that may wait, as long as its client says.
+    pub(crate) fn waits_for_records(&self) -> bool {
+        matches!(self, Self::Fetch(_, request) if !request.topics.is_empty())
+    }
 }
 
 /// What becomes of a request, by its header alone.

@@ -50,16 +50,19 @@ pub(super) async fn serve(stream: TcpStream, context: Arc<Context>) -> Result<()
     let (read, write) = stream.into_split();
     let (queue, queued) = mpsc::channel(context.config.limits.requests_in_flight);
     let (hangup, gone) = watch::channel(false);
+    let (behind, is_behind) = watch::channel(false);
     let peer = Peer {
         remote,
         dialled,
         gone,
+        behind: is_behind,
     };
     let writer = tokio::spawn(writer::run(
         write,
         queued,
         Arc::clone(&context),
         peer.clone(),
+        behind,
     ));
     let reading = read_requests(read, queue, &context, &peer).await;
     // Whoever waits for data on behalf of this peer stops waiting.

@@ -1,4 +1,7 @@
 //! Writes the answers of one connection, in the order of its requests.
+//!
+//! A fetch that waits for records ends when another request waits behind it, unless that is a fetch as well: what a client
+//! asks for beside its reading, over the same connection, does not wait as long as its fetches may.
 
 use super::pieces::Pieces;
 use crate::context::Context;
@@ -7,10 +10,12 @@ use crate::limits::WRITE_STALL_MAX;
 use crate::metrics::Moment;
 use bytes::Buf;
 use laminarmq_kafka::ApiKey;
+use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::timeout;
 
 /// A request that waits for its answer.
@@ -46,23 +51,40 @@ impl WriteError {
     }
 }
 
-/// Answers until no more requests come. Dropping the queue tells the reader to stop.
+/// Answers until no more requests come. Dropping the queue tells the reader to stop. `behind` is what the peer's fetches
+/// look at.
 pub(super) async fn run<W: AsyncWrite + Unpin>(
     mut socket: W,
     mut queue: mpsc::Receiver<Queued>,
     context: Arc<Context>,
     peer: Peer,
+    behind: watch::Sender<bool>,
 ) -> Result<(), WriteError> {
-    while let Some(queued) = queue.recv().await {
+    let mut next = None;
+    loop {
+        let queued = match next.take() {
+            Some(queued) => queued,
+            None => match queue.recv().await {
+                Some(queued) => queued,
+                None => break,
+            },
+        };
         let Queued {
             started,
             api,
             arrived,
             share,
         } = queued;
-        let answer = handlers::finish(&context, &peer, started)
-            .await
-            .map_err(WriteError::Refused)?;
+        let may_wait = started.waits_for_records();
+        let finishing = handlers::finish(&context, &peer, started);
+        let answer = if may_wait {
+            let (answer, found) = look_behind(&mut queue, &behind, finishing).await;
+            next = found;
+            answer
+        } else {
+            finishing.await
+        };
+        let answer = answer.map_err(WriteError::Refused)?;
         if let Some(Answer {
             pieces,
             share: _answer_share,
@@ -77,6 +99,28 @@ pub(super) async fn run<W: AsyncWrite + Unpin>(
     // Tells a peer that still listens that nothing more comes.
     let _ = socket.shutdown().await;
     Ok(())
+}
+
+/// Finishes a request that may wait for records, and tells it when another one wants its answer. Returns what it found behind.
+async fn look_behind<T>(
+    queue: &mut mpsc::Receiver<Queued>,
+    behind: &watch::Sender<bool>,
+    finishing: impl Future<Output = T>,
+) -> (T, Option<Queued>) {
+    behind.send_replace(false);
+    let mut finishing = pin!(finishing);
+    let next = tokio::select! {
+        biased;
+        answer = &mut finishing => return (answer, None),
+        next = queue.recv() => next,
+    };
+    if next
+        .as_ref()
+        .is_some_and(|next| !next.started.waits_for_records())
+    {
+        behind.send_replace(true);
+    }
+    (finishing.await, next)
 }
 
 async fn write<W: AsyncWrite + Unpin>(
