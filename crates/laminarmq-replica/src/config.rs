@@ -43,6 +43,9 @@ pub struct ReplicaConfig {
     /// it a replica that finds nothing saved does not open, unless it is its group's only voter:
     /// its disk may have been emptied, and its word is forgotten. Default false.
     pub first_start: bool,
+    /// Of those who found the group one may stand for election as soon as it is there: at each tick, while nobody was ever
+    /// elected, for as many as its timeout has at least; the others may not be there yet. Default false.
+    pub stands_first: bool,
     /// When an entry counts as saved here.
     pub flush: Flush,
     /// Whether the group has a state machine: then every committed command is handed out again
@@ -128,6 +131,7 @@ impl ReplicaConfig {
             members,
             members_index: LogIndex(0),
             first_start: false,
+            stands_first: false,
             flush: Flush::Sync,
             state_machine: false,
             segment_bytes: 1 << 30,

@@ -51,6 +51,54 @@ fn one_leads_and_what_it_commits_is_everywhere() {
 }
 
 #[test]
+fn who_stands_first_leads_once_the_others_are_there() {
+    for first in [1, 2, 3] {
+        let node = |id| {
+            let stands_first = id == first;
+            Node::new(ReplicaConfig {
+                stands_first,
+                ..config(id, &[1, 2, 3])
+            })
+        };
+        // The others come some ticks later; whoever waits for its timeout waits for ten and more.
+        let mut group = Group::new([node(first)]);
+        for _ in 0..4 {
+            group.tick();
+        }
+        assert_eq!(
+            group.node(first).replica.leader_epoch(),
+            Term(0),
+            "alone it only asks whether it may stand"
+        );
+        let others = [1, 2, 3].into_iter().filter(|id| *id != first);
+        group.nodes.extend(others.map(|id| (id, node(id))));
+        // At the first one those who are new save that they are there.
+        group.tick();
+        group.tick();
+        let leads = group.node(first).replica.leads_in_full();
+        assert!(leads, "replica {first}");
+        assert_eq!(group.node(first).replica.leader_epoch(), Term(1));
+    }
+}
+
+#[test]
+fn who_stood_first_in_vain_waits_like_the_others() {
+    let mut group = Group::new([Node::new(ReplicaConfig {
+        stands_first: true,
+        ..config(1, &[1, 2, 3])
+    })]);
+    let asks = |group: &mut Group| {
+        let node = group.node(1);
+        node.replica.tick();
+        !node.settle().is_empty()
+    };
+    let asked: Vec<_> = (0..20).map(|_| asks(&mut group)).collect();
+    // The first tick saves that it is there, and the timeout is ten to twenty.
+    assert!(asked[1..=10].iter().all(|asks| *asks), "{asked:?}");
+    assert!(!asked[11..].contains(&true), "{asked:?}");
+}
+
+#[test]
 fn without_a_quorum_nothing_commits_and_the_leader_steps_down() {
     let mut group = Group::of(&[1, 2, 3]);
     let leader = group.elect();

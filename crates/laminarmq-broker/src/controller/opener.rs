@@ -162,6 +162,9 @@ impl Opener {
         let founding = || topic.partitions[partition as usize].founding_members();
         let mut config = self.replica_config(group, members.unwrap_or_else(founding));
         config.tune(tuning(settings));
+        // So a new partition is led by the first of its nodes, and at once.
+        config.stands_first =
+            topic.partitions[partition as usize].founders.first() == Some(&self.replica);
         if topic.name == GROUPS_TOPIC {
             // Its entries are commands, which the coordinator of groups keeps in memory itself.
             config.state_machine = true;

@@ -116,6 +116,8 @@ pub struct Replica<E: LogEnv> {
     /// Nothing of it was ever saved, and others have a vote too: it says and hears nothing until
     /// its first state is saved. Then a log without a state always means that a state was lost.
     unborn: bool,
+    /// Ticks at which it stands for the group's first election, see [`ReplicaConfig::stands_first`].
+    founding_ticks: u32,
     ended: bool,
 }
 
@@ -220,7 +222,18 @@ impl<E: LogEnv> Replica<E> {
         if let Some(is_due) = self.tick_doubt() {
             return is_due;
         }
+        self.tick_founding();
         !self.tick_rest() && self.consensus.tick()
+    }
+
+    fn tick_founding(&mut self) {
+        if self.founding_ticks > 0 {
+            self.founding_ticks -= 1;
+            if self.leader_epoch() == Term(0) {
+                // The longest timeout that may be drawn has passed.
+                self.consensus.missed(2 * self.config.election_ticks);
+            }
+        }
     }
 
     /// Takes a message from the replica at the other end of a link. An error other than a

@@ -114,6 +114,11 @@ impl<E: LogEnv> Replica<E> {
         let mut consensus =
             Consensus::open(&config, saved, log, random).map_err(OpenError::Consensus)?;
         let doubt = in_doubt.then(|| Doubt::new(consensus.draw()));
+        let founding_ticks = if config.stands_first {
+            config.election_ticks
+        } else {
+            0
+        };
         let mut replica = Self {
             tail: Tail::new(config.tail_cache_bytes),
             config,
@@ -143,6 +148,7 @@ impl<E: LogEnv> Replica<E> {
             doubt,
             askers: Askers::new(),
             unborn,
+            founding_ticks,
             ended: false,
         };
         replica.high_watermark = replica.offset_after(commit)?;
