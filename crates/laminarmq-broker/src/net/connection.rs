@@ -6,7 +6,7 @@
 //! - What a peer does wrong closes its own connection, after the answers to what it did right.
 
 use super::frame::{FrameError, FrameReader};
-use super::writer::{self, Queued};
+use super::writer::{self, Queued, WriteError};
 use crate::context::Context;
 use crate::handlers::{self, Peer, Reception, Started};
 use laminarmq_kafka::{AnyRequest, ApiKey, DecodeError, Reader, RequestHeader};
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinError;
 
 /// Why a connection was closed by us.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,7 @@ pub(super) enum CloseReason {
     #[error("cannot use the socket: {0}")]
     Socket(#[from] io::Error),
     #[error(transparent)]
-    Answer(#[from] writer::WriteError),
+    Answer(#[from] WriteError),
 }
 
 impl CloseReason {
@@ -67,12 +68,19 @@ pub(super) async fn serve(stream: TcpStream, context: Arc<Context>) -> Result<()
     let reading = read_requests(read, queue, &context, &peer).await;
     // Whoever waits for data on behalf of this peer stops waiting.
     let _ = hangup.send(true);
-    let writing = writer
-        .await
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    let writing = outcome(writer.await);
     reading?;
     writing?;
     Ok(())
+}
+
+/// What became of the answers, as their task tells it. A panic in there goes on here.
+fn outcome(joined: Result<Result<(), WriteError>, JoinError>) -> Result<(), WriteError> {
+    joined.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        // The runtime ends, and ended that task first.
+        Err(_) => Ok(()),
+    })
 }
 
 /// Reads until the peer is done, does something wrong, or the broker stops.
@@ -127,5 +135,27 @@ fn not_served(header: &RequestHeader) -> CloseReason {
     CloseReason::Version {
         api: header.api_key,
         version: header.api_version,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ended_with_the_runtime_is_no_panic() {
+        let writer = tokio::spawn(std::future::pending());
+        writer.abort();
+        let joined = writer.await;
+        assert!(joined.is_err());
+        assert!(outcome(joined).is_ok());
+        let failed = outcome(Ok(Err(WriteError::Stalled)));
+        assert!(matches!(failed, Err(WriteError::Stalled)));
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "as it was")]
+    async fn a_panic_goes_on() {
+        let _ = outcome(tokio::spawn(async { panic!("as it was") }).await);
     }
 }
