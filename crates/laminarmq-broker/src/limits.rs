@@ -143,6 +143,9 @@ pub const IN_SYNC_NEWS_EVERY: Duration = Duration::from_secs(1);
 /// Groups of which one such message tells.
 pub const IN_SYNC_NEWS_LEN: usize = 16 << 10;
 
+/// Groups of which one question asks who leads them; the others are asked for when these are known.
+pub const UNHEARD_LEN: usize = 16 << 10;
+
 /// Groups of which a node remembers who leads them: all that a cluster of the most nodes may have.
 pub const LED_GROUPS_MAX: usize = PARTITIONS_MAX * NODES_MAX;
 

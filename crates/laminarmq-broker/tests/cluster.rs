@@ -7,6 +7,10 @@ mod common;
 mod fencing;
 #[path = "cluster/in_sync.rs"]
 mod in_sync;
+#[path = "cluster/links.rs"]
+mod links;
+#[path = "cluster/unheard.rs"]
+mod unheard;
 
 use common::{Client, batch, config, in_time, stop};
 use laminarmq_broker::{Broker, ClusterConfig, HostPort, Member, NodeId, Running};
@@ -30,6 +34,8 @@ const NODES: [i32; 3] = [1, 2, 3];
 
 struct Trio {
     peers: Vec<HostPort>,
+    /// Where a node reaches another one, if not there.
+    links: BTreeMap<(i32, i32), links::Link>,
     dirs: Vec<TempDir>,
     running: BTreeMap<i32, Running>,
 }
@@ -48,8 +54,13 @@ fn free_addresses(count: usize) -> Vec<HostPort> {
 
 impl Trio {
     async fn start() -> Self {
+        Self::start_on(free_addresses(NODES.len() * 2), BTreeMap::new()).await
+    }
+
+    async fn start_on(peers: Vec<HostPort>, links: BTreeMap<(i32, i32), links::Link>) -> Self {
         let mut trio = Self {
-            peers: free_addresses(NODES.len() * 2),
+            peers,
+            links,
             dirs: NODES.iter().map(|_| tempfile::tempdir().unwrap()).collect(),
             running: BTreeMap::new(),
         };
@@ -77,16 +88,20 @@ impl Trio {
         let mut config = config(self.dirs[place].path());
         config.listen = self.peers[NODES.len() + place].clone();
         config.http = Some("127.0.0.1:0".parse().unwrap());
-        let member = |(node, peer): (&i32, &HostPort)| Member {
-            node: NodeId::new(*node).unwrap(),
-            peer: peer.clone(),
+        let member = |(other, peer): (&i32, &HostPort)| Member {
+            node: NodeId::new(*other).unwrap(),
+            peer: self
+                .links
+                .get(&(node, *other))
+                .map_or_else(|| peer.clone(), |link| link.address.clone()),
         };
         config.cluster = Some(ClusterConfig {
             node: NodeId::new(node).unwrap(),
             members: NODES.iter().zip(&self.peers).map(member).collect(),
             listen: None,
             default_replication: 3,
-            cluster_id: None,
+            // Each node may have its own addresses of the others.
+            cluster_id: Some("trio".to_owned()),
         });
         config
     }

@@ -6,6 +6,7 @@
 //! Leading      u32 count, count x { u64 group, u32 term }    answer  empty
 //! InSync       u32 count, count x { u64 group, u32 term, u8 nodes, nodes x i32 node }    answer  empty
 //! Directories  the name of the asker's directory             answer  see `bootstrap`
+//! WhoLeads     u32 count, count x u64 group      answer  u32 count, count x { u64 group, u32 term, i32 node }
 //! ```
 //! All numbers are little-endian. A node that does not know a question answers with nothing, so a new question
 //! may be asked of all.
@@ -30,6 +31,8 @@ pub(crate) enum Ask {
     Directories = 3,
     /// Hear which nodes are in sync in groups that the asking node leads.
     InSync = 4,
+    /// Who leads these groups, as your own replicas hear?
+    WhoLeads = 5,
 }
 
 impl Ask {
@@ -39,6 +42,7 @@ impl Ask {
             Self::Leading,
             Self::Directories,
             Self::InSync,
+            Self::WhoLeads,
         ];
         all.into_iter().find(|ask| *ask as u8 == number)
     }

@@ -6,7 +6,7 @@
 use super::bootstrap::Directories;
 use super::{
     Ask, Clock, Leaders, Leading, NodeId, ProposeAnswer, proposal_answer, read_in_sync,
-    read_leading,
+    read_leading, unheard,
 };
 use crate::controller::{confirmed, is_command_of, propose_here};
 use crate::peer::{AnswerFuture, Delivered, Envelope, Inbox, RequestKind};
@@ -17,6 +17,7 @@ use std::sync::{Arc, OnceLock};
 
 /// See the module's documentation.
 pub(super) struct PeerInbox {
+    pub(super) me: NodeId,
     pub(super) leaders: Arc<Leaders>,
     pub(super) directories: Arc<Directories>,
     pub(super) clock: Arc<Clock>,
@@ -79,6 +80,10 @@ impl Inbox for PeerInbox {
                     self.leaders.learn_in_sync(group, in_sync, from);
                 }
                 Box::pin(async { Bytes::new() })
+            }
+            Some(Ask::WhoLeads) => {
+                let answer = unheard::answer(self.me, self.router.get(), &bytes);
+                Box::pin(async { answer })
             }
             Some(Ask::Directories) => {
                 let answer = self.directories.answer(from, &bytes);
@@ -144,6 +149,7 @@ mod tests {
         let cell = OnceLock::new();
         assert!(cell.set(router).is_ok());
         let inbox = PeerInbox {
+            me: NodeId::new(1).expect("positive"),
             leaders: Arc::new(Leaders::new()),
             directories: Arc::new(Directories::of("d", BTreeMap::new())),
             clock: Arc::new(Clock::new(two, &[])),

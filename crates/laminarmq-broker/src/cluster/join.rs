@@ -57,6 +57,7 @@ pub(crate) async fn join(
     let clock = Arc::new(Clock::new(config.node, &config.members));
     let router = Arc::new(OnceLock::new());
     let inbox = PeerInbox {
+        me: config.node,
         leaders: Arc::clone(&leaders),
         directories: Arc::clone(&directories),
         clock: Arc::clone(&clock),

@@ -18,6 +18,7 @@ mod join;
 mod leaders;
 mod news;
 mod placement;
+mod unheard;
 
 pub(crate) use ask::{
     Ask, ProposeAnswer, in_sync, leading, proposal_answer, read_in_sync, read_leading,
@@ -63,5 +64,11 @@ impl Cluster {
     pub(crate) fn others(&self) -> impl Iterator<Item = NodeId> {
         let nodes = self.members.iter().map(|member| member.node);
         nodes.filter(|node| *node != self.me)
+    }
+
+    /// Whether so many nodes are silent that this one and the others cannot decide anything.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        let heard = self.members.len() - self.clock.silent().len();
+        heard * 2 <= self.members.len()
     }
 }

@@ -6,7 +6,7 @@
 //! They are told when something changed, again what they may have missed, and everything every now and
 //! then, since a node that was started anew knows nothing. While nothing changes nothing is looked at.
 
-use super::{Ask, Cluster, NodeId, in_sync, leading};
+use super::{Ask, Cluster, NodeId, in_sync, leading, unheard};
 use crate::limits::{NEWS_ALL_EVERY, NEWS_RETRY_WAIT};
 use crate::routing::Router;
 use laminarmq_replica::{GroupId, Term};
@@ -22,7 +22,12 @@ type Told = BTreeMap<GroupId, Term>;
 pub(super) async fn run(cluster: Cluster, router: Arc<Router>, stopping: watch::Receiver<bool>) {
     let (leaders, me, others) = (&cluster.leaders, cluster.me, cluster.others().collect());
     let in_sync = in_sync::run(leaders, me, others, stopping.clone(), &cluster);
-    tokio::join!(tell_who_leads(&cluster, &router, stopping), in_sync);
+    let unheard = unheard::run(&cluster, &router, stopping.clone());
+    tokio::join!(
+        tell_who_leads(&cluster, &router, stopping),
+        in_sync,
+        unheard
+    );
 }
 
 async fn tell_who_leads(cluster: &Cluster, router: &Router, mut stopping: watch::Receiver<bool>) {

@@ -3,7 +3,8 @@
 
 use super::Peer;
 use super::node::{
-    Broker, CLUSTER_OPERATIONS, TOPIC_OPERATIONS, brokers, controller, in_sync, leader, operations,
+    Broker, CLUSTER_OPERATIONS, TOPIC_OPERATIONS, brokers_for_clients, controller, in_sync, leader,
+    operations,
 };
 use super::wire::{change_code, create_code};
 use crate::cluster::NodeId;
@@ -39,7 +40,10 @@ pub(super) async fn handle(
         topic.topic_authorized_operations = operations(asked, TOPIC_OPERATIONS);
     }
     MetadataResponse {
-        brokers: brokers(context, peer).into_iter().map(broker).collect(),
+        brokers: brokers_for_clients(context, peer)
+            .into_iter()
+            .map(broker)
+            .collect(),
         cluster_id: Some(context.cluster_id.clone()),
         controller_id: controller(context),
         topics,

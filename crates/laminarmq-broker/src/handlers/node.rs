@@ -1,7 +1,7 @@
 //! What is told about the nodes and about what clients may do.
 
 use super::Peer;
-use crate::cluster::{Leading, NodeId};
+use crate::cluster::{Cluster, Leading, NodeId};
 use crate::config::HostPort;
 use crate::context::Context;
 use crate::controller::METADATA_GROUP;
@@ -56,11 +56,26 @@ pub(super) fn brokers(context: &Context, peer: &Peer) -> Vec<Broker> {
     brokers
 }
 
-/// The node that leads a group and its term, if both are known here.
+/// Those that clients are to turn to. A node that is cut off from the others leads nothing, and knows nothing of who does:
+/// clients that asked it would only go on asking it.
+pub(super) fn brokers_for_clients(context: &Context, peer: &Peer) -> Vec<Broker> {
+    let mut brokers = brokers(context, peer);
+    let cluster = context.cluster.as_ref();
+    if brokers.len() > 1 && cluster.is_some_and(Cluster::is_cut_off) {
+        brokers.retain(|broker| broker.id != context.node_id);
+    }
+    brokers
+}
+
+/// The node that leads a group and its term, if both are known here. This one is it only if it leads now: who led before, and
+/// has not heard of anybody else, knows of nobody.
 pub(super) fn leader(context: &Context, group: GroupId) -> Option<(i32, Term)> {
-    if let Some(cluster) = &context.cluster {
+    let known = context.cluster.as_ref().map(|cluster| {
         let leading = cluster.leaders.of(group)?;
-        return Some((leading.node?.get(), leading.term));
+        Some((leading.node?.get(), leading.term))
+    });
+    if let Some(known) = known.filter(|it| it.is_none_or(|(node, _)| node != context.node_id)) {
+        return known;
     }
     let progress = context.router.route(group)?.watch.progress();
     progress.leads.then_some((context.node_id, progress.epoch))
