@@ -99,6 +99,28 @@ fn who_stood_first_in_vain_waits_like_the_others() {
 }
 
 #[test]
+fn who_had_everything_is_not_behind_for_what_a_new_leader_wrote_at_once() {
+    let gentle = |id| {
+        Node::new(ReplicaConfig {
+            catch_up_bytes: 1,
+            ..config(id, &[1, 2, 3])
+        })
+    };
+    let mut group = Group::new([1, 2, 3].map(gentle));
+    let leader = group.elect();
+    let node = group.node(leader);
+    for token in 0..50 {
+        node.propose(token, 1);
+    }
+    // Written, and on its way to nobody yet, when it sees who gets on how.
+    let _ = node.settle();
+    node.replica.tick();
+    for peer in [1, 2, 3] {
+        assert!(!node.replica.is_behind(ReplicaId(peer)), "replica {peer}");
+    }
+}
+
+#[test]
 fn without_a_quorum_nothing_commits_and_the_leader_steps_down() {
     let mut group = Group::of(&[1, 2, 3]);
     let leader = group.elect();

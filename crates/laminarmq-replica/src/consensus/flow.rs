@@ -16,11 +16,30 @@ use super::pace::{Bounds, Pace, Seen};
 use crate::config::INFLIGHT_APPENDS_MAX;
 use crate::{PeerBody, PeerMessage, ReplicaId};
 
+/// A leadership is new for so many ticks: what was written in it is not much yet.
+const NEW_FOR_TICKS: u32 = 16;
+
 pub(super) struct Flow {
     bounds: Bounds,
+    led: Led,
     peers: BTreeMap<ReplicaId, Window>,
     /// Of those that follow.
     paces: BTreeMap<ReplicaId, Pace>,
+}
+
+/// The present leadership, or the last one.
+#[derive(Clone, Copy, Default)]
+struct Led {
+    /// Its first entry.
+    first: u64,
+    ticks: u32,
+}
+
+impl Led {
+    /// Whether a peer that has everything up to `matched` lacks nothing but what was written in it, a moment ago.
+    fn wrote_all_after(self, matched: u64) -> bool {
+        self.ticks <= NEW_FOR_TICKS && matched + 1 >= self.first
+    }
 }
 
 #[derive(Default)]
@@ -40,6 +59,7 @@ impl Flow {
         let catch_up = catch_up_bytes.clamp(1, max);
         Self {
             bounds: Bounds { catch_up, max },
+            led: Led::default(),
             peers: BTreeMap::new(),
             paces: BTreeMap::new(),
         }
@@ -47,6 +67,11 @@ impl Flow {
 
     pub(super) fn bytes_max(&self) -> u64 {
         self.bounds.max
+    }
+
+    /// A leadership begins, with this entry.
+    pub(super) fn lead(&mut self, first: u64) {
+        self.led = Led { first, ticks: 0 };
     }
 
     /// Whether a peer catches up.
@@ -73,6 +98,7 @@ impl Flow {
             self.paces.clear();
             return;
         }
+        self.led.ticks = self.led.ticks.saturating_add(1);
         let last = raft.raft_log.last_index();
         let before = std::mem::take(&mut self.paces);
         for (&id, progress) in raft.prs().iter().filter(|(id, _)| **id != raft.id) {
@@ -82,6 +108,7 @@ impl Flow {
                 matched: progress.matched,
                 last,
                 mean: self.peers.get(&id).and_then(|window| window.mean),
+                lacks_new_only: self.led.wrote_all_after(progress.matched),
             };
             let pace = Pace::after(before.get(&id).copied(), seen, self.bounds);
             self.paces.extend(pace.map(|pace| (id, pace)));
@@ -92,6 +119,7 @@ impl Flow {
     pub(super) fn settle<T: Storage>(&mut self, raft: &mut Raft<T>) {
         let Self {
             bounds,
+            led,
             peers,
             paces,
         } = self;
@@ -118,6 +146,7 @@ impl Flow {
             let at_most = match paces.get(id) {
                 Some(Pace::Abreast) => None,
                 Some(Pace::Behind(behind)) => Some(behind.window),
+                None if led.wrote_all_after(progress.matched) => None,
                 // Before the first tick that sees it.
                 None => Some(bounds.catch_up),
             };

@@ -517,6 +517,10 @@ impl<E: LogEnv> Consensus<E> {
         if now != self.drawn_for {
             self.drawn_for = now;
             self.draw_timeout();
+            if self.raw.raft.state == StateRole::Leader {
+                // Nothing was proposed yet behind the entry that it begins with.
+                self.flow.lead(self.raw.raft.raft_log.last_index());
+            }
         }
         self.flow.settle(&mut self.raw.raft);
     }

@@ -46,6 +46,8 @@ pub(super) struct Seen {
     pub(super) last: u64,
     /// Mean bytes of what was sent to it last; `None` before anything was.
     pub(super) mean: Option<u64>,
+    /// What it lacks was all written a moment ago: it had everything when the leadership began, which was then.
+    pub(super) lacks_new_only: bool,
 }
 
 impl Pace {
@@ -56,6 +58,7 @@ impl Pace {
             matched,
             last,
             mean,
+            lacks_new_only,
         } = seen;
         if state != ProgressState::Replicate {
             return None;
@@ -80,7 +83,7 @@ impl Pace {
                 it.tick(matched, last, bounds);
                 Some(Self::Behind(it))
             }
-            None if !is_near(bounds.catch_up) => behind(bounds.catch_up),
+            None if !is_near(bounds.catch_up) && !lacks_new_only => behind(bounds.catch_up),
             _ => Some(Self::Abreast),
         }
     }
@@ -114,6 +117,7 @@ mod tests {
             matched,
             last,
             mean: Some(10),
+            lacks_new_only: false,
         }
     }
 
@@ -163,6 +167,16 @@ mod tests {
             ..seen(0, 11)
         };
         assert_eq!(window(Pace::after(abreast, large, BOUNDS)), Some(1_000));
+        // It had everything a moment ago, or has what fell behind since.
+        let new_only = |before| {
+            let seen = Seen {
+                lacks_new_only: true,
+                ..seen(0, 2_000)
+            };
+            Pace::after(before, seen, BOUNDS)
+        };
+        assert_eq!(new_only(None), abreast);
+        assert_eq!(window(new_only(abreast)), Some(1_000));
         // Nothing was sent: nobody knows how much it lacks.
         let unknown = Seen {
             mean: None,
