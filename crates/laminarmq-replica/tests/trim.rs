@@ -8,8 +8,9 @@ use bytes::Bytes;
 use common::{Group, Node, batch, config, log, open, run};
 use laminarmq_kafka::batch::BatchLimits;
 use laminarmq_replica::{
-    FetchError, GroupState, Isolation, LogIndex, Offset, OffsetQuery, ProposeError, ReplicaConfig,
-    ReplicaId, SEGMENT_BYTES_MIN, Token, TrimError, TrimProposed, TrimTo,
+    FetchError, GroupState, Isolation, LogIndex, Offset, OffsetQuery, PeerBody, PeerMessage,
+    ProposeError, ReplicaConfig, ReplicaId, SEGMENT_BYTES_MIN, Token, TrimError, TrimProposed,
+    TrimTo,
 };
 
 fn sole() -> ReplicaConfig {
@@ -336,4 +337,64 @@ fn a_trim_is_answered_when_the_leader_begins_there() {
     let committed: Vec<_> = effects.committed.iter().map(|done| done.token).collect();
     assert_eq!(committed, [Token(999)]);
     assert_eq!(leader.replica.start_offset(), Offset(4));
+}
+
+/// A follower asks for the entry just before the start while the leader is about to move the start there.
+#[test]
+fn what_a_message_was_to_bring_may_be_gone_by_then() {
+    let voters = [1, 2, 3];
+    let uncached = |id| {
+        Node::new(ReplicaConfig {
+            tail_cache_bytes: 0,
+            ..config(id, &voters)
+        })
+    };
+    let mut group = Group::new(voters.map(uncached));
+    let leader = group.elect();
+    let away = voters.into_iter().find(|id| *id != leader).unwrap();
+    group.node(leader).propose(0, 1);
+    group.settle();
+    let kept = LogIndex(group.node(away).replica.log().end_index() - 1);
+    let to_nobody = |_: ReplicaId, to: ReplicaId, _: &_| to.get() == away;
+    for token in 1..4 {
+        group.node(leader).propose(token, 1);
+        group.settle_without(to_nobody);
+    }
+    // The next one that it lacks is the last one to go.
+    let first = LogIndex(kept.get() + 2);
+    trim(group.node(leader), TrimTo::Index(first));
+    let mut answered = false;
+    while !answered {
+        let node = group.nodes.get_mut(&leader).unwrap();
+        let mut effects = node.replica.advance().unwrap();
+        let moved = node.replica.start_offset() > Offset(0);
+        if let Some(job) = effects.persist.take() {
+            let done = run(job, &mut node.saved);
+            node.replica.on_persisted(done).unwrap();
+            answered = moved;
+        }
+        let others = effects.messages.into_iter();
+        for (to, message) in others.filter(|(to, _)| to.get() != away) {
+            let other = group.node(to.get());
+            other.replica.step(ReplicaId(leader), message).unwrap();
+            for (_, reply) in other.settle() {
+                group.node(leader).replica.step(to, reply).unwrap();
+            }
+        }
+    }
+    let node = group.nodes.get_mut(&leader).unwrap();
+    assert!(node.replica.log().start_index() < first.get(), "not yet");
+    // What it was sent is lost, and it is there again.
+    node.replica.report_unreachable(ReplicaId(away));
+    let term = node.replica.leader_epoch();
+    let body = PeerBody::HeartbeatReply { commit: kept };
+    let alive = PeerMessage { term, body };
+    node.replica.step(ReplicaId(away), alive).unwrap();
+    group.settle();
+    group.tick();
+    group.tick();
+    let start = group.node(leader).replica.log().start_index();
+    assert_eq!(start, first.get());
+    let ends = [leader, away].map(|id| group.node(id).replica.end_offset());
+    assert_eq!(ends, [Offset(4); 2]);
 }

@@ -393,10 +393,14 @@ fn entry<E: LogEnv>(
     if let Some(cached) = tail.get(at.index) {
         return Ok((cached.at == at).then(|| cached.to_peer_entry()));
     }
-    if consensus.store().terms().get(at.index) != Some(at.term) {
+    let log = consensus.log();
+    // Of the entry just before the log the term is known as well, and it is gone: the start may have moved since a message
+    // was made.
+    let is_gone = at.index.get() < log.start_index();
+    if is_gone || consensus.store().terms().get(at.index) != Some(at.term) {
         return Ok(None);
     }
-    stored_entry(consensus.log(), at).map(Some)
+    stored_entry(log, at).map(Some)
 }
 
 fn stored_entry<E: LogEnv>(log: &Log<E>, at: LogPoint) -> Result<PeerEntry, Fatal> {
