@@ -100,8 +100,8 @@ impl Trio {
             members: NODES.iter().zip(&self.peers).map(member).collect(),
             listen: None,
             default_replication: 3,
-            // Each node may have its own addresses of the others.
-            cluster_id: Some("trio".to_owned()),
+            // Each node may have its own addresses of the others, and one test's must not take another's for its own.
+            cluster_id: Some(format!("trio-{}", self.peers[0].port)),
         });
         config
     }

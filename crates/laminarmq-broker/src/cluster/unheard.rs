@@ -5,7 +5,7 @@
 
 use super::ask::Ask;
 use super::{Cluster, Leaders, Leading, NodeId};
-use crate::limits::{NEWS_RETRY_WAIT, UNHEARD_LEN};
+use crate::limits::{NEWS_RETRY_WAIT, PEER_CALL_BYTES_MAX, UNHEARD_LEN};
 use crate::routing::Router;
 use bytes::Bytes;
 use laminarmq_replica::{GroupId, Term};
@@ -13,6 +13,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+/// Of a group in an answer.
+const LED_BYTES: usize = 16;
+const _: () = assert!(4 + UNHEARD_LEN * LED_BYTES <= PEER_CALL_BYTES_MAX);
 
 /// Runs until the broker stops.
 pub(super) async fn run(cluster: &Cluster, router: &Router, mut stopping: watch::Receiver<bool>) {
@@ -97,7 +101,7 @@ fn write_answer(heard: &[(GroupId, Term, NodeId)]) -> Bytes {
 
 /// `None`: those are not its bytes.
 fn read_answer(bytes: &[u8]) -> Option<Vec<(GroupId, Leading)>> {
-    let read = |bytes: &[u8; 16]| {
+    let read = |bytes: &[u8; LED_BYTES]| {
         let (group, rest) = bytes.split_first_chunk::<8>()?;
         let (term, node) = rest.split_first_chunk::<4>()?;
         let term = Term(u32::from_le_bytes(*term));
@@ -106,7 +110,7 @@ fn read_answer(bytes: &[u8]) -> Option<Vec<(GroupId, Leading)>> {
         let is_sound = (Term(1)..=Term::MAX).contains(&term);
         is_sound.then_some((GroupId(u64::from_le_bytes(*group)), Leading { term, node }))
     };
-    items::<16>(bytes)?.iter().map(read).collect()
+    items::<LED_BYTES>(bytes)?.iter().map(read).collect()
 }
 
 fn count_of(count: usize) -> Vec<u8> {

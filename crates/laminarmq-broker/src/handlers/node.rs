@@ -70,12 +70,12 @@ pub(super) fn brokers_for_clients(context: &Context, peer: &Peer) -> Vec<Broker>
 /// The node that leads a group and its term, if both are known here. This one is it only if it leads now: who led before, and
 /// has not heard of anybody else, knows of nobody.
 pub(super) fn leader(context: &Context, group: GroupId) -> Option<(i32, Term)> {
-    let known = context.cluster.as_ref().map(|cluster| {
+    if let Some(cluster) = &context.cluster {
         let leading = cluster.leaders.of(group)?;
-        Some((leading.node?.get(), leading.term))
-    });
-    if let Some(known) = known.filter(|it| it.is_none_or(|(node, _)| node != context.node_id)) {
-        return known;
+        let node = leading.node?.get();
+        if node != context.node_id {
+            return Some((node, leading.term));
+        }
     }
     let progress = context.router.route(group)?.watch.progress();
     progress.leads.then_some((context.node_id, progress.epoch))
