@@ -98,6 +98,33 @@ fn an_index_from_before_a_truncation_is_not_believed() {
     }
 }
 
+#[test]
+fn a_footer_of_an_empty_segment_that_was_begun_anew_is_not_believed() {
+    let options = small(1 << 20);
+    let empty = |now| {
+        let disk = MemEnv::new();
+        disk.set_now_ms(now);
+        let log = open(disk.clone(), options);
+        poll_ready(log.close()).unwrap();
+        disk
+    };
+    let (before, disk) = (empty(5), empty(6));
+    let stale = before.file(1, Part::Index).unwrap();
+    // The new header reached the media, and of the old file what stands behind it.
+    let mixed = changed(&disk, 1, Part::Index, |bytes| {
+        bytes.splice(64.., stale[64..].iter().copied());
+    });
+    let model = recs(0..3, 20);
+    let mut log = open(mixed.clone(), options);
+    append(&mut log, &model[..2]).unwrap();
+    poll_ready(log.close()).unwrap();
+    let mut log = open(mixed.clone(), options);
+    append(&mut log, &model[2..]).unwrap();
+    drop(log);
+    let log = open(mixed, options);
+    check(&log, 1, &model);
+}
+
 /// An index in which the second entry says of itself, with a right check, what the first one says.
 fn forged(disk: &MemEnv, base: u64) -> MemEnv {
     changed(disk, base, Part::Index, |bytes| {

@@ -3,8 +3,9 @@
 //! A footer is one of three things. It *fits* the store: same length, and the store's last chunk is the one
 //! that the footer names, which through the links vouches for every chunk header before it. Or the store
 //! has moved on from it, or lost something: then it still proves what had been durable. Or it is *stale*,
-//! from before a truncation and put back by somebody: the chunk at the place of one of its entries is a
-//! valid one but another. Then it proves nothing.
+//! from before a truncation and put back by somebody, or left by a crash while an empty segment was begun anew: the
+//! chunk at the place of one of its entries, or the file header where it has none, is a valid one but another. Then it
+//! proves nothing.
 
 use super::open::io_in;
 use crate::env::{LogFile, SegmentEnv};
@@ -153,7 +154,7 @@ enum Agreement {
 }
 
 /// Compares a footer with the last chunk that it names, or with the last record that the index knows and the
-/// store still has whole.
+/// store still has whole, or with the file header where it counts no records.
 async fn compare<F: LogFile>(
     segment: &Segment<F>,
     footer: &Footer,
@@ -161,8 +162,10 @@ async fn compare<F: LogFile>(
 ) -> std::io::Result<Agreement> {
     let (store, seed) = (&segment.files.store, segment.framing.seed);
     if footer.count == 0 {
-        let fits = footer.store_length == stored;
-        return Ok(if fits {
+        // Without a chunk it names the file header, another one where the segment was begun anew since.
+        return Ok(if footer.last_chunk_crc != segment.header_crc {
+            Agreement::Stale
+        } else if footer.store_length == stored {
             Agreement::Fits
         } else {
             Agreement::Differs
