@@ -47,10 +47,20 @@ struct Window {
     /// (index, bytes) of the appends that are out, in order.
     out: VecDeque<(u64, u64)>,
     bytes: u64,
-    /// Mean bytes of what was out last; not 0.
+    /// Mean bytes of what was out last, or more; not 0. It falls by a quarter with each message at most: one entry of a
+    /// leadership's beginning among large ones says nothing of what the peer still lacks.
     mean: Option<u64>,
     /// Its number of messages is bounded by less than [`INFLIGHT_APPENDS_MAX`].
     bounded: bool,
+}
+
+impl Window {
+    /// Something was sent.
+    fn weigh(&mut self) {
+        let mean = self.bytes / self.out.len() as u64;
+        let before = self.mean.unwrap_or(1);
+        self.mean = Some(mean.max(before - before / 4));
+    }
 }
 
 impl Flow {
@@ -89,7 +99,7 @@ impl Flow {
         let window = self.peers.entry(to).or_default();
         window.out.push_back((last.index.get(), bytes));
         window.bytes += bytes;
-        window.mean = Some((window.bytes / window.out.len() as u64).max(1));
+        window.weigh();
     }
 
     /// One step of the clock: sees who is behind, and how they get on.
@@ -169,4 +179,26 @@ fn messages(count: u64) -> usize {
     usize::try_from(count)
         .unwrap_or(INFLIGHT_APPENDS_MAX)
         .clamp(1, INFLIGHT_APPENDS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_small_message_does_not_make_the_others_small() {
+        let mut window = Window::default();
+        let mut send = |bytes| {
+            // What was out before is answered.
+            window.out = VecDeque::from([(1, bytes)]);
+            window.bytes = bytes;
+            window.weigh();
+            window.mean.expect("something was sent")
+        };
+        assert_eq!(send(0), 1);
+        assert_eq!(send(1_000), 1_000, "it grows at once");
+        assert_eq!([send(5), send(5), send(1_000)], [750, 563, 1_000]);
+        let last = [5; 100].map(&mut send)[99];
+        assert!(last <= 5, "{last}");
+    }
 }
