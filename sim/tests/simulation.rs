@@ -49,7 +49,7 @@ fn one_node_and_the_power_cut_at_every_sync() {
 
 #[test]
 fn three_replicas_under_every_fault() {
-    let counts = all_fine(Scenario::Trio, 224..236);
+    let counts = all_fine(Scenario::Trio, 400..412);
     // A run that meets no faults would prove nothing.
     let Counts {
         power_cuts,
