@@ -377,15 +377,15 @@ pub const PEER_DRAIN_LEN: usize = 4096;
 /// ... and bytes of entries, unless the first message alone has more.
 pub const PEER_DRAIN_BYTES: usize = 1 << 20;
 
-/// Bytes per second of old records to a node that catches up, while clients write: at 24 MB/s a disk that takes
+/// Bytes per second of old records to a node that catches up, while clients write: at 16 MB/s a disk that takes
 /// 100 is free for new records most of the time. More where the node would not get there otherwise.
-pub const PEER_BULK_BYTES_PER_SECOND: u64 = 24_000_000;
+pub const PEER_BULK_BYTES_PER_SECOND: u64 = 16_000_000;
 
 /// Clients count as writing for so long after a new record, ...
 pub const PEER_BUSY_FOR: Duration = Duration::from_secs(1);
 
 /// ... and it is looked at so often, at most.
-pub const PEER_PACE_EVERY: Duration = Duration::from_millis(100);
+pub const PEER_PACE_EVERY: Duration = Duration::from_millis(20);
 
 /// Messages from another node that are decoded before they are handed on.
 pub const PEER_DELIVER_LEN: usize = 256;
