@@ -36,24 +36,24 @@ impl Cluster {
         sound && members == Some(&Membership::of_voters(ids))
     }
 
-    /// Whether every node is up and knows that the group is whole, so that a replica may be lost for good. Where one
-    /// node alone knows that the last change was left, and is lost, the others still wait for the old voters.
+    /// Whether every node is up, sure of what it has, and knows that the group is whole, so that a replica may be lost
+    /// for good.
     pub(crate) fn all_know_the_members(&self) -> bool {
-        let newest = self.newest_members();
-        self.is_whole()
-            && self.nodes.values().all(|node| {
-                !node.in_doubt
-                    && node
-                        .up
-                        .as_ref()
-                        .is_some_and(|up| Some(up.replica.membership()) == newest)
-            })
+        let mut ids = self.nodes.keys();
+        self.is_whole() && ids.all(|id| self.is_sure_and_knows_the_members(*id))
     }
 
     /// Whether a node may lose what it acknowledged, and keep its id: the others have it.
-    pub(crate) fn all_others_are_sure(&self, id: u64) -> bool {
-        let others = self.nodes.values().filter(|node| node.id != id);
-        self.is_whole() && others.into_iter().all(|node| !node.in_doubt)
+    pub(crate) fn all_others_know_the_members(&self, id: u64) -> bool {
+        let mut others = self.nodes.keys().filter(|other| **other != id);
+        self.is_whole() && others.all(|other| self.is_sure_and_knows_the_members(*other))
+    }
+
+    /// Where one node alone knows that the last change was left, and loses that, the others still wait for the old voters.
+    fn is_sure_and_knows_the_members(&self, id: u64) -> bool {
+        let node = &self.nodes[&id];
+        let known = node.up.as_ref().map(|up| up.replica.membership());
+        !node.in_doubt && known.is_some() && known == self.newest_members()
     }
 
     /// The node's disk, or what it held, is lost. It comes back as another replica.

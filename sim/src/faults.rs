@@ -27,7 +27,7 @@ impl Cluster {
             // One fault of a disk at a time: see the crate's fault model.
             0..20 | 35..54 if self.nodes[&id].was_rotten => {}
             // Where writing is saving, a crash of the machine takes what was acknowledged.
-            0..20 if is_up && self.forgets() && self.all_others_are_sure(id) => {
+            0..20 if is_up && self.forgets() && self.all_others_know_the_members(id) => {
                 self.counts.os_crashes += 1;
                 self.nodes.get_mut(&id).expect("is up").in_doubt = true;
                 self.power_cut(id, "the machine crashes");

@@ -27,11 +27,12 @@
 //! lose, repeat, delay and reorder messages, and stop in one direction or in both. Clocks run at different
 //! speeds, and go wrong. Disks fill up, and have room again.
 //!
-//! What takes a replica for good happens to one at a time, while the group is whole: a disk is emptied; a
-//! bit flips in a segment that is not the last one; with `flush=os` the machine crashes. All of these are
-//! noticed, and the node comes back with an empty disk under another id. Outside the model: a flipped bit
-//! in the last segment or with `flush=os` (nothing behind a torn record tells it from a damaged one) or in
-//! the raft-state file, a power cut of a node on whose disk a bit flipped (after one, an end that was never
+//! What takes a replica for good happens to one at a time, while the group is whole and every node knows it: a
+//! disk is emptied; a bit flips in a segment that is not the last one. Both are noticed, and the node comes back
+//! with an empty disk under another id. With `flush=os` a crash of the machine takes what was acknowledged, of one
+//! node at a time, while the others know that the group is whole; the node keeps its id, and is in doubt (ADR 0015).
+//! Outside the model: a flipped bit in the last segment (nothing behind a torn record tells it from a damaged one) or
+//! in the raft-state file, a power cut of a node on whose disk a bit flipped (after one, an end that was never
 //! whole and a damaged one look alike: ADR 0015), and replicas that lie.
 //!
 //! # What is checked
